@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from common.errors import BrokenStep, UserError
+from common.errors import StepError, UserError
 
 
 class Exit(enum.IntEnum):
@@ -44,7 +44,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     """Run a command's main function and end the process with its exit status.
 
     A UserError, and an OSError that says that a file cannot be had or written, become one line
-    on standard error and status 2; a BrokenStep one line and status 1. Anything else is a bug
+    on standard error and status 2; a StepError one line and status 1. Anything else is a bug
     and keeps its traceback.
     """
     try:
@@ -52,7 +52,7 @@ def run(main: Callable[[], int]) -> NoReturn:
         sys.stdout.flush()
     except UserError as error:
         status = _complain(str(error), Exit.USAGE)
-    except BrokenStep as error:
+    except StepError as error:
         status = _complain(str(error), Exit.BROKEN)
     except KeyboardInterrupt:
         status = _complain("interrupted; what was finished is kept, run again to go on", 130)

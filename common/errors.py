@@ -12,7 +12,7 @@ class UserError(Exception):
     """
 
 
-class BrokenStep(Exception):
+class StepError(Exception):
     """A step produced something wrong (a numeric difference, a dead tool): exit status 1.
 
     The text is one line, like UserError's: it names the step, the model and the evidence.

@@ -12,6 +12,6 @@ def build_root() -> Path:
 
 
 def cache_root() -> Path:
-    """Downloads and decoded photos: they outlive `make clean` (XDG base directory specification)."""
+    """Downloads and decoded photos: they outlive `make clean` (XDG base directories)."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "paddle-portage"

@@ -1,0 +1,99 @@
+"""What the terminal shows: a line per finished step, a bar for long work, tables."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Progress = Callable[[int, int | None], None]
+
+
+def say(text: str) -> None:
+    """Print a line about the work. Standard output stays free for results (`--json`)."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def report(step: str, model: str, precision: str, seconds: float, path: Path) -> None:
+    """The line of a finished step: what, how long, which file, how large."""
+    megabytes = path.stat().st_size / 1e6
+    say(f"  {step:<12} {model} {precision:<5} {seconds:6.1f} s  {megabytes:7.1f} MB  {shown(path)}")
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be said from the working folder."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+@contextlib.contextmanager
+def progress(title: str, unit: str) -> Iterator[Progress]:
+    """Show how far long work is: yields a callback that takes (done, total).
+
+    A bar with rate and time left on a terminal; elsewhere a plain line every ten seconds.
+    `unit` is "photos", or "bytes" for downloads.
+    """
+    if sys.stderr.isatty():
+        with _bar(title, unit) as update:
+            yield update
+    else:
+        yield _plain_lines(title, unit)
+
+
+@contextlib.contextmanager
+def _bar(title: str, unit: str) -> Iterator[Progress]:
+    from rich import progress as rich_progress
+    from rich.console import Console
+    from rich.text import Text
+
+    class Rate(rich_progress.ProgressColumn):
+        def render(self, task):
+            return Text(f"{task.speed:.0f} {unit}/s" if task.speed else "")
+
+    amount = (
+        (rich_progress.DownloadColumn(), rich_progress.TransferSpeedColumn())
+        if unit == "bytes"
+        else (rich_progress.MofNCompleteColumn(), Rate())
+    )
+    columns = (
+        rich_progress.TextColumn("  {task.description}"),
+        rich_progress.BarColumn(),
+        *amount,
+        rich_progress.TimeRemainingColumn(),
+    )
+    with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task(title, total=None)
+        yield lambda done, total: display.update(task, completed=done, total=total)
+
+
+def _plain_lines(title: str, unit: str) -> Progress:
+    import time
+
+    last = time.monotonic()
+
+    def update(done: int, total: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 10:
+            last = time.monotonic()
+            say(f"  {title}: {done} of {total or 'an unknown number of'} {unit}")
+
+    return update
+
+
+def table(title: str, headers: list[str], rows: list[list[str]]) -> None:
+    """Print a table on standard output; columns whose header starts with ">" align right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    display = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for header in headers:
+        display.add_column(
+            header.removeprefix(">"),
+            justify="right" if header.startswith(">") else "left",
+            no_wrap=header.startswith(">"),
+        )
+    for row in rows:
+        display.add_row(*(Text.from_markup(cell) for cell in row))
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width).print(display)
