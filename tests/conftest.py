@@ -1,0 +1,61 @@
+"""Fixtures that several folders use."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.paths import ROOT
+
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real photos, weights and expected logits that live beside the project, not in it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs {SHARED.name}/ beside the project: real photos and weights")
+    return SHARED
+
+
+@pytest.fixture
+def build_folder(tmp_path, monkeypatch) -> Path:
+    """An empty build folder of the test's own."""
+    folder = tmp_path / "build"
+    monkeypatch.setenv("BUILD_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run a command of the toolkit as a user does: `command("deploy/validate.py", "--json")`.
+
+    BUILD_DIR is a folder of the test's own unless `BUILD_DIR=` is given.
+    """
+
+    def run(
+        script: str, *arguments: object, limit: float = 300, **environment: object
+    ) -> subprocess.CompletedProcess:
+        settings = {"BUILD_DIR": tmp_path / "build", **environment}
+        return subprocess.run(
+            [sys.executable, ROOT / script, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            cwd=tmp_path,
+            env=os.environ | {name: str(value) for name, value in settings.items()},
+        )
+
+    return run
+
+
+def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
+    """The command ended as for a user's mistake: status 2, one line that has these words."""
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in lines[0]

@@ -1,0 +1,38 @@
+"""What the tests call in child processes; runs in CPython 3.7 too."""
+
+import os
+import sys
+import time
+
+
+def echo(value):
+    return value
+
+
+def abort(words):
+    sys.stderr.write("loading\n" + words + "\nbacktrace follows\n")
+    sys.stderr.flush()
+    os.abort()
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+
+
+def fail(text):
+    raise ValueError(text)
+
+
+def refuse(text):
+    from common.errors import UserError
+
+    raise UserError(text)
+
+
+class Counter:
+    def __init__(self, start):
+        self._next = start
+
+    def next(self):
+        self._next += 1
+        return self._next - 1
