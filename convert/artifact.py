@@ -1,0 +1,192 @@
+"""What a built file is: a folder with the files, and a manifest that says what made them.
+
+An artifact lives under `build/<model>/<kind>/<precision>/`. Its key is a hash of everything that
+went in: the inputs' content, the step's parameters, the tools' versions and the step's own source.
+It is never computed from what came out, since Paddle Lite's output differs from run to run.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from common import files
+from common.console import report
+from common.errors import UserError
+from common.paths import ROOT, build_root
+
+MANIFEST = "manifest.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One run of one converter, before it happens.
+
+    `inputs` maps what goes in to the key or hash of its content, `parameters` are JSON values,
+    `tools` maps packages to versions, `sources` are the project's files whose text decides the
+    outcome (relative to its root).
+    """
+
+    name: str
+    model: str
+    kind: str
+    precision: str
+    inputs: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    tools: Mapping[str, str]
+    sources: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        return build_root() / self.model / self.kind / self.precision
+
+    @property
+    def key(self) -> str:
+        """The content key: equal keys mean interchangeable artifacts."""
+        facts = dataclasses.asdict(self)
+        facts["sources"] = {name: files.sha256(ROOT / name) for name in self.sources}
+        return files.sha256_of(facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A finished artifact. `manifest` is the content of its `manifest.json`."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        return self.manifest["model"]
+
+    @property
+    def key(self) -> str:
+        return self.manifest["key"]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the step found out about its result (classes, weights, node counts, …)."""
+        return self.manifest["facts"]
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+
+def load(folder: Path) -> Artifact | None:
+    """The artifact in a folder, if it is whole.
+
+    Whole means that every file has the recorded size and content. A file's content is hashed
+    again only when its size, time or inode has changed since it was last found right, as version
+    control systems do it; a flipped bit that kept all three is not noticed here.
+    """
+    manifest = files.read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or "files" not in manifest:
+        return None
+    for name, fact in manifest["files"].items():
+        try:
+            stamp = _stamp(folder / name)
+        except FileNotFoundError:
+            return None
+        if stamp[0] != fact["bytes"]:
+            return None
+        if stamp != fact["stamp"] and files.sha256(folder / name) != fact["sha256"]:
+            return None
+    return Artifact(folder, manifest)
+
+
+def produce(step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str) -> Artifact:
+    """The artifact of a step: the one that is there if its key matches, else a new one.
+
+    `make` builds the files in the (temporary) folder it is given, checks them, and returns facts
+    for the manifest. `shows` is the file whose size the progress line names. The folder takes its
+    place by renaming, so that a killed run leaves the old artifact, or the new one. A second
+    process that wants the same model waits.
+    """
+    found = load(step.folder)
+    if found and found.key == step.key:
+        return found
+    with _exclusive(step):
+        found = load(step.folder)
+        if found and found.key == step.key:
+            return found
+        started = time.monotonic()
+        work = step.folder.with_name(f".{step.folder.name}.new")
+        work.mkdir(parents=True)
+        try:
+            facts = make(work)
+            seconds = time.monotonic() - started
+            manifest = _manifest(step, work, dict(facts), seconds)
+            files.write_json(work / MANIFEST, manifest)
+            _put_in_place(work, step.folder)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        report(step.name, step.model, step.precision, seconds, step.folder / shows)
+        return Artifact(step.folder, manifest)
+
+
+@contextlib.contextmanager
+def _exclusive(step: Step) -> Iterator[None]:
+    """Hold the model's lock, with what a killed run left behind put right."""
+    folder = step.folder
+    try:
+        with files.locked(build_root() / step.model / ".lock"):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            old = _aside(folder)
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            for leftover in (old, folder.with_name(f".{folder.name}.new")):
+                shutil.rmtree(leftover, ignore_errors=True)
+            yield
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise UserError(
+            f"cannot write {error.filename or folder}: {error.strerror}; make the build folder "
+            "writable, or choose another: BUILD_DIR=/some/folder"
+        ) from error
+
+
+def _put_in_place(work: Path, folder: Path) -> None:
+    old = _aside(folder)
+    if folder.exists():
+        folder.rename(old)
+    work.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    """Where the old artifact waits for the moment between the two renames."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _manifest(step: Step, folder: Path, facts: dict, seconds: float) -> dict:
+    return {
+        "schema": 1,
+        "step": step.name,
+        "model": step.model,
+        "kind": step.kind,
+        "precision": step.precision,
+        "key": step.key,
+        "inputs": dict(step.inputs),
+        "parameters": dict(step.parameters),
+        "tools": dict(step.tools),
+        "facts": facts,
+        "seconds": round(seconds, 2),
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "files": {
+            path.name: {
+                "bytes": path.stat().st_size,
+                "sha256": files.sha256(path),
+                "stamp": _stamp(path),
+            }
+            for path in sorted(folder.iterdir())
+        },
+    }
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]

@@ -1,0 +1,118 @@
+"""Checkpoint to inference graph: `inference.pdmodel` and `inference.pdiparams`.
+
+    python convert/export.py --model SqueezeNet1_1 [--weights official|demo|random|PATH]
+
+The graph is of the older, "legacy" kind, which Paddle Lite needs.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+
+from common.cli import Exit, Parser, run
+from common.console import shown
+from convert import probe
+from convert.artifact import Artifact, Step, load, produce
+from convert.toolchain import MAIN
+from convert.worker import Worker
+from models.registry import ModelSpec, find_model
+from models.weights import Weights, find_weights
+
+GRAPH = "inference.pdmodel"
+PARAMETERS = "inference.pdiparams"
+SESSION = "convert.runtimes.paddle_inference:Session"
+
+
+def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact:
+    """The inference graph of a model with these weights.
+
+    Input `x` float32 [N, 3, S, S], one output, logits float32 [N, class_num], any N. Checked
+    against the network it was made from.
+    """
+    label = f"export of {spec.name}"
+    step = Step(
+        name="export",
+        model=spec.name,
+        kind="inference",
+        precision="fp32",
+        inputs={"weights": weights.sha256},
+        parameters={"class_num": class_num, "preprocess": spec.preprocess.to_json()},
+        tools={"paddlepaddle": MAIN.version("paddlepaddle")},
+        sources=("convert/export.py", "models/layers.py", f"models/{spec.family}.py"),
+    )
+
+    def make(folder: Path) -> dict:
+        with Worker("main", label) as worker:
+            eager = worker.call(
+                "convert.export:write_graph",
+                model=spec.name,
+                weights=vars(weights) | {"path": str(weights.path or "")},
+                class_num=class_num,
+                folder=str(folder),
+            )
+            peak = worker.peak_mib
+        checked = probe.verify(label, SESSION, "main", folder, eager, spec.input_shape, "fp32")
+        return {
+            "weights": weights.label,
+            "weights_sha256": weights.sha256,
+            "class_num": class_num,
+            "input_shape": list(spec.input_shape),
+            "peak_mib": peak,
+            **checked,
+        }
+
+    return produce(step, make, shows=PARAMETERS)
+
+
+def exported(model: str) -> Artifact | None:
+    """The inference graph that an earlier export of this model left, if it is whole."""
+    from common.paths import build_root
+
+    return load(build_root() / model / "inference" / "fp32")
+
+
+def write_graph(model: str, weights: dict, class_num: int, folder: str):
+    """In a child process: write the graph into a folder; return the network's own logits.
+
+    The logits, float32 [8, class_num], are for `probe.images`, all eight in one batch.
+    """
+    import paddle
+
+    from models.weights import load_state
+
+    path = Path(weights["path"]) if weights["path"] else None
+    spec = find_model(model)
+    network = spec.build(class_num=class_num)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    network.set_state_dict(load_state(Weights(**weights | {"path": path}), shapes))
+    with paddle.no_grad():
+        logits = network(paddle.to_tensor(probe.images(spec.input_shape))).numpy()
+    batch = paddle.static.InputSpec([None, *spec.input_shape], "float32", "x")
+    paddle.jit.save(paddle.jit.to_static(network, [batch]), f"{folder}/inference")
+    (Path(folder) / "inference.pdiparams.info").unlink(missing_ok=True)
+    return logits
+
+
+def main() -> int:
+    parser = Parser(prog="make export", description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, help="one of the 17 models")
+    parser.add_argument(
+        "--weights",
+        help="a .pdparams or .safetensors file, a folder of them, official, demo or random "
+        "(default: what is found in the weights folder or the cache)",
+    )
+    parser.add_argument("--classes", type=int, default=1000, help="default: 1000")
+    options = parser.parse_args()
+    spec = find_model(options.model)
+    artifact = export(spec, find_weights(spec, options.weights), options.classes)
+    print(f"{spec.name} ({artifact.facts['weights']} weights): {shown(artifact.folder)}")
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    run(main)

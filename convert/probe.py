@@ -1,0 +1,80 @@
+"""The check after every step: the new file must compute what the step before computed.
+
+Each artifact carries `probe.npy`, its logits for eight fixed noise images. The next step's result
+is run on the same images in batches of 1, 2 and 5 and held against it, so a frozen batch, a
+lost layer or a wrong kernel stops the chain where it happened.
+"""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from common import machine
+from common.errors import StepError
+from convert.worker import Worker
+
+BATCHES = (1, 2, 5)
+FILE = "probe.npy"
+
+# Relative to each image's largest logit. Reduced precision may round; a wrong graph is off by
+# about 1 in any precision.
+LIMITS = {"fp32": 1e-3, "fp16": 5e-2, "bf16": 2e-1}
+
+
+def images(shape: tuple[int, int, int]) -> np.ndarray:
+    """Eight images of standard normal noise, float32 [8, 3, S, S], the same on every machine."""
+    return np.random.default_rng(17).standard_normal((sum(BATCHES), *shape), np.float32)
+
+
+def run(worker: Worker, shape: tuple[int, int, int]) -> np.ndarray:
+    """Logits float32 [8, classes] of the session that the worker holds, batch by batch."""
+    noise = images(shape)
+    bounds = np.cumsum((0, *BATCHES))
+    batches = [noise[start:stop] for start, stop in itertools.pairwise(bounds)]
+    return np.concatenate([worker.use("run", batch=batch) for batch in batches])
+
+
+def check(label: str, before: np.ndarray, after: np.ndarray, precision: str) -> float:
+    """The largest relative difference between two probes; StepError where it is too large."""
+    if before.shape != after.shape:
+        raise StepError(f"{label}: gives logits {after.shape}, the step before {before.shape}")
+    if not np.isfinite(after).all():
+        raise StepError(f"{label}: gives {int((~np.isfinite(after)).sum())} non-finite logits")
+    scale = np.abs(before).max(axis=1)
+    if not scale.all():
+        raise StepError(f"{label}: the step before gives only zeros, so nothing can be compared")
+    difference = np.abs(after - before).max(axis=1) / scale
+    worst = int(difference.argmax())
+    if difference[worst] > LIMITS[precision]:
+        batch = int(np.searchsorted(np.cumsum(BATCHES), worst, side="right"))
+        raise StepError(
+            f"{label}: differs from the step before by {difference[worst]:.2g} of the largest "
+            f"logit (limit {LIMITS[precision]:g}) at batch {BATCHES[batch]}"
+        )
+    return float(difference[worst])
+
+
+def verify(
+    label: str,
+    session: str,
+    environment: str,
+    folder: Path,
+    before: np.ndarray,
+    shape: tuple[int, int, int],
+    precision: str,
+    **options,
+) -> dict:
+    """Open a fresh artifact with its runtime, check it against `before`, and keep its probe.
+
+    Writes `probe.npy` into the folder and returns the facts for the manifest.
+    """
+    with Worker(environment, label) as worker:
+        worker.open(
+            session, folder=str(folder), precision=precision, threads=machine.threads(), **options
+        )
+        after = run(worker, shape)
+        peak = worker.peak_mib
+    difference = check(label, before, after, precision)
+    np.save(folder / FILE, after)
+    return {"probe_difference": difference, "check_peak_mib": peak}

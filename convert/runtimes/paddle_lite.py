@@ -1,0 +1,47 @@
+"""Paddle Lite: its optimizer, and its runtime for x86. Runs in .venv-lite (CPython 3.7).
+
+Imports nothing of the project, which is written for newer Pythons.
+"""
+
+import numpy as np
+from paddlelite import lite
+
+
+def optimize(model, parameters, output, target, fp16=False):
+    """Turn an inference graph into `output` + ".nb" for a target ("arm" or "x86").
+
+    The optimizer ends with status 0 for a damaged graph, and aborts for others: load and run
+    what it made. Returns its version.
+    """
+    opt = lite.Opt()
+    opt.set_model_file(model)
+    opt.set_param_file(parameters)
+    opt.set_valid_places(target)
+    opt.set_model_type("naive_buffer")
+    opt.set_optimize_out(output)
+    if fp16:
+        opt.enable_fp16()
+    opt.run()
+    return opt.version()
+
+
+class Session:
+    """Runs `model.nb`, made for x86, of a folder. It has no setting for threads.
+
+    A predictor must see one height and width only: another gives wrong answers. Its output is a
+    view into the predictor, valid until the next run: it is copied.
+    """
+
+    def __init__(self, folder, precision, threads):
+        config = lite.MobileConfig()
+        config.set_model_from_file(folder + "/model.nb")
+        self._predictor = lite.create_paddle_predictor(config)
+
+    def run(self, batch):
+        """Logits float32 [N, classes] of a batch float32 [N, 3, S, S]."""
+        self._predictor.get_input(0).from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
+        self._predictor.run()
+        return np.array(self._predictor.get_output(0).numpy())
+
+    def environment(self):
+        return {"versions": {"paddlelite": self._predictor.get_version()}}

@@ -1,0 +1,75 @@
+"""Inference graph to Paddle Lite: `model.nb`, for ARM or for x86."""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import StepError
+from convert import nb, probe
+from convert.artifact import Artifact, Step, produce
+from convert.export import GRAPH, PARAMETERS
+from convert.toolchain import LITE
+from convert.worker import Worker
+
+FILE = "model.nb"
+SESSION = "convert.runtimes.paddle_lite:Session"
+
+
+def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Artifact:
+    """The `.nb` file of an inference graph for `hardware`, "arm" or "x86".
+
+    Both are read back: the optimizer's version, and that every kernel in the file is for this
+    hardware or the host. The x86 file is also run against the inference graph's logits; an
+    ARM file needs ARM ("it runs" on x86 and returns uninitialised memory).
+    """
+    kind = f"lite-{hardware}"
+    label = f"to_lite {hardware} of {inference.model}"
+    step = Step(
+        name=f"to_{kind}",
+        model=inference.model,
+        kind=kind,
+        precision=precision,
+        inputs={"inference": inference.key},
+        parameters={},
+        tools={"paddlelite": LITE.version("paddlelite") or "absent"},
+        sources=("convert/to_lite.py", "convert/runtimes/paddle_lite.py"),
+    )
+
+    def make(folder: Path) -> dict:
+        with Worker("lite", label) as worker:
+            version = worker.call(
+                "convert.runtimes.paddle_lite:optimize",
+                model=str(inference.file(GRAPH)),
+                parameters=str(inference.file(PARAMETERS)),
+                output=str(folder / Path(FILE).stem),
+                target=hardware,
+            )
+            peak = worker.peak_mib
+        facts = {
+            **{name: inference.facts[name] for name in ("weights", "input_shape")},
+            **_read_back(folder / FILE, hardware, version, label),
+            "peak_mib": peak,
+        }
+        if hardware == "x86":
+            before = np.load(inference.file(probe.FILE))
+            shape = tuple(inference.facts["input_shape"])
+            facts |= probe.verify(label, SESSION, "lite", folder, before, shape, precision)
+        return facts
+
+    return produce(step, make, shows=FILE)
+
+
+def _read_back(path: Path, hardware: str, version: str, label: str) -> dict:
+    """The facts in a `.nb` file; StepError where they are not those that were asked for."""
+    if not path.exists():
+        raise StepError(f"{label}: the optimizer wrote no file")
+    try:
+        found = nb.read(path)
+    except ValueError as error:
+        raise StepError(f"{label}: {error}") from error
+    foreign = set(found.kernels) - {hardware, "host"}
+    if hardware not in found.kernels or foreign:
+        raise StepError(f"{label}: its kernels are for {found.kernels}")
+    if found.version != version:
+        raise StepError(f"{label}: says it is of version {found.version}, not {version}")
+    return {"opt_version": version, "kernels": found.kernels}

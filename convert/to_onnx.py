@@ -1,0 +1,105 @@
+"""Inference graph to a simplified ONNX file: `model.onnx`, input `x`, output `logits`."""
+
+import collections
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import StepError
+from convert import probe
+from convert.artifact import Artifact, Step, produce
+from convert.export import GRAPH, PARAMETERS
+from convert.toolchain import MAIN
+from convert.worker import Worker
+
+FILE = "model.onnx"
+SESSION = "convert.runtimes.onnx_runtime:Session"
+
+# 17 is the first opset that has LayerNormalization as one operator.
+DEFAULT_OPSET = 17
+OPSETS = range(11, 20)
+
+
+def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
+    """The ONNX file of an inference graph, batch dynamic, simplified by onnxsim and onnxslim.
+
+    Checked by ONNX's checker, to hold no `Shape` operator (the batch is the only dynamic size and
+    needs none), and against the inference graph's logits.
+    """
+    label = f"to_onnx of {inference.model}"
+    step = Step(
+        name="to_onnx",
+        model=inference.model,
+        kind="onnx",
+        precision="fp32",
+        inputs={"inference": inference.key},
+        parameters={"opset": opset},
+        tools={
+            name: MAIN.version(name)
+            for name in ("paddle2onnx", "onnx", "onnxsim", "onnxslim", "onnxruntime")
+        },
+        sources=("convert/to_onnx.py",),
+    )
+
+    def make(folder: Path) -> dict:
+        with Worker("main", label) as worker:
+            facts = worker.call(
+                "convert.to_onnx:write_onnx",
+                source=str(inference.folder),
+                output=str(folder / FILE),
+                opset=opset,
+            )
+            peak = worker.peak_mib
+        before = np.load(inference.file(probe.FILE))
+        shape = tuple(inference.facts["input_shape"])
+        checked = probe.verify(label, SESSION, "main", folder, before, shape, "fp32")
+        inherited = {name: inference.facts[name] for name in ("weights", "input_shape")}
+        return {**inherited, "opset": opset, "peak_mib": peak, **facts, **checked}
+
+    return produce(step, make, shows=FILE)
+
+
+def write_onnx(source: str, output: str, opset: int) -> dict:
+    """In a child process: convert, simplify, check and write; return facts about the graph."""
+    import onnx
+    import onnxsim
+    import onnxslim
+    import paddle2onnx
+
+    raw_file = f"{output}.raw"
+    paddle2onnx.export(
+        f"{source}/{GRAPH}",
+        f"{source}/{PARAMETERS}",
+        raw_file,
+        opset_version=opset,
+        auto_upgrade_opset=False,
+        enable_onnx_checker=False,
+    )
+    raw = onnx.load(raw_file)
+    Path(raw_file).unlink()
+    _rename_ends(raw)
+    simplified, same = onnxsim.simplify(raw, check_n=0)
+    if not same:
+        raise StepError("onnxsim says that its result differs from its input")
+    model = onnxslim.slim(simplified)
+    onnx.checker.check_model(model, full_check=True)
+    operators = collections.Counter(node.op_type for node in model.graph.node)
+    if operators["Shape"]:
+        raise StepError(f"the simplified graph computes shapes: {operators['Shape']} Shape nodes")
+    onnx.save(model, output)
+    return {
+        "nodes_raw": len(raw.graph.node),
+        "nodes": len(model.graph.node),
+        "operators": dict(sorted(operators.items())),
+    }
+
+
+def _rename_ends(model) -> None:
+    """Give the graph's only input and output the names that every target relies on."""
+    graph = model.graph
+    names = {graph.input[0].name: "x", graph.output[0].name: "logits"}
+    for value in (*graph.input, *graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]

@@ -1,0 +1,58 @@
+"""ONNX to OpenVINO's intermediate representation: `model.xml` and `model.bin`."""
+
+from pathlib import Path
+
+import numpy as np
+
+from convert import probe
+from convert.artifact import Artifact, Step, produce
+from convert.to_onnx import FILE as ONNX_FILE
+from convert.toolchain import MAIN
+from convert.worker import Worker
+
+GRAPH = "model.xml"
+WEIGHTS = "model.bin"
+SESSION = "convert.runtimes.openvino_cpu:Session"
+
+
+def to_openvino(onnx: Artifact, precision: str) -> Artifact:
+    """The IR of an ONNX file for "fp32", "bf16" or "fp16".
+
+    For fp16 the weights are stored as float16. For bf16 they stay float32: OpenVINO rounds them
+    when it loads the model. Checked against the ONNX file's logits.
+    """
+    label = f"to_openvino {precision} of {onnx.model}"
+    step = Step(
+        name="to_openvino",
+        model=onnx.model,
+        kind="openvino",
+        precision=precision,
+        inputs={"onnx": onnx.key},
+        parameters={},
+        tools={"openvino": MAIN.version("openvino")},
+        sources=("convert/to_openvino.py",),
+    )
+
+    def make(folder: Path) -> dict:
+        with Worker("main", label) as worker:
+            worker.call(
+                "convert.to_openvino:write_ir",
+                source=str(onnx.file(ONNX_FILE)),
+                output=str(folder / GRAPH),
+                half=precision == "fp16",
+            )
+            peak = worker.peak_mib
+        before = np.load(onnx.file(probe.FILE))
+        shape = tuple(onnx.facts["input_shape"])
+        checked = probe.verify(label, SESSION, "main", folder, before, shape, precision)
+        inherited = {name: onnx.facts[name] for name in ("weights", "input_shape")}
+        return {**inherited, "peak_mib": peak, **checked}
+
+    return produce(step, make, shows=WEIGHTS)
+
+
+def write_ir(source: str, output: str, half: bool) -> None:
+    """In a child process: convert and write."""
+    import openvino
+
+    openvino.save_model(openvino.convert_model(source), output, compress_to_fp16=half)
