@@ -1,0 +1,50 @@
+# Each target is one line that calls one Python file; the files work without make too.
+# make itself ends with status 2 whenever a command failed: scripts that care about the difference
+# between drift (1), bad input (2) and undecided (3) call the Python files.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
+RUN = $(PYTHON)
+VENV = .venv/bin
+
+# NAME=value on make's command line becomes --name value; several values become several flags.
+each = $(foreach word,$(2),--$(1) "$(word)")
+one = $(if $(2),--$(1) "$(2)")
+MODEL_FLAGS = $(call each,model,$(MODEL))
+CHAIN_FLAGS = $(call each,target,$(TARGET)) $(call each,precision,$(PRECISION)) \
+  $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,opset,$(OPSET))
+
+.PHONY: help setup doctor demo export convert validate test bench lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup:  ## make .venv and .venv-lite from the lock files
+	@$(PYTHON) convert/install.py
+
+doctor:  ## what this machine has, what is missing, how to get it
+	@$(RUN) deploy/doctor.py
+
+demo: setup  ## the whole chain on real photos, and the drift table
+	@$(RUN) deploy/demo.py
+
+export:  ## MODEL=… [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoint to inference graph
+	@$(RUN) convert/export.py $(MODEL_FLAGS) $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES))
+
+convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13]: the files of a target
+	@$(RUN) deploy/build.py $(MODEL_FLAGS) $(CHAIN_FLAGS)
+
+validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder]: top-1 drift on photos
+	@$(RUN) deploy/validate.py $(MODEL_FLAGS) $(CHAIN_FLAGS) $(call one,data,$(DATA))
+
+test: setup  ## linter, formatter and tests
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/python -m pytest
+
+bench: setup  ## speed against plain scripts, with ratios
+	@$(RUN) deploy/bench.py $(call one,data,$(DATA))
+
+lock:  ## renew requirements/*.txt from *.in (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit.in -o requirements/toolkit.txt
+	uv pip compile --quiet --python-version 3.7 --generate-hashes --no-emit-index-url --no-header requirements/lite.in -o requirements/lite.txt
+
+clean:  ## remove build/ (downloads stay in the cache)
+	rm -rf build

@@ -1,0 +1,59 @@
+"""The whole chain on real weights and real photos, and the drift table (`make demo`)."""
+
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+
+from common.cli import Exit, Parser, run
+from common.console import say, shown
+from common.paths import build_root, cache_root
+from convert.to_onnx import DEFAULT_OPSET
+from deploy import result
+from deploy.targets import TARGETS
+from deploy.targets.base import Options
+from deploy.validate import validate
+from models.registry import find_model
+
+_MODEL = "SqueezeNet1_1"
+
+_NEXT = """
+  the files          {build}
+  results as JSON    {build}/results
+  downloads          {cache} (kept by make clean)
+
+What to type next:
+  make validate MODEL={model} TARGET=all DATA=/your/photos    val_list.txt, or a folder per class
+  make export   MODEL=VGG16 WEIGHTS=official                        the published checkpoint
+  make export   MODEL=VGG16 WEIGHTS=/your/VGG16.pdparams            your own
+  make convert  MODEL=VGG16 TARGET=all                              the files of every target
+  make doctor                                                       what is missing on this machine
+"""
+
+
+def main() -> int:
+    Parser(prog="make demo", description=__doc__).parse_args()
+    started = time.monotonic()
+    say(f"{_MODEL}: demo weights to every target, then 70 labelled photos through each of them")
+    cells = [(target, precision) for target in TARGETS.values() for precision in target.precisions]
+    results = list(
+        validate([find_model(_MODEL)], cells, "demo", Options(DEFAULT_OPSET), weights="demo")
+    )
+    print()
+    result.show(results)
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Where everything is:", end="")
+    print(
+        _NEXT.format(build=shown(build_root() / _MODEL), cache=shown(cache_root()), model=_MODEL),
+        end="",
+    )
+    failed = any(outcome["verdict"] == "fail" for outcome in results)
+    return Exit.BROKEN if failed else Exit.OK
+
+
+if __name__ == "__main__":
+    run(main)

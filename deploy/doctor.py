@@ -1,0 +1,109 @@
+"""What this machine has for the toolkit, what is missing, and how to get it (`make doctor`)."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+
+from common import machine
+from common.cli import Exit, Parser, run
+from common.console import table
+from common.paths import build_root, cache_root
+from convert.toolchain import ENVIRONMENTS, Environment
+from deploy.targets import TARGETS
+from deploy.targets.base import NATIVE
+from models.registry import MODELS
+from models.weights import available
+
+_OK = "[green]ok[/green]"
+
+
+def main() -> int:
+    Parser(prog="make doctor", description=__doc__.splitlines()[0]).parse_args()
+    rows = [row for environment in ENVIRONMENTS.values() for row in _tools(environment)]
+    rows += [_nvidia(), _adb()]
+    table("Tools", ["tool", "version", "what it is for", "state"], rows)
+    print()
+    table("Targets", ["target", "precision", "runs here", "why not"], _targets())
+    print()
+    table("Machine", ["", ""], _machine())
+    required = [environment for environment in ENVIRONMENTS.values() if environment.required]
+    return Exit.USAGE if any(item.problem() for item in required) else Exit.OK
+
+
+def _tools(environment: Environment) -> list[list[str]]:
+    problem = environment.problem()
+    return [
+        [
+            tool,
+            environment.version(tool) or "-",
+            purpose,
+            _missing(problem) if problem else f"{_OK} ({environment.folder})",
+        ]
+        for tool, purpose in environment.tools.items()
+    ]
+
+
+def _targets() -> list[list[str]]:
+    rows = []
+    for target in TARGETS.values():
+        for precision in target.precisions:
+            plan = target.plan(precision)
+            color = "green" if plan.execution == NATIVE else "yellow"
+            rows.append(
+                [target.name, precision, f"[{color}]{plan.execution}[/{color}]", plan.reason]
+            )
+    return rows
+
+
+def _machine() -> list[list[str]]:
+    have = [name for name, spec in MODELS.items() if available(spec)]
+    return [
+        ["CPU", f"{machine.cpu()}, {machine.threads()} threads"],
+        ["vector extensions", ", ".join(machine.isa()) or "none of those that matter"],
+        ["weights found for", ", ".join(have) or "none (see README: your own weights)"],
+        ["build folder", str(build_root())],
+        ["cache", str(cache_root())],
+    ]
+
+
+def _nvidia() -> list[str]:
+    purpose = "targets on NVIDIA GPUs"
+    found = _ask(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
+    if not found:
+        return ["NVIDIA GPU", "-", purpose, _missing("none, or its driver is not installed")]
+    return ["NVIDIA GPU", "; ".join(found), purpose, _OK]
+
+
+def _adb() -> list[str]:
+    purpose = "ARM phones"
+    if not shutil.which("adb"):
+        return ["adb", "-", purpose, _missing("install it (Debian: apt-get install adb)")]
+    found = _ask(["adb", "devices"]) or []
+    devices = [line.split()[0] for line in found[1:] if line.endswith("device")]
+    if not devices:
+        return ["adb", "-", purpose, _missing("no device: connect one with USB debugging on")]
+    return ["adb", ", ".join(devices), purpose, _OK]
+
+
+def _ask(command: list[str]) -> list[str] | None:
+    """The lines a program prints; None where it is absent, fails or hangs."""
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return asked.stdout.strip().splitlines()
+
+
+def _missing(what: str) -> str:
+    return f"[yellow]missing[/yellow]: {what}"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,100 @@
+"""The result of a model on a target: its form, its file, and how it is shown."""
+
+from typing import Any
+
+from common import console, files, machine
+from common.paths import build_root
+from deploy.drift import Drift, Verdict
+from deploy.targets.base import SIMULATED, Plan
+
+SCHEMA = 1
+
+_COLORS = {"pass": "green", "fail": "red", "undecided": "yellow", "unavailable": "yellow"}
+
+
+def absent(reason: str) -> dict[str, Any]:
+    """The outcome where nothing here can run the target."""
+    return {
+        "verdict": "unavailable",
+        "reason": reason,
+        "environment": {"cpu": machine.cpu(), "isa": machine.isa()},
+    }
+
+
+def broken(reason: str) -> dict[str, Any]:
+    """The outcome where the runtime died, or refused the file."""
+    return {
+        "verdict": "fail",
+        "reason": reason,
+        "environment": {"cpu": machine.cpu(), "isa": machine.isa()},
+    }
+
+
+def measured(drift: Drift, verdict: Verdict, plan: Plan, environment: dict) -> dict[str, Any]:
+    """The outcome of a run. A simulation that passes is still `unavailable`, never `pass`."""
+    outcome = {"verdict": verdict.verdict, "reason": verdict.reason}
+    if plan.execution == SIMULATED:
+        outcome["simulation"] = verdict.verdict
+        if verdict.verdict == "pass":
+            outcome["verdict"] = "unavailable"
+        outcome["reason"] = f"simulated, since {plan.reason}: {verdict.reason}"
+    return {**outcome, **drift.to_json(), "budget": verdict.budget, "environment": environment}
+
+
+def write(outcome: dict[str, Any]) -> None:
+    """Keep a result as `build/<model>/results/<target>-<precision>.json`."""
+    name = f"{outcome['target']}-{outcome['precision']}.json"
+    files.write_json(build_root() / outcome["model"] / "results" / name, outcome)
+
+
+def show(results: list[dict[str, Any]]) -> None:
+    """Print results as a table, and below it the reason of everything that did not pass."""
+    if not results:
+        print("nothing to validate: no model has weights here; see --weights and --model")
+        return
+    data = results[0]["data"]
+    console.table(
+        f"Drift against Paddle Inference on {data['images']} photos ({data['name']})",
+        [
+            "model",
+            "target",
+            "precision",
+            "execution",
+            ">top-1 %",
+            ">drift pp",
+            "95 % interval",
+            ">agree %",
+            ">max rel",
+            "verdict",
+        ],
+        [_row(outcome) for outcome in results],
+    )
+    for outcome in results:
+        if outcome["verdict"] != "pass":
+            print(
+                f"{outcome['model']} {outcome['target']} {outcome['precision']}: "
+                f"{outcome['verdict']}: {outcome['reason']}"
+            )
+
+
+def _row(outcome: dict[str, Any]) -> list[str]:
+    color = _COLORS[outcome["verdict"]]
+    figures = ["-"] * 5
+    if "drift" in outcome:
+        drift = outcome["drift"]
+        low, high = drift["ci95_pp"]
+        figures = [
+            f"{100 * outcome['measured']['top1']:.1f}",
+            f"{drift['top1_pp']:+.2f}",
+            f"{low:+.2f} … {high:+.2f}",
+            f"{100 * drift['agreement']:.1f}",
+            f"{drift['max_rel']:.1e}",
+        ]
+    return [
+        outcome["model"],
+        outcome["target"],
+        outcome["precision"],
+        outcome["execution"],
+        *figures,
+        f"[{color}]{outcome['verdict']}[/{color}]",
+    ]

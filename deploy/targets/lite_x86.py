@@ -1,0 +1,24 @@
+"""Paddle Lite's x86 runtime."""
+
+from convert.artifact import Artifact
+from convert.to_lite import SESSION, to_lite
+from convert.toolchain import LITE
+from deploy.targets.base import NATIVE, NONE, Options, Plan, Target
+
+
+class LiteX86(Target):
+    name = "lite-x86"
+    summary = "Paddle Lite on x86"
+    precisions = ("fp32",)
+    steps = ("export", "to_lite")
+    hardware = "this CPU"
+
+    def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
+        return to_lite(inference, "x86", precision)
+
+    def plan(self, precision: str) -> Plan:
+        problem = self.problem()
+        return Plan(NONE, reason=problem) if problem else Plan(NATIVE, SESSION, "lite")
+
+    def problem(self) -> str | None:
+        return LITE.problem()

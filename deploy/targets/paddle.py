@@ -1,0 +1,24 @@
+"""Paddle Inference on this CPU: the reference, and itself a target."""
+
+from convert.artifact import Artifact
+from convert.export import SESSION
+from deploy.targets.base import NATIVE, Options, Plan, Target
+
+# What every target's drift is measured against.
+REFERENCE = Plan(NATIVE, SESSION, options={"onednn": True})
+
+
+class Paddle(Target):
+    """The graph in Paddle's own kernels, held against the same graph in oneDNN's."""
+
+    name = "paddle"
+    summary = "Paddle Inference with its own kernels (the reference uses oneDNN's)"
+    precisions = ("fp32",)
+    steps = ("export",)
+    hardware = "this CPU"
+
+    def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
+        return inference
+
+    def plan(self, precision: str) -> Plan:
+        return Plan(NATIVE, SESSION, options={"onednn": False})
