@@ -8,6 +8,8 @@ It is never computed from what came out, since Paddle Lite's output differs from
 import contextlib
 import dataclasses
 import datetime
+import errno
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,10 +18,13 @@ from typing import Any
 
 from common import files
 from common.console import report
-from common.errors import UserError
+from common.errors import StepError, UserError
 from common.paths import ROOT, build_root
 
 MANIFEST = "manifest.json"
+
+# Foreign tools fail in their own ways on a full disk; less room than this (bytes) explains it.
+_FULL = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +127,11 @@ def produce(step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str
             manifest = _manifest(step, work, dict(facts), seconds)
             files.write_json(work / MANIFEST, manifest)
             _put_in_place(work, step.folder)
-        except BaseException:
+        except BaseException as error:
+            full = shutil.disk_usage(work).free < _FULL
             shutil.rmtree(work, ignore_errors=True)
+            if full and isinstance(error, StepError):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(work)) from error
             raise
         report(step.name, step.model, step.precision, seconds, step.folder / shows)
         return Artifact(step.folder, manifest)

@@ -67,7 +67,7 @@ def serve(channel, shared):
 
     A call is (function, arguments). A function "module:name" is called as it is; what a call of
     "open module:name" returns is kept, and "use name" calls a method of it. The answer is
-    ("value", result, peak resident MiB) or ("error", class name, text, traceback).
+    ("value", result, peak resident MiB) or ("error", class name, text, traceback, errno or None).
     """
     kept = None
     for function, arguments in channel:
@@ -83,7 +83,8 @@ def serve(channel, shared):
                 kept, result = result, None
             answer = ("value", pack(result, shared), peak_mib())
         except Exception as error:
-            answer = ("error", type(error).__name__, str(error), traceback.format_exc())
+            number = getattr(error, "errno", None)
+            answer = ("error", type(error).__name__, str(error), traceback.format_exc(), number)
         channel.send(answer)
 
 

@@ -75,8 +75,8 @@ class Worker:
     def call(self, function: str, limit: float = _DEFAULT_LIMIT, **arguments: Any) -> Any:
         """Call "module:function" in the child and return its value.
 
-        Raises StepError when the child dies, or takes longer than `limit` seconds; a UserError
-        or StepError raised in the child arrives as itself.
+        Raises StepError when the child dies, or takes longer than `limit` seconds. A UserError,
+        a StepError and an OSError of the child arrive as themselves.
         """
         try:
             self._channel.send((function, wire.pack(arguments, str(self._shared))))
@@ -91,10 +91,12 @@ class Worker:
         if answer[0] == "value":
             self.peak_mib = answer[2]
             return wire.unpack(answer[1])
-        _, kind, text, trace = answer
+        _, kind, text, trace, number = answer
         expected = getattr(errors, kind, None)
         if expected is not None:
             raise expected(text)
+        if number is not None:
+            raise OSError(number, os.strerror(number), self.label)
         error = StepError(f"{self.label}: {kind}: {_first_line(text)}")
         error.add_note(trace)
         raise error

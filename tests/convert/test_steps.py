@@ -1,0 +1,196 @@
+"""The steps as a user runs them: what they make, what they refuse, what survives a kill."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import onnx
+import pytest
+
+from common import files
+from common.paths import ROOT
+from convert.toolchain import LITE
+from tests.conftest import assert_refused
+
+SQUEEZENET = ("--model", "SqueezeNet1_1", "--weights", "random")
+EVERYTHING = (*SQUEEZENET, "--target", "all", "--precision", "fp32")
+lite_only = pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
+
+
+def facts(build, model, kind, precision="fp32"):
+    return files.read_json(build / model / kind / precision / "manifest.json")["facts"]
+
+
+@lite_only
+@pytest.mark.parametrize("model", ["ResNeSt50", "alt_gvt_small"])
+def test_a_model_goes_to_every_target(command, tmp_path, model):
+    """The two families with the operators that targets get wrong; `make matrix` runs all 17."""
+    done = command(
+        *("deploy/build.py", "--model", model, "--weights", "random"),
+        *("--target", "all", "--precision", "fp32"),
+    )
+    assert done.returncode == 0, done.stderr
+    build = tmp_path / "build"
+    for kind in ("inference", "onnx", "openvino", "lite-x86"):
+        assert facts(build, model, kind)["probe_difference"] < 1e-3
+    assert set(facts(build, model, "lite-arm")["kernels"]) == {"arm", "host"}
+    graph = onnx.load(build / model / "onnx" / "fp32" / "model.onnx").graph
+    assert "Shape" not in {node.op_type for node in graph.node}
+    assert [value.name for value in (*graph.input, *graph.output)] == ["x", "logits"]
+    for value in (*graph.input, *graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_value == 0  # dynamic
+    attention = model.startswith("alt_gvt")
+    assert ("LayerNormalization" in facts(build, model, "onnx")["operators"]) == attention
+
+
+def test_an_old_opset_on_request(command, tmp_path):
+    chain = (*SQUEEZENET, "--target", "onnx")
+    assert command("deploy/build.py", *chain, "--opset", "13").returncode == 0
+    model = onnx.load(tmp_path / "build" / "SqueezeNet1_1" / "onnx" / "fp32" / "model.onnx")
+    assert [entry.version for entry in model.opset_import if entry.domain == ""] == [13]
+
+
+def test_another_class_count(command, tmp_path):
+    done = command("deploy/build.py", *SQUEEZENET, "--target", "onnx", "--classes", "7")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "build" / "SqueezeNet1_1" / "onnx" / "fp32"
+    assert np.load(folder / "probe.npy").shape == (8, 7)
+
+
+def test_up_to_date_work_is_not_done_again(command):
+    chain = (*SQUEEZENET, "--target", "openvino", "--precision", "fp32")
+    first = command("deploy/build.py", *chain)
+    assert "to_openvino" in first.stderr
+    again = command("deploy/build.py", *chain)
+    assert again.returncode == 0
+    assert again.stderr == ""
+
+
+# ---- bad input ----
+
+
+@pytest.fixture(scope="module")
+def real(shared):
+    return shared / "data" / "weights" / "SqueezeNet1_1_pretrained.pdparams"
+
+
+def export(command, weights, model="SqueezeNet1_1"):
+    return command("convert/export.py", "--model", model, "--weights", weights)
+
+
+def nothing_is_left(tmp_path) -> bool:
+    left = {path.name for path in (tmp_path / "build").rglob("*") if path.is_file()}
+    return left <= {".lock"}
+
+
+def test_a_truncated_checkpoint(command, tmp_path, real):
+    cut = tmp_path / "cut.pdparams"
+    cut.write_bytes(real.read_bytes()[:-1000])
+    assert_refused(export(command, cut), "cut.pdparams", "cut short")
+    assert nothing_is_left(tmp_path)
+
+
+class Malicious:
+    def __init__(self, command: str):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_a_malicious_checkpoint_is_not_executed(command, tmp_path):
+    trap = tmp_path / "trap.pdparams"
+    trap.write_bytes(pickle.dumps({"_conv.weight": Malicious(f"touch {tmp_path}/executed")}))
+    assert_refused(export(command, trap), "trap.pdparams", "refused", "system")
+    assert not (tmp_path / "executed").exists()
+    assert nothing_is_left(tmp_path)
+
+
+def test_another_models_checkpoint(command, tmp_path, real):
+    assert_refused(export(command, real, "VGG11"), "VGG11", "missing", "extra")
+    assert_refused(export(command, real, "SqueezeNet1_0"), "of another shape")
+    assert nothing_is_left(tmp_path)
+
+
+def test_a_checkpoint_that_is_not_there(command, tmp_path):
+    assert_refused(export(command, tmp_path / "absent.pdparams"), "absent.pdparams")
+    assert nothing_is_left(tmp_path)
+
+
+# ---- the disk ----
+
+
+def on_a_small_disk(size: str, remount: str, tmp_path) -> subprocess.CompletedProcess:
+    """Run an export with its build folder on a file system of its own (a mount namespace)."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = (
+        f"mount -t tmpfs -o size={size} tmpfs {disk} && {remount} "
+        f"exec {sys.executable} {ROOT}/convert/export.py {' '.join(SQUEEZENET)}; exit 77"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"BUILD_DIR": str(disk / "build")},
+    )
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no mount namespaces here: {done.stderr.strip()}")
+    return done
+
+
+def test_a_full_disk(tmp_path):
+    done = on_a_small_disk("2m", "", tmp_path)
+    assert_refused(done, "no space left")
+
+
+def test_a_read_only_build_folder(tmp_path):
+    done = on_a_small_disk("20m", f"mount -o remount,ro {tmp_path}/disk &&", tmp_path)
+    assert_refused(done, "BUILD_DIR")
+
+
+# ---- two runs, and kills ----
+
+
+def start(tmp_path, *arguments) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, ROOT / "deploy/build.py", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"BUILD_DIR": str(tmp_path / "build")},
+    )
+
+
+def test_two_runs_at_once_both_succeed(tmp_path):
+    chain = (*SQUEEZENET, "--target", "openvino", "--precision", "fp32")
+    runs = [start(tmp_path, *chain) for _ in range(2)]
+    said = [run.communicate(timeout=300)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    together = "".join(said)
+    for step in ("export", "to_onnx", "to_openvino"):
+        assert together.count(f"  {step} ") == 1  # the second run found the first one's work
+
+
+@lite_only
+@pytest.mark.parametrize("kind", ["inference", "onnx", "openvino", "lite-x86", "lite-arm"])
+def test_a_run_killed_in_any_step_is_repaired_by_the_next(command, tmp_path, kind):
+    folder = tmp_path / "build" / "SqueezeNet1_1" / kind
+    run = start(tmp_path, *EVERYTHING)
+    deadline = time.monotonic() + 120
+    while not (folder / ".fp32.new").exists():
+        assert run.poll() is None and time.monotonic() < deadline, "the step was never seen"
+        time.sleep(0.005)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert not (folder / "fp32").exists()
+
+    target = {"inference": "paddle"}.get(kind, kind)
+    done = command("deploy/build.py", *SQUEEZENET, "--target", target, "--precision", "fp32")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in folder.iterdir()] == ["fp32"]

@@ -1,0 +1,206 @@
+"""`python deploy/validate.py`: verdicts, exit statuses, results; and what it refuses."""
+
+import json
+
+import pytest
+
+from common import files
+from convert.toolchain import LITE
+from tests.conftest import assert_refused
+
+lite_only = pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
+
+
+def results(done) -> dict[tuple[str, str], dict]:
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return {(one["target"], one["precision"]): one for one in found}
+
+
+@lite_only
+@pytest.mark.parametrize("model", ["SqueezeNet1_0", "SqueezeNet1_1"])
+def test_real_weights_decide_alike_on_every_fp32_target(command, built, weights, photos, model):
+    done = command(
+        *("deploy/validate.py", "--model", model, "--weights", weights, "--target", "all"),
+        *("--precision", "fp32", "--data", photos(100), "--json"),
+        BUILD_DIR=built,
+    )
+    assert done.returncode == 3, done.stderr  # lite-arm has no device here
+    found = results(done)
+    for target in ("paddle", "onnx", "openvino", "lite-x86"):
+        one = found[target, "fp32"]
+        assert one["verdict"] == "pass"
+        assert one["execution"] == "native"
+        assert one["drift"]["agreement"] == 1.0
+        assert one["drift"]["max_rel"] < 1e-4
+        assert one["measured"]["top1"] > 0.5
+        assert one["weights"] == files.sha256(weights / f"{model}_pretrained.pdparams")
+        assert files.read_json(built / model / "results" / f"{target}-fp32.json") == one
+    arm = found["lite-arm", "fp32"]
+    assert (arm["verdict"], arm["execution"]) == ("unavailable", "none")
+    assert "drift" not in arm
+    kernels = files.read_json(built / model / "lite-arm" / "fp32" / "manifest.json")["facts"]
+    assert set(kernels["kernels"]) == {"arm", "host"}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_reduced_precision_is_judged_by_the_interval(command, built, weights, photos, precision):
+    done = command(
+        *("deploy/validate.py", "--model", "SqueezeNet1_1", "--weights", weights),
+        *("--target", "openvino", "--precision", precision, "--data", photos(100), "--json"),
+        BUILD_DIR=built,
+    )
+    one = results(done)["openvino", precision]
+    assert one["budget"]["kind"] == "statistical"
+    low, high = one["drift"]["ci95_pp"]
+    assert low <= one["drift"]["top1_pp"] <= high
+    assert 1e-5 < one["drift"]["max_rel"] < 0.1  # it really rounds
+    assert one["verdict"] == "undecided"  # 100 photos cannot show a loss of 0.6 points
+    assert done.returncode == 3
+
+
+def test_one_precision_of_one_target_in_a_table(command, built, weights, photos):
+    done = command(
+        *("deploy/validate.py", "--model", "SqueezeNet1_1", "--weights", weights),
+        *("--target", "onnx", "--data", photos(10)),
+        BUILD_DIR=built,
+    )
+    assert done.returncode == 0
+    row = next(line for line in done.stdout.splitlines() if "SqueezeNet1_1" in line)
+    assert row.split()[1:4] == ["onnx", "fp32", "native"]
+    assert row.split()[-1] == "pass"
+
+
+def test_another_networks_file_fails_the_numeric_gate(built, weights, photos, monkeypatch):
+    from data.images import ImageSet
+    from deploy.chain import inference_graph
+    from deploy.judge import Judge
+    from deploy.targets.base import Options
+    from deploy.targets.onnx import Onnx
+    from models.registry import MODELS
+
+    class WrongFile(Onnx):
+        def build(self, inference, precision, options):
+            other = inference_graph(MODELS["SqueezeNet1_0"], str(weights), None)
+            return super().build(other, precision, options)
+
+    monkeypatch.setenv("BUILD_DIR", str(built))
+    graph = inference_graph(MODELS["SqueezeNet1_1"], str(weights), None)
+    photos = ImageSet.open(photos(10))
+    judge = Judge(MODELS["SqueezeNet1_1"], graph, photos, Options(opset=17), skip_bad=False)
+    outcome = judge.judge(WrongFile(), "fp32", None)
+    assert outcome["verdict"] == "fail"
+    assert outcome["drift"]["max_rel"] > 0.1
+    assert judge.judge(Onnx(), "fp32", None)["verdict"] == "pass"
+
+
+def test_a_runtime_that_dies_fails_and_says_how(built, weights, photos, monkeypatch):
+    import dataclasses
+
+    from data.images import ImageSet
+    from deploy.chain import inference_graph
+    from deploy.judge import Judge
+    from deploy.targets.base import Options
+    from deploy.targets.onnx import Onnx
+    from models.registry import MODELS
+
+    class Dying(Onnx):
+        def plan(self, precision):
+            return dataclasses.replace(
+                super().plan(precision), session="tests.deploy.dying:Session"
+            )
+
+    monkeypatch.setenv("BUILD_DIR", str(built))
+    spec = MODELS["SqueezeNet1_1"]
+    graph = inference_graph(spec, str(weights), None)
+    judge = Judge(spec, graph, ImageSet.open(photos(10)), Options(opset=17), skip_bad=False)
+    outcome = judge.judge(Dying(), "fp32", None)
+    assert outcome["verdict"] == "fail"
+    assert "SIGSEGV" in outcome["reason"]
+
+
+def test_random_weights_only_when_asked_for_and_every_result_says_so(command, photos, tmp_path):
+    elsewhere = {"XDG_CACHE_HOME": tmp_path / "cache", "WEIGHTS_DIR": tmp_path / "none"}
+    chain = ("--model", "SqueezeNet1_1", "--target", "onnx", "--data", photos(10))
+    assert_refused(
+        command("deploy/validate.py", *chain, **elsewhere), "no weights for SqueezeNet1_1"
+    )
+
+    done = command("deploy/validate.py", *chain, "--weights", "random", "--json", **elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert results(done)["onnx", "fp32"]["weights"] == "random"
+
+    # Once exported they are used by name, but nobody gets them by default.
+    done = command("deploy/validate.py", *chain, "--json", **elsewhere)
+    assert results(done)["onnx", "fp32"]["weights"] == "random"
+    done = command("deploy/validate.py", *chain[2:], **elsewhere)
+    assert done.returncode == 3
+    assert "SqueezeNet1_1 is skipped: exported from random weights" in done.stderr
+    assert "VGG16 is skipped: no weights here" in done.stderr
+
+
+def test_help_needs_no_heavy_library(command):
+    done = command("deploy/validate.py", "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    for library in ("paddle", "onnx", "openvino", "cv2", "onnxruntime"):
+        assert f"| {library}\n" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "SqueezNet1_1", "--target", "onnx"], ["'SqueezNet1_1'", "SqueezeNet1_1"]),
+        (["--target", "openvinno"], ["'openvinno'", "did you mean openvino"]),
+        (["--target", "onnx", "--precision", "int3"], ["onnx", "'int3'", "it has fp32"]),
+        (["--target", "onnx", "--data", "/no/such/folder"], ["/no/such/folder"]),
+        (["--target", "onnx", "--opset", "99"], ["--opset"]),
+        (["--target", "onnx", "--presicion", "fp32"], ["--presicion", "--help"]),
+        ([], ["--target"]),
+    ],
+)
+def test_mistyped_words_are_refused_before_any_work(command, tmp_path, arguments, words):
+    assert_refused(command("deploy/validate.py", *arguments), *words)
+    assert not (tmp_path / "build").exists()
+
+
+def listing(tmp_path, text: str):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "val_list.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["val_list.txt", "empty"]),
+        ("a.jpg 1000\n", ["line 1", "label 1000", "0..999"]),
+        ("a.jpg 1\nb.jpg 2\n", ["2 of 2 photos are absent", "a.jpg"]),
+    ],
+)
+def test_bad_lists_are_refused(command, built, weights, tmp_path, text, words):
+    done = command(
+        *("deploy/validate.py", "--model", "SqueezeNet1_1", "--weights", weights),
+        *("--target", "onnx", "--data", listing(tmp_path, text)),
+        BUILD_DIR=built,
+    )
+    assert_refused(done, *words)
+
+
+def test_unreadable_photos_are_all_named_or_skipped_and_counted(
+    command, built, weights, shared, tmp_path
+):
+    folder = listing(tmp_path, "good.jpg 0\ncut1.jpg 0\ncut2.jpg 0\n")
+    photo = (shared / "data" / "images" / "n01440764_tench.JPEG").read_bytes()
+    (folder / "good.jpg").write_bytes(photo)
+    for name in ("cut1.jpg", "cut2.jpg"):
+        (folder / name).write_bytes(photo[: len(photo) // 2])
+    chain = ("--model", "SqueezeNet1_1", "--weights", weights, "--target", "onnx")
+    refused = command("deploy/validate.py", *chain, "--data", folder, BUILD_DIR=built)
+    assert_refused(refused, "cut1.jpg", "cut2.jpg", "--skip-bad")
+
+    done = command(
+        "deploy/validate.py", *chain, "--data", folder, "--skip-bad", "--json", BUILD_DIR=built
+    )
+    assert done.returncode == 0, done.stderr
+    assert results(done)["onnx", "fp32"]["data"]["images"] == 1
+    assert results(done)["onnx", "fp32"]["data"]["skipped"] == 2
