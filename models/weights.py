@@ -1,0 +1,252 @@
+"""Which weights a model gets: found, fetched or generated, and checked against the network.
+
+The words: a file or folder, `official` (PaddleClas' published file), `demo` (real weights from the
+package registry, SqueezeNet1_1 only), `random` (numeric checks only). No word: what is here.
+"""
+
+import math
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from common import console, fetch, files
+from common.errors import UserError, suggest
+from common.hashes import cached_sha256
+from common.paths import ROOT, cache_root
+from models import demo_weights
+from models.state import SUFFIXES, printable, read_state
+
+if TYPE_CHECKING:
+    from models.registry import ModelSpec
+
+WORDS = ("official", "demo", "random")
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's weights come from; `sha256` identifies their content."""
+
+    model: str
+    origin: Literal["official", "demo", "random", "file"]
+    path: Path | None
+    sha256: str
+
+    @property
+    def label(self) -> str:
+        """What results say: the origin's word, or a file's SHA-256."""
+        return self.sha256 if self.origin == "file" else self.origin
+
+
+# ---- finding ----
+
+
+def find_weights(spec: "ModelSpec", wanted: str | None) -> Weights:
+    """The weights that the user means: one of WORDS, a file, a folder, or (nothing) what is here.
+
+    Downloads only when asked for `official` or `demo`. Raises UserError, naming what can be done,
+    when there are none.
+    """
+    if not wanted:
+        found = available(spec)
+        if found is None:
+            raise UserError(f"no weights for {spec.name} here: {_options(spec)}")
+        return found
+    if wanted == "official":
+        with console.progress(f"{spec.name} weights", "bytes") as progress:
+            path = fetch.download(spec.weights_url, _downloads(), progress=progress)
+        return _of_file(spec, "official", path)
+    if wanted == "demo":
+        if spec.name != demo_weights.MODEL:
+            raise UserError(f"demo weights exist for {demo_weights.MODEL} only; {_options(spec)}")
+        return _of_file(spec, "demo", demo_weights.make_demo_weights())
+    if wanted == "random":
+        return Weights(spec.name, "random", None, files.sha256_of(["random", spec.name, "crc32"]))
+    return _at(spec, Path(wanted).expanduser())
+
+
+def available(spec: "ModelSpec") -> Weights | None:
+    """The weights that a model has on this machine, or None; never downloads.
+
+    First the weights folder, then an official download, then the demo weights.
+    """
+    path = _in_folder(spec, _weights_folder())
+    if path:
+        return _of_file(spec, "file", path)
+    path = fetch.downloaded(spec.weights_url, _downloads())
+    if path:
+        return _of_file(spec, "official", path)
+    if spec.name == demo_weights.MODEL and demo_weights.demo_path().exists():
+        return _of_file(spec, "demo", demo_weights.demo_path())
+    return None
+
+
+def _at(spec: "ModelSpec", path: Path) -> Weights:
+    if path.is_file():
+        return _of_file(spec, "file", path)
+    if path.is_dir():
+        inside = _in_folder(spec, path)
+        if inside is None:
+            raise UserError(f"{path} has no weights of {spec.name}: {_file_names(spec)}")
+        return _of_file(spec, "file", inside)
+    raise UserError(
+        f"there is no file or folder {path} ({suggest(str(path), WORDS)}); {_options(spec)}"
+    )
+
+
+def _of_file(spec: "ModelSpec", origin, path: Path) -> Weights:
+    return Weights(spec.name, origin, path, cached_sha256(path))
+
+
+def _in_folder(spec: "ModelSpec", folder: Path) -> Path | None:
+    candidates = (folder / name for name in _names(spec))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _names(spec: "ModelSpec") -> list[str]:
+    return [f"{spec.name}{ending}{suffix}" for ending in ("_pretrained", "") for suffix in SUFFIXES]
+
+
+def _file_names(spec: "ModelSpec") -> str:
+    return "a file named " + " or ".join(_names(spec)) + " is expected"
+
+
+def _weights_folder() -> Path:
+    return Path(os.environ.get("WEIGHTS_DIR") or ROOT / "weights").expanduser()
+
+
+def _downloads() -> Path:
+    return cache_root() / "weights"
+
+
+def _options(spec: "ModelSpec") -> str:
+    demo = ["WEIGHTS=demo (real weights from the package registry)"]
+    options = [
+        f"put {_names(spec)[0]} into {_weights_folder()} (or set WEIGHTS_DIR)",
+        "WEIGHTS=<file or folder>",
+        "WEIGHTS=official (downloads PaddleClas' file)",
+        *(demo if spec.name == demo_weights.MODEL else []),
+        "WEIGHTS=random (numeric checks only)",
+    ]
+    return "; ".join(options)
+
+
+# ---- loading ----
+
+
+def load_state(weights: Weights, shapes: Shapes) -> dict[str, np.ndarray]:
+    """The arrays of a network whose state dict has these names and shapes, in that order.
+
+    Floating-point values are float32. Raises UserError when the file is damaged, or does not
+    hold exactly these names and shapes.
+    """
+    if weights.origin == "random":
+        return random_state(shapes)
+    state = read_state(weights.path)
+    _check_fit(weights, state, {name: tuple(shape) for name, shape in shapes.items()})
+    return {name: state[name] for name in shapes}
+
+
+def _check_fit(weights: Weights, state: Mapping[str, np.ndarray], shapes: Shapes) -> None:
+    missing = [name for name in shapes if name not in state]
+    extra = [name for name in state if name not in shapes]
+    common = [name for name in shapes if name in state]
+    misshapen = [name for name in common if state[name].shape != shapes[name]]
+    if missing or extra or misshapen:
+        if not (missing or extra):
+            _check_head(weights, state, shapes, set(misshapen))
+        alien = len(common) < len(shapes) / 2
+        fault = "belongs to another network than" if alien else "does not fit"
+        reshaped = [f"{name} {state[name].shape} not {shapes[name]}" for name in misshapen]
+        differences = (
+            _counted("missing", missing),
+            _counted("extra", extra),
+            _counted("of another shape", reshaped),
+        )
+        details = "; ".join(filter(None, differences))
+        raise UserError(f"{weights.path} {fault} {weights.model}: {details}")
+    for name in shapes:
+        if state[name].dtype != np.float32:
+            raise UserError(f"{weights.path}: {name} holds {state[name].dtype}, not floats")
+
+
+def _check_head(
+    weights: Weights, state: Mapping[str, np.ndarray], shapes: Shapes, misshapen: set[str]
+) -> None:
+    """Raise the sentence of its own where nothing but the number of classes differs."""
+    head = _head(shapes)
+    if misshapen == {f"{head}.weight", f"{head}.bias"}:
+        have, want = class_count(state), shapes[f"{head}.bias"][0]
+        raise UserError(f"{weights.path} has {have} classes, asked for {want}; pass CLASSES={have}")
+
+
+def _counted(what: str, names: list[str]) -> str:
+    """For example `26 missing (a, b, c, …)`; nothing where there are none."""
+    if not names:
+        return ""
+    return f"{len(names)} {what} ({', '.join(map(printable, names[:3]))}{', …' * (len(names) > 3)})"
+
+
+def class_count(state: Mapping[str, np.ndarray]) -> int:
+    """The number of classes that a state dict tells apart: the length of its classifier's bias.
+
+    The classifier is the last of the layers at the top level (`name.weight` with no further dot)
+    that have a bias and a weight of two or more dimensions; last in the order of their names with
+    numbers compared as numbers (a file's own order may be any). That holds for every network here:
+    `_fc8`, `_conv9`, `fc3`, `_out`, `out`, `head`. Raises UserError where there is none.
+    """
+    shapes = {name: value.shape for name, value in state.items()}
+    return shapes[f"{_head(shapes)}.bias"][0]
+
+
+def _head(shapes: Shapes) -> str:
+    layers = (name.removesuffix(".weight") for name in shapes if name.endswith(".weight"))
+    heads = [
+        layer
+        for layer in layers
+        if "." not in layer and f"{layer}.bias" in shapes and len(shapes[f"{layer}.weight"]) >= 2
+    ]
+    if not heads:
+        raise UserError("these weights have no layer that could be a classifier")
+    return max(heads, key=lambda layer: [int(n) if n.isdigit() else n for n in _split(layer)])
+
+
+def _split(name: str) -> list[str]:
+    return re.split(r"(\d+)", name)  # text and numbers by turns, so that like meets like
+
+
+# ---- random ----
+
+
+def random_state(shapes: Shapes) -> dict[str, np.ndarray]:
+    """Made-up float32 values, the same for the same name and shape on every machine.
+
+    They keep activations in range through the whole network, so that numeric differences between
+    targets mean something; accuracy does not.
+    """
+    return {name: _fill(name, tuple(shape)) for name, shape in shapes.items()}
+
+
+def _fill(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    generator = np.random.default_rng(zlib.crc32(name.encode()))
+    last = name.rsplit(".", 1)[-1]
+    if last == "_variance":
+        values = generator.uniform(0.5, 1.5, shape)
+    elif last == "_mean":
+        values = 0.1 * generator.standard_normal(shape)
+    elif last == "bias":
+        values = 0.05 * generator.standard_normal(shape)
+    elif len(shape) == 1:
+        values = generator.uniform(0.8, 1.2, shape)  # a normalisation's scale
+    else:
+        fan_in = math.prod(shape[1:]) if len(shape) == 4 else shape[0]
+        values = generator.standard_normal(shape)
+        values *= math.sqrt(2 / fan_in)
+    return values.astype(np.float32)
