@@ -9,11 +9,12 @@ VENV = .venv/bin
 # NAME=value on make's command line becomes --name value; several values become several flags.
 each = $(foreach word,$(2),--$(1) "$(word)")
 one = $(if $(2),--$(1) "$(2)")
-MODEL_FLAGS = $(call each,model,$(MODEL))
-CHAIN_FLAGS = $(call each,target,$(TARGET)) $(call each,precision,$(PRECISION)) \
+MODEL_FLAGS = $(call each,model,$(MODEL) $(MODELS))
+FILE_FLAGS = $(call each,target,$(TARGET) $(TARGETS)) $(call each,precision,$(PRECISION)) \
   $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,opset,$(OPSET))
+PHOTO_FLAGS = $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,budget,$(BUDGET))
 
-.PHONY: help setup doctor demo export convert validate test bench lock clean
+.PHONY: help setup doctor demo export convert validate matrix test bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -31,10 +32,13 @@ export:  ## MODEL=… [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoin
 	@$(RUN) convert/export.py $(MODEL_FLAGS) $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES))
 
 convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13]: the files of a target
-	@$(RUN) deploy/build.py $(MODEL_FLAGS) $(CHAIN_FLAGS)
+	@$(RUN) deploy/build.py $(MODEL_FLAGS) $(FILE_FLAGS)
 
 validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder]: top-1 drift on photos
-	@$(RUN) deploy/validate.py $(MODEL_FLAGS) $(CHAIN_FLAGS) $(call one,data,$(DATA))
+	@$(RUN) deploy/validate.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS)
+
+matrix:  ## [MODELS=…|all] [TARGETS=…] [PRECISION=…] [DATA=…] [PHOTOS=N]: every model on every target
+	@$(RUN) deploy/matrix.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS)
 
 test: setup  ## linter, formatter and tests
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/python -m pytest

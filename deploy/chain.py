@@ -1,25 +1,34 @@
-"""From a model's name to its files: the inference graph that all targets start from."""
+"""From a model's name to the inference graph that all its files start from."""
+
+from collections.abc import Mapping, Sequence
 
 from common.errors import UserError
 from convert.artifact import Artifact
 from convert.export import export, exported
+from deploy.request import Files
 from models.registry import MODELS, ModelSpec, find_model
 from models.weights import available, find_weights
 
+_DEFAULT_CLASSES = 1000
 
-def inference_graph(spec: ModelSpec, weights: str | None, class_num: int | None) -> Artifact:
+
+def inference_graph(spec: ModelSpec, files: Files) -> Artifact:
     """The inference graph of a model.
 
-    With `weights` or `class_num` given it is made from those; without, the graph that an earlier
-    export left is taken as it is, and where there is none, the weights that are found here.
+    With weights or a class count asked for it is made from those; without, the graph that an
+    earlier export left is taken as it is, and where there is none, the weights that are found
+    here.
     """
     found = exported(spec.name)
-    if weights is None and class_num in (None, found and found.facts["class_num"]) and found:
+    if found and not files.weights and files.class_num in (None, found.facts["class_num"]):
         return found
-    return export(spec, find_weights(spec, weights), class_num or 1000)
+    weights = find_weights(spec, files.weights)
+    return export(spec, weights, files.class_num or _DEFAULT_CLASSES)
 
 
-def choose_models(names: list[str] | None, weights: str | None) -> tuple[list, dict[str, str]]:
+def choose_models(
+    names: Sequence[str] | None, weights: str | None
+) -> tuple[list[ModelSpec], Mapping[str, str]]:
     """The models to work on, and those that are skipped, each with the reason.
 
     Without names: every model that has weights here. A graph exported from random weights counts

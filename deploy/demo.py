@@ -13,10 +13,8 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.paths import build_root, cache_root
-from convert.to_onnx import DEFAULT_OPSET
 from deploy import result
-from deploy.targets import TARGETS
-from deploy.targets.base import Options
+from deploy.request import Files, Photos, every_cell
 from deploy.validate import validate
 from models.registry import find_model
 
@@ -40,9 +38,8 @@ def main() -> int:
     Parser(prog="make demo", description=__doc__).parse_args()
     started = time.monotonic()
     say(f"{_MODEL}: demo weights to every target, then 70 labelled photos through each of them")
-    cells = [(target, precision) for target in TARGETS.values() for precision in target.precisions]
     results = list(
-        validate([find_model(_MODEL)], cells, "demo", Options(DEFAULT_OPSET), weights="demo")
+        validate([find_model(_MODEL)], every_cell(), Files(weights="demo"), Photos("demo"))
     )
     print()
     result.show(results)

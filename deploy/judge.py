@@ -37,15 +37,15 @@ class Judge:
     def judge(self, target: Target, precision: str, budget_pp: float | None) -> dict:
         """The result of a target on the photos, in the form that `deploy.result` describes."""
         plan = target.plan(precision)
-        if plan.execution == NONE:
-            if target.problem() is None:
-                target.build(self._graph, precision, self._options)
-            return self._describe(target, precision, plan, result.absent(plan.reason))
-        artifact = target.build(self._graph, precision, self._options)
-        if plan.execution == SIMULATED:
-            artifact = target.stand_in(artifact, self._graph, precision, self._options)
-        title = f"{self._spec.name} on {target.name} {precision}"
         try:
+            if plan.execution == NONE:
+                if target.problem() is None:
+                    target.build(self._graph, precision, self._options)
+                return self._describe(target, precision, plan, result.absent(plan.reason))
+            artifact = target.build(self._graph, precision, self._options)
+            if plan.execution == SIMULATED:
+                artifact = target.stand_in(artifact, self._graph, precision, self._options)
+            title = f"{self._spec.name} on {target.name} {precision}"
             logits, environment = self._run(plan, artifact, precision, title)
         except StepError as error:
             return self._describe(target, precision, plan, result.broken(str(error)))

@@ -77,16 +77,19 @@ def show(results: list[dict[str, Any]]) -> None:
             )
 
 
+def colored(verdict: str) -> str:
+    """A verdict for a table's cell."""
+    return f"[{_COLORS[verdict]}]{verdict}[/]"
+
+
 def _row(outcome: dict[str, Any]) -> list[str]:
-    color = _COLORS[outcome["verdict"]]
     figures = ["-"] * 5
     if "drift" in outcome:
         drift = outcome["drift"]
-        low, high = drift["ci95_pp"]
         figures = [
             f"{100 * outcome['measured']['top1']:.1f}",
             f"{drift['top1_pp']:+.2f}",
-            f"{low:+.2f} … {high:+.2f}",
+            _interval(outcome),
             f"{100 * drift['agreement']:.1f}",
             f"{drift['max_rel']:.1e}",
         ]
@@ -96,5 +99,13 @@ def _row(outcome: dict[str, Any]) -> list[str]:
         outcome["precision"],
         outcome["execution"],
         *figures,
-        f"[{color}]{outcome['verdict']}[/{color}]",
+        colored(outcome["verdict"]),
     ]
+
+
+def _interval(outcome: dict[str, Any]) -> str:
+    """The interval where it decides; a numeric gate asks for equal logits, not for statistics."""
+    if outcome["budget"]["kind"] == "numeric":
+        return "numeric gate"
+    low, high = outcome["drift"]["ci95_pp"]
+    return f"{low:+.2f} … {high:+.2f}"

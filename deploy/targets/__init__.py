@@ -15,22 +15,31 @@ TARGETS: Mapping[str, Target] = {
 }
 
 
-def find_targets(names: list[str]) -> list[Target]:
-    """The targets of those names, "all" for every one; an unknown name raises UserError."""
+def find_cells(names: list[str], precisions: list[str] | None) -> list[tuple[Target, str]]:
+    """The targets of those names, each with its precisions that are wanted (None: all).
+
+    "all" stands for every target, and together with precisions for every target that has one of
+    them. An unknown name, and a precision that a named target lacks, raise UserError.
+    """
     for name in names:
         if name not in TARGETS and name != "all":
             raise UserError(f"unknown target '{name}': {suggest(name, [*TARGETS, 'all'])}")
+    targets = [TARGETS[name] for name in dict.fromkeys(names) if name != "all"]
+    for target in targets:
+        _check_precisions(f"target {target.name} has", target.precisions, precisions)
     if "all" in names:
-        return list(TARGETS.values())
-    return [TARGETS[name] for name in dict.fromkeys(names)]
+        targets = list(TARGETS.values())
+        known = dict.fromkeys(word for target in targets for word in target.precisions)
+        _check_precisions("there is", tuple(known), precisions)
+    return [
+        (target, precision)
+        for target in targets
+        for precision in target.precisions
+        if not precisions or precision in precisions
+    ]
 
 
-def find_precisions(target: Target, wanted: list[str] | None) -> list[str]:
-    """The precisions of a target that are wanted (None: all); UserError for one it lacks."""
-    for precision in wanted or ():
-        if precision not in target.precisions:
-            raise UserError(
-                f"target {target.name} has no precision '{precision}': "
-                f"it has {', '.join(target.precisions)}"
-            )
-    return list(dict.fromkeys(wanted or target.precisions))
+def _check_precisions(who: str, known: tuple[str, ...], wanted: list[str] | None) -> None:
+    for word in wanted or ():
+        if word not in known:
+            raise UserError(f"{who} no precision '{word}'; choose from {', '.join(known)}")

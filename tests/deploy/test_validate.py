@@ -74,17 +74,18 @@ def test_another_networks_file_fails_the_numeric_gate(built, weights, photos, mo
     from data.images import ImageSet
     from deploy.chain import inference_graph
     from deploy.judge import Judge
+    from deploy.request import Files
     from deploy.targets.base import Options
     from deploy.targets.onnx import Onnx
     from models.registry import MODELS
 
     class WrongFile(Onnx):
         def build(self, inference, precision, options):
-            other = inference_graph(MODELS["SqueezeNet1_0"], str(weights), None)
+            other = inference_graph(MODELS["SqueezeNet1_0"], Files(str(weights)))
             return super().build(other, precision, options)
 
     monkeypatch.setenv("BUILD_DIR", str(built))
-    graph = inference_graph(MODELS["SqueezeNet1_1"], str(weights), None)
+    graph = inference_graph(MODELS["SqueezeNet1_1"], Files(str(weights)))
     photos = ImageSet.open(photos(10))
     judge = Judge(MODELS["SqueezeNet1_1"], graph, photos, Options(opset=17), skip_bad=False)
     outcome = judge.judge(WrongFile(), "fp32", None)
@@ -99,6 +100,7 @@ def test_a_runtime_that_dies_fails_and_says_how(built, weights, photos, monkeypa
     from data.images import ImageSet
     from deploy.chain import inference_graph
     from deploy.judge import Judge
+    from deploy.request import Files
     from deploy.targets.base import Options
     from deploy.targets.onnx import Onnx
     from models.registry import MODELS
@@ -111,7 +113,7 @@ def test_a_runtime_that_dies_fails_and_says_how(built, weights, photos, monkeypa
 
     monkeypatch.setenv("BUILD_DIR", str(built))
     spec = MODELS["SqueezeNet1_1"]
-    graph = inference_graph(spec, str(weights), None)
+    graph = inference_graph(spec, Files(str(weights)))
     judge = Judge(spec, graph, ImageSet.open(photos(10)), Options(opset=17), skip_bad=False)
     outcome = judge.judge(Dying(), "fp32", None)
     assert outcome["verdict"] == "fail"
@@ -150,7 +152,9 @@ def test_help_needs_no_heavy_library(command):
     [
         (["--model", "SqueezNet1_1", "--target", "onnx"], ["'SqueezNet1_1'", "SqueezeNet1_1"]),
         (["--target", "openvinno"], ["'openvinno'", "did you mean openvino"]),
-        (["--target", "onnx", "--precision", "int3"], ["onnx", "'int3'", "it has fp32"]),
+        (["--target", "onnx", "--precision", "int3"], ["onnx", "'int3'", "choose from fp32"]),
+        (["--target", "all", "--precision", "int3"], ["there is no precision 'int3'"]),
+        (["--target", "onnx", "--photos", "0"], ["--photos", "at least 1"]),
         (["--target", "onnx", "--data", "/no/such/folder"], ["/no/such/folder"]),
         (["--target", "onnx", "--opset", "99"], ["--opset"]),
         (["--target", "onnx", "--presicion", "fp32"], ["--presicion", "--help"]),

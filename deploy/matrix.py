@@ -1,0 +1,111 @@
+"""Every model on every target: what each step cost, and what each target's verdict is.
+
+    python deploy/matrix.py [--model NAME …] [--target NAME …] [--weights random] [--photos 16]
+
+A cell that fails does not stop the others. Exit status as for deploy/validate.py.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+
+from common import console, files
+from common.cli import Exit, Parser, run
+from common.errors import StepError
+from common.paths import build_root
+from convert.artifact import MANIFEST
+from deploy.chain import choose_models
+from deploy.request import (
+    add_file_arguments,
+    add_photo_arguments,
+    chosen_cells,
+    chosen_files,
+    chosen_photos,
+)
+from deploy.result import colored
+from deploy.validate import exit_status, validate
+from models.registry import MODELS
+
+_STEPS = ("inference", "onnx", "openvino", "lite-x86", "lite-arm")
+
+
+def main() -> int:
+    parser = Parser(prog="make matrix", description=__doc__)
+    parser.add_argument(
+        "--model", action="append", metavar="NAME", help="repeatable; all for every one"
+    )
+    add_file_arguments(parser, target_default=["all"])
+    add_photo_arguments(parser)
+    options = parser.parse_args()
+    names = list(MODELS) if options.model == ["all"] else options.model
+    specs, skipped = choose_models(names, options.weights)
+    for name, reason in skipped.items():
+        console.say(f"  {name} is skipped: {reason}")
+    cells = chosen_cells(options)
+    started = time.monotonic()
+    verdicts: dict[str, list[dict]] = {}
+    broken = {}
+    for spec in specs:
+        console.say(spec.name)
+        verdicts[spec.name] = []
+        try:
+            for outcome in validate(
+                [spec], cells, chosen_files(options), chosen_photos(options), options.budget
+            ):
+                verdicts[spec.name].append(outcome)
+        except StepError as error:
+            broken[spec.name] = str(error)
+    columns = [f"{target.name} {precision}" for target, precision in cells]
+    console.table("Verdicts", ["model", *columns], [_verdicts(*row) for row in verdicts.items()])
+    print()
+    steps = [f">{step} s" for step in _STEPS]
+    headers = ["model", *steps, ">nodes raw", ">nodes", ">ONNX MB", ">.nb MB", ">peak MiB"]
+    console.table("Steps", headers, [_costs(spec.name) for spec in specs])
+    print(f"\n{len(specs)} models in {time.monotonic() - started:.0f} s")
+    for name, reason in broken.items():
+        print(f"{name} is broken: {reason}")
+    results = [outcome for row in verdicts.values() for outcome in row]
+    return Exit.BROKEN if broken else exit_status(results, options.accept_simulated)
+
+
+def _verdicts(model: str, outcomes: list[dict]) -> list[str]:
+    return [model, *(colored(outcome["verdict"]) for outcome in outcomes)]
+
+
+def _costs(model: str) -> list[str]:
+    """The seconds, nodes, sizes and peak memory that the model's manifests tell (fp32)."""
+    manifests = {
+        kind: files.read_json(build_root() / model / kind / "fp32" / MANIFEST) for kind in _STEPS
+    }
+
+    def fact(kind: str, name: str) -> str:
+        return str(manifests[kind]["facts"][name]) if manifests[kind] else "-"
+
+    def megabytes(kind: str, name: str) -> str:
+        return f"{manifests[kind]['files'][name]['bytes'] / 1e6:.1f}" if manifests[kind] else "-"
+
+    peaks = [
+        manifest["facts"].get(name, 0)
+        for manifest in manifests.values()
+        if manifest
+        for name in ("peak_mib", "check_peak_mib")
+    ]
+    return [
+        model,
+        *(f"{manifest['seconds']:.1f}" if manifest else "-" for manifest in manifests.values()),
+        fact("onnx", "nodes_raw"),
+        fact("onnx", "nodes"),
+        megabytes("onnx", "model.onnx"),
+        megabytes("lite-arm", "model.nb"),
+        str(max(peaks, default="-")),
+    ]
+
+
+if __name__ == "__main__":
+    run(main)
