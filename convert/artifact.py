@@ -109,7 +109,7 @@ def produce(step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str
     `make` builds the files in the (temporary) folder it is given, checks them, and returns facts
     for the manifest. `shows` is the file whose size the progress line names. The folder takes its
     place by renaming, so that a killed run leaves the old artifact, or the new one. A second
-    process that wants the same model waits.
+    process that wants the same artifact waits.
     """
     found = load(step.folder)
     if found and found.key == step.key:
@@ -139,11 +139,10 @@ def produce(step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str
 
 @contextlib.contextmanager
 def _exclusive(step: Step) -> Iterator[None]:
-    """Hold the model's lock, with what a killed run left behind put right."""
+    """Hold the folder's lock, with what a killed run left behind put right."""
     folder = step.folder
     try:
-        with files.locked(build_root() / step.model / ".lock"):
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        with files.locked(folder.with_name(f".{folder.name}.lock")):
             old = _aside(folder)
             if old.exists() and not folder.exists():
                 old.rename(folder)

@@ -34,7 +34,6 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
     Input `x` float32 [N, 3, S, S], one output, logits float32 [N, class_num], any N. Checked
     against the network it was made from.
     """
-    label = f"export of {spec.name}"
     step = Step(
         name="export",
         model=spec.name,
@@ -47,7 +46,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", label) as worker:
+        with Worker("main", f"export of {spec.name}") as worker:
             eager = worker.call(
                 "convert.export:write_graph",
                 model=spec.name,
@@ -55,14 +54,12 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
                 class_num=class_num,
                 folder=str(folder),
             )
-            peak = worker.peak_mib
-        checked = probe.verify(label, SESSION, "main", folder, eager, spec.input_shape, "fp32")
+            checked = probe.verify(worker, SESSION, folder, eager, spec.input_shape, "fp32")
         return {
             "weights": weights.label,
             "weights_sha256": weights.sha256,
             "class_num": class_num,
             "input_shape": list(spec.input_shape),
-            "peak_mib": peak,
             **checked,
         }
 

@@ -56,25 +56,22 @@ def check(label: str, before: np.ndarray, after: np.ndarray, precision: str) -> 
 
 
 def verify(
-    label: str,
+    worker: Worker,
     session: str,
-    environment: str,
     folder: Path,
     before: np.ndarray,
     shape: tuple[int, int, int],
     precision: str,
     **options,
 ) -> dict:
-    """Open a fresh artifact with its runtime, check it against `before`, and keep its probe.
+    """Open a fresh artifact in the worker that made it, and check it against `before`.
 
-    Writes `probe.npy` into the folder and returns the facts for the manifest.
+    Keeps its own logits as `probe.npy` in the folder, for the next step, and returns the facts
+    for the manifest: the difference, and the worker's peak memory.
     """
-    with Worker(environment, label) as worker:
-        worker.open(
-            session, folder=str(folder), precision=precision, threads=machine.threads(), **options
-        )
-        after = run(worker, shape)
-        peak = worker.peak_mib
-    difference = check(label, before, after, precision)
+    threads = machine.threads()
+    worker.open(session, folder=str(folder), precision=precision, threads=threads, **options)
+    after = run(worker, shape)
+    difference = check(worker.label, before, after, precision)
     np.save(folder / FILE, after)
-    return {"probe_difference": difference, "check_peak_mib": peak}
+    return {"probe_difference": difference, "peak_mib": worker.peak_mib}

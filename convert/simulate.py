@@ -19,7 +19,6 @@ from convert.worker import Worker
 
 def simulate(onnx: Artifact, precision: str) -> Artifact:
     """The ONNX file `model.onnx` that computes like `precision`, "fp16" or "bf16"."""
-    label = f"simulate {precision} of {onnx.model}"
     step = Step(
         name="simulate",
         model=onnx.model,
@@ -32,21 +31,20 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", label) as worker:
+        with Worker("main", f"simulate {precision} of {onnx.model}") as worker:
             facts = worker.call(
                 "convert.simulate:write_rounded",
                 source=str(onnx.file(FILE)),
                 output=str(folder / FILE),
                 precision=precision,
             )
-            peak = worker.peak_mib
-        before = np.load(onnx.file(probe.FILE))
-        shape = tuple(onnx.facts["input_shape"])
-        checked = probe.verify(
-            label, SESSION, "main", folder, before, shape, precision, optimize=False
-        )
+            before = np.load(onnx.file(probe.FILE))
+            shape = tuple(onnx.facts["input_shape"])
+            checked = probe.verify(
+                worker, SESSION, folder, before, shape, precision, optimize=False
+            )
         inherited = {name: onnx.facts[name] for name in ("weights", "input_shape")}
-        return {**inherited, **facts, "peak_mib": peak, **checked}
+        return {**inherited, **facts, **checked}
 
     return produce(step, make, shows=FILE)
 

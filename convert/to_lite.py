@@ -44,16 +44,15 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
                 output=str(folder / Path(FILE).stem),
                 target=hardware,
             )
-            peak = worker.peak_mib
-        facts = {
-            **{name: inference.facts[name] for name in ("weights", "input_shape")},
-            **_read_back(folder / FILE, hardware, version, label),
-            "peak_mib": peak,
-        }
-        if hardware == "x86":
-            before = np.load(inference.file(probe.FILE))
-            shape = tuple(inference.facts["input_shape"])
-            facts |= probe.verify(label, SESSION, "lite", folder, before, shape, precision)
+            facts = {
+                **{name: inference.facts[name] for name in ("weights", "input_shape")},
+                **_read_back(folder / FILE, hardware, version, label),
+                "peak_mib": worker.peak_mib,
+            }
+            if hardware == "x86":
+                before = np.load(inference.file(probe.FILE))
+                shape = tuple(inference.facts["input_shape"])
+                facts |= probe.verify(worker, SESSION, folder, before, shape, precision)
         return facts
 
     return produce(step, make, shows=FILE)

@@ -26,7 +26,6 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
     Checked by ONNX's checker, to hold no `Shape` operator (the batch is the only dynamic size and
     needs none), and against the inference graph's logits.
     """
-    label = f"to_onnx of {inference.model}"
     step = Step(
         name="to_onnx",
         model=inference.model,
@@ -42,19 +41,18 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", label) as worker:
+        with Worker("main", f"to_onnx of {inference.model}") as worker:
             facts = worker.call(
                 "convert.to_onnx:write_onnx",
                 source=str(inference.folder),
                 output=str(folder / FILE),
                 opset=opset,
             )
-            peak = worker.peak_mib
-        before = np.load(inference.file(probe.FILE))
-        shape = tuple(inference.facts["input_shape"])
-        checked = probe.verify(label, SESSION, "main", folder, before, shape, "fp32")
+            before = np.load(inference.file(probe.FILE))
+            shape = tuple(inference.facts["input_shape"])
+            checked = probe.verify(worker, SESSION, folder, before, shape, "fp32")
         inherited = {name: inference.facts[name] for name in ("weights", "input_shape")}
-        return {**inherited, "opset": opset, "peak_mib": peak, **facts, **checked}
+        return {**inherited, "opset": opset, **facts, **checked}
 
     return produce(step, make, shows=FILE)
 
@@ -74,6 +72,7 @@ def write_onnx(source: str, output: str, opset: int) -> dict:
         opset_version=opset,
         auto_upgrade_opset=False,
         enable_onnx_checker=False,
+        optimize_tool="None",  # its own constant folding costs seconds, and onnxsim folds too
     )
     raw = onnx.load(raw_file)
     Path(raw_file).unlink()

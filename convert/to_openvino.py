@@ -21,7 +21,6 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
     For fp16 the weights are stored as float16. For bf16 they stay float32: OpenVINO rounds them
     when it loads the model. Checked against the ONNX file's logits.
     """
-    label = f"to_openvino {precision} of {onnx.model}"
     step = Step(
         name="to_openvino",
         model=onnx.model,
@@ -34,19 +33,18 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", label) as worker:
+        with Worker("main", f"to_openvino {precision} of {onnx.model}") as worker:
             worker.call(
                 "convert.to_openvino:write_ir",
                 source=str(onnx.file(ONNX_FILE)),
                 output=str(folder / GRAPH),
                 half=precision == "fp16",
             )
-            peak = worker.peak_mib
-        before = np.load(onnx.file(probe.FILE))
-        shape = tuple(onnx.facts["input_shape"])
-        checked = probe.verify(label, SESSION, "main", folder, before, shape, precision)
+            before = np.load(onnx.file(probe.FILE))
+            shape = tuple(onnx.facts["input_shape"])
+            checked = probe.verify(worker, SESSION, folder, before, shape, precision)
         inherited = {name: onnx.facts[name] for name in ("weights", "input_shape")}
-        return {**inherited, "peak_mib": peak, **checked}
+        return {**inherited, **checked}
 
     return produce(step, make, shows=WEIGHTS)
 

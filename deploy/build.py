@@ -14,7 +14,8 @@ if __name__ == "__main__":
 
 from common.cli import Exit, Parser, run
 from common.console import say, shown
-from deploy.chain import inference_graph
+from common.errors import StepError
+from deploy.chain import build_files, inference_graph
 from deploy.request import add_file_arguments, chosen_cells, chosen_files
 from models.registry import find_model
 
@@ -29,15 +30,16 @@ def main() -> int:
     files = chosen_files(options)
     status = Exit.OK
     for spec in specs:
-        graph = inference_graph(spec, files)
+        built = build_files(inference_graph(spec, files), cells, files.options)
         for target, precision in cells:
-            problem = target.problem()
-            if problem:
-                say(f"  {target.name} {precision} is unavailable: {problem}")
+            outcome = built.get((target, precision))
+            if isinstance(outcome, StepError):
+                raise outcome
+            if outcome is None:
+                say(f"  {target.name} {precision} is unavailable: {target.problem()}")
                 status = Exit.UNDECIDED
-                continue
-            artifact = target.build(graph, precision, files.options)
-            print(f"{spec.name} {target.name} {precision}: {shown(artifact.folder)}")
+            else:
+                print(f"{spec.name} {target.name} {precision}: {shown(outcome.folder)}")
     return status
 
 

@@ -1,11 +1,14 @@
 """From a model's name to the inference graph that all its files start from."""
 
+import concurrent.futures
 from collections.abc import Mapping, Sequence
 
-from common.errors import UserError
+from common import machine
+from common.errors import StepError, UserError
 from convert.artifact import Artifact
 from convert.export import export, exported
-from deploy.request import Files
+from deploy.request import Cell, Files
+from deploy.targets.base import Options
 from models.registry import MODELS, ModelSpec, find_model
 from models.weights import available, find_weights
 
@@ -24,6 +27,26 @@ def inference_graph(spec: ModelSpec, files: Files) -> Artifact:
         return found
     weights = find_weights(spec, files.weights)
     return export(spec, weights, files.class_num or _DEFAULT_CLASSES)
+
+
+def build_files(
+    graph: Artifact, cells: Sequence[Cell], options: Options
+) -> dict[Cell, Artifact | StepError]:
+    """The files of these cells, or why a step failed; made side by side where that is possible.
+
+    Cells whose target cannot be built here are left out.
+    """
+
+    def build(cell: Cell) -> Artifact | StepError:
+        target, precision = cell
+        try:
+            return target.build(graph, precision, options)
+        except StepError as error:
+            return error
+
+    buildable = [(target, precision) for target, precision in cells if not target.problem()]
+    with concurrent.futures.ThreadPoolExecutor(machine.threads()) as pool:
+        return dict(zip(buildable, pool.map(build, buildable), strict=True))
 
 
 def choose_models(

@@ -8,7 +8,7 @@ from common import console, files
 from common.errors import StepError
 from common.paths import build_root
 from convert.artifact import Artifact
-from data.images import ImageSet
+from data.images import ImageSet, spread_rows
 from data.loader import Crops, load_crops
 from deploy import drift, result
 from deploy.targets.base import NONE, SIMULATED, Options, Plan, Target, open_runner
@@ -34,32 +34,28 @@ class Judge:
         self._options = options
         self._skip_bad = skip_bad
 
-    def judge(self, target: Target, precision: str, budget_pp: float | None) -> dict:
-        """The result of a target on the photos, in the form that `deploy.result` describes."""
-        plan = target.plan(precision)
-        try:
-            if plan.execution == NONE:
-                if target.problem() is None:
-                    target.build(self._graph, precision, self._options)
-                return self._describe(target, precision, plan, result.absent(plan.reason))
-            artifact = target.build(self._graph, precision, self._options)
-            if plan.execution == SIMULATED:
-                artifact = target.stand_in(artifact, self._graph, precision, self._options)
-            title = f"{self._spec.name} on {target.name} {precision}"
-            logits, environment = self._run(plan, artifact, precision, title)
-        except StepError as error:
-            return self._describe(target, precision, plan, result.broken(str(error)))
-        measured = drift.compare(self._reference, logits, self._crops.labels)
-        verdict = (
-            drift.numeric_verdict(measured)
-            if precision == "fp32"
-            else drift.statistical_verdict(measured, budget_pp)
-        )
-        return self._describe(
-            target, precision, plan, result.measured(measured, verdict, plan, environment)
-        )
+    def judge(
+        self,
+        target: Target,
+        precision: str,
+        built: Artifact | StepError | None,
+        budget_pp: float | None,
+    ) -> dict:
+        """The result of a target on the photos, in the form that `deploy.result` describes.
 
-    def _describe(self, target: Target, precision: str, plan: Plan, outcome: dict) -> dict:
+        `built` is the target's file, or why there is none (None: it cannot be built here).
+        """
+        plan = target.plan(precision)
+        rows = spread_rows(len(self._crops), plan.photos)
+        try:
+            if isinstance(built, StepError):
+                raise built
+            if plan.execution == NONE:
+                outcome = result.absent(plan.reason)
+            else:
+                outcome = self._measure(target, precision, plan, built, rows, budget_pp)
+        except StepError as error:
+            outcome = result.broken(str(error))
         return {
             "schema": result.SCHEMA,
             "model": self._spec.name,
@@ -69,12 +65,33 @@ class Judge:
             "execution": plan.execution,
             "data": {
                 "name": self._crops.name,
-                "images": len(self._crops.labels),
+                "images": len(rows),
                 "skipped": len(self._crops.skipped),
                 "sha256": self._crops.sha256,
             },
             **outcome,
         }
+
+    def _measure(
+        self,
+        target: Target,
+        precision: str,
+        plan: Plan,
+        built: Artifact,
+        rows: list[int],
+        budget_pp: float | None,
+    ) -> dict:
+        if plan.execution == SIMULATED:
+            built = target.stand_in(built, self._graph, precision, self._options)
+        title = f"{self._spec.name} on {target.name} {precision}"
+        logits, environment = self._run(plan, built, precision, rows, title)
+        found = drift.compare(self._reference[rows], logits, self._crops.labels[rows])
+        verdict = (
+            drift.numeric_verdict(found)
+            if precision == "fp32"
+            else drift.statistical_verdict(found, budget_pp)
+        )
+        return result.measured(found, verdict, plan, environment)
 
     @functools.cached_property
     def _crops(self) -> Crops:
@@ -94,21 +111,22 @@ class Judge:
         if path.exists():
             return np.load(path)
         title = f"{self._spec.name} on the reference"
-        logits, _ = self._run(REFERENCE, self._graph, "fp32", title)
+        rows = spread_rows(len(self._crops), None)
+        logits, _ = self._run(REFERENCE, self._graph, "fp32", rows, title)
         with files.atomic(path, "wb") as stream:
             np.save(stream, logits)
         return logits
 
     def _run(
-        self, plan: Plan, artifact: Artifact, precision: str, title: str
+        self, plan: Plan, artifact: Artifact, precision: str, rows: list[int], title: str
     ) -> tuple[np.ndarray, dict]:
-        total = len(self._crops.labels)
+        """Logits float32 [rows, classes] of some of the photos, and what computed them."""
         parts = []
         with (
             open_runner(plan, artifact, precision) as runner,
             console.progress(title, "photos") as progress,
         ):
-            for batch in self._crops.batches(_BATCH, self._spec.preprocess):
+            for batch in self._crops.batches(_BATCH, self._spec.preprocess, rows):
                 parts.append(runner(batch))
-                progress(sum(map(len, parts)), total)
+                progress(sum(map(len, parts)), len(rows))
             return np.concatenate(parts), runner.environment()

@@ -90,12 +90,7 @@ def _costs(model: str) -> list[str]:
     def megabytes(kind: str, name: str) -> str:
         return f"{manifests[kind]['files'][name]['bytes'] / 1e6:.1f}" if manifests[kind] else "-"
 
-    peaks = [
-        manifest["facts"].get(name, 0)
-        for manifest in manifests.values()
-        if manifest
-        for name in ("peak_mib", "check_peak_mib")
-    ]
+    peaks = [manifest["facts"]["peak_mib"] for manifest in manifests.values() if manifest]
     return [
         model,
         *(f"{manifest['seconds']:.1f}" if manifest else "-" for manifest in manifests.values()),

@@ -52,14 +52,14 @@ def show(results: list[dict[str, Any]]) -> None:
     if not results:
         print("nothing to validate: no model has weights here; see --weights and --model")
         return
-    data = results[0]["data"]
     console.table(
-        f"Drift against Paddle Inference on {data['images']} photos ({data['name']})",
+        f"Drift against Paddle Inference, photos: {results[0]['data']['name']}",
         [
             "model",
             "target",
             "precision",
             "execution",
+            ">photos",
             ">top-1 %",
             ">drift pp",
             "95 % interval",
@@ -83,10 +83,11 @@ def colored(verdict: str) -> str:
 
 
 def _row(outcome: dict[str, Any]) -> list[str]:
-    figures = ["-"] * 5
+    figures = ["-"] * 6
     if "drift" in outcome:
         drift = outcome["drift"]
         figures = [
+            str(outcome["data"]["images"]),
             f"{100 * outcome['measured']['top1']:.1f}",
             f"{drift['top1_pp']:+.2f}",
             _interval(outcome),

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 
 from common import console
 from common.cli import Exit, Parser, run
-from deploy.chain import choose_models, inference_graph
+from deploy.chain import build_files, choose_models, inference_graph
 from deploy.request import (
     Cell,
     Files,
@@ -97,8 +97,9 @@ def validate(
         graph = inference_graph(spec, files)
         images = open_photos(graph.facts["class_num"])
         judge = Judge(spec, graph, images, files.options, photos.skip_bad)
-        for target, precision in cells:
-            outcome = judge.judge(target, precision, budget_pp)
+        built = build_files(graph, cells, files.options)
+        for cell in cells:
+            outcome = judge.judge(*cell, built.get(cell), budget_pp)
             result.write(outcome)
             yield outcome
 

@@ -31,6 +31,7 @@ class Plan:
     `execution` is "native" (the hardware that the target names), "simulated" (its arithmetic on
     other hardware) or "none"; `reason` says why it is not native. `session` is the class in
     `convert.runtimes` that runs it, in `environment`, made with `options` beside the folder.
+    `photos` is how many photos are enough for a runtime that is slow (None: all of them).
     """
 
     execution: str
@@ -38,6 +39,7 @@ class Plan:
     environment: str = "main"
     reason: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    photos: int | None = None
 
 
 class Target(abc.ABC):

@@ -23,7 +23,7 @@ class OpenVino(Target):
         return to_openvino(to_onnx(inference, options.opset), precision)
 
     def plan(self, precision: str) -> Plan:
-        if precision in _arithmetics():
+        if precision == "fp32" or precision in _arithmetics():
             return Plan(NATIVE, SESSION)
         return Plan(
             SIMULATED,

@@ -54,7 +54,7 @@ def test_an_artifact_is_a_folder_with_files_and_a_manifest(made, build_folder):
     assert manifest["facts"] == {"nodes": 66}
     assert manifest["files"]["model.onnx"]["bytes"] == 7
     assert manifest["files"]["model.onnx"]["sha256"] == files.sha256(result.file("model.onnx"))
-    assert [path.name for path in result.folder.parent.iterdir()] == ["fp32"]
+    assert {path.name for path in result.folder.parent.iterdir()} == {"fp32", ".fp32.lock"}
 
 
 def test_the_same_step_again_does_nothing(made):
@@ -112,7 +112,7 @@ def test_a_failed_step_leaves_the_old_artifact_and_nothing_else(made):
     with pytest.raises(RuntimeError):
         produce(step(parameters={"opset": 13}), fail, shows="model.onnx")
     assert load(result.folder) == result
-    assert [path.name for path in result.folder.parent.iterdir()] == ["fp32"]
+    assert {path.name for path in result.folder.parent.iterdir()} == {"fp32", ".fp32.lock"}
 
 
 def _build_slowly(content: bytes, seconds: float, started=None) -> None:
@@ -136,12 +136,12 @@ def test_a_killed_run_is_repaired_by_the_next(build_folder):
     child.join()
     folder = step().folder
     assert load(folder) is None
-    assert [path.name for path in folder.parent.iterdir()] == [".fp32.new"]
+    assert {path.name for path in folder.parent.iterdir()} == {".fp32.new", ".fp32.lock"}
 
     maker = Maker()
     produce(step(), maker, shows="model.onnx")
     assert maker.calls == 1
-    assert [path.name for path in folder.parent.iterdir()] == ["fp32"]
+    assert {path.name for path in folder.parent.iterdir()} == {"fp32", ".fp32.lock"}
 
 
 def test_a_run_killed_between_the_two_renames_keeps_the_old_artifact(made):

@@ -70,56 +70,6 @@ def test_one_precision_of_one_target_in_a_table(command, built, weights, photos)
     assert row.split()[-1] == "pass"
 
 
-def test_another_networks_file_fails_the_numeric_gate(built, weights, photos, monkeypatch):
-    from data.images import ImageSet
-    from deploy.chain import inference_graph
-    from deploy.judge import Judge
-    from deploy.request import Files
-    from deploy.targets.base import Options
-    from deploy.targets.onnx import Onnx
-    from models.registry import MODELS
-
-    class WrongFile(Onnx):
-        def build(self, inference, precision, options):
-            other = inference_graph(MODELS["SqueezeNet1_0"], Files(str(weights)))
-            return super().build(other, precision, options)
-
-    monkeypatch.setenv("BUILD_DIR", str(built))
-    graph = inference_graph(MODELS["SqueezeNet1_1"], Files(str(weights)))
-    photos = ImageSet.open(photos(10))
-    judge = Judge(MODELS["SqueezeNet1_1"], graph, photos, Options(opset=17), skip_bad=False)
-    outcome = judge.judge(WrongFile(), "fp32", None)
-    assert outcome["verdict"] == "fail"
-    assert outcome["drift"]["max_rel"] > 0.1
-    assert judge.judge(Onnx(), "fp32", None)["verdict"] == "pass"
-
-
-def test_a_runtime_that_dies_fails_and_says_how(built, weights, photos, monkeypatch):
-    import dataclasses
-
-    from data.images import ImageSet
-    from deploy.chain import inference_graph
-    from deploy.judge import Judge
-    from deploy.request import Files
-    from deploy.targets.base import Options
-    from deploy.targets.onnx import Onnx
-    from models.registry import MODELS
-
-    class Dying(Onnx):
-        def plan(self, precision):
-            return dataclasses.replace(
-                super().plan(precision), session="tests.deploy.dying:Session"
-            )
-
-    monkeypatch.setenv("BUILD_DIR", str(built))
-    spec = MODELS["SqueezeNet1_1"]
-    graph = inference_graph(spec, Files(str(weights)))
-    judge = Judge(spec, graph, ImageSet.open(photos(10)), Options(opset=17), skip_bad=False)
-    outcome = judge.judge(Dying(), "fp32", None)
-    assert outcome["verdict"] == "fail"
-    assert "SIGSEGV" in outcome["reason"]
-
-
 def test_random_weights_only_when_asked_for_and_every_result_says_so(command, photos, tmp_path):
     elsewhere = {"XDG_CACHE_HOME": tmp_path / "cache", "WEIGHTS_DIR": tmp_path / "none"}
     chain = ("--model", "SqueezeNet1_1", "--target", "onnx", "--data", photos(10))
