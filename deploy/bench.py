@@ -181,13 +181,17 @@ def _validate_ours(setting: _Setting) -> _Sample:
             XDG_CACHE_HOME=cache,
             BUILD_DIR=setting.built,
         )
-    results = [json.loads(line) for line in printed.splitlines()]
-    return _Sample({"validate.py": seconds}, {item["target"]: _right(item) for item in results})
+    results = {item["target"]: item for item in map(json.loads, printed.splitlines())}
+    right = {name: _right(item, "measured") for name, item in results.items()}
+    # What ours runs on every photo of Paddle's is the reference, which has oneDNN's kernels as
+    # the plain script has by default; Paddle's own kernels check it on a few.
+    right["paddle"] = _right(results["onnx"], "reference")
+    return _Sample({"validate.py": seconds}, right)
 
 
-def _right(result: dict) -> int:
-    """How many photos a target of ours got right."""
-    return round(result["measured"]["top1"] * result["data"]["images"])
+def _right(result: dict, side: str) -> int:
+    """How many photos a side of a result, "reference" or "measured", got right."""
+    return round(result[side]["top1"] * result["data"]["images"])
 
 
 def _validate_plain(setting: _Setting) -> _Sample:
@@ -208,8 +212,8 @@ def _same_decisions(setting: _Setting, right: dict[str, int]) -> str:
     count = len(setting.photos)
     shares = ", ".join(f"{target} {100 * n / count:.1f} %" for target, n in right.items())
     return (
-        f"both sides reach the same top-1: {shares}; ours also runs the reference, so Paddle "
-        "twice (with oneDNN's kernels and its own, the plain script once with its default)"
+        f"both sides reach the same top-1: {shares}; ours also runs Paddle's own kernels on some "
+        "of the photos, against the oneDNN kernels that both sides use"
     )
 
 
