@@ -1,0 +1,54 @@
+"""How commands end: one line for a user's mistake, a traceback for a bug of ours."""
+
+import errno
+
+import pytest
+
+from common import cli
+from common.errors import StepError, UserError, suggest
+
+
+def ended(capsys, main) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as caught:
+        cli.run(main)
+    return caught.value.code, capsys.readouterr().err
+
+
+def raising(error: BaseException):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (UserError("no such\nmodel"), 2, "error: no such model\n"),
+        (StepError("it differs"), 1, "error: it differs\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted; what was finished is kept"),
+        (OSError(errno.ENOSPC, "", "/build/x"), 2, "error: /build/x: no space left on the disk"),
+        (OSError(errno.EROFS, "", "/build"), 2, "error: /build: that place is read-only"),
+    ],
+)
+def test_errors_become_one_line_and_a_status(capsys, error, status, line):
+    code, printed = ended(capsys, raising(error))
+    assert code == status
+    assert printed.startswith(line)
+    assert printed.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda: 1 // 0)
+    with pytest.raises(FileNotFoundError):
+        cli.run(raising(FileNotFoundError(errno.ENOENT, "", "x")))
+
+
+def test_the_status_of_main_is_the_status_of_the_process(capsys):
+    assert ended(capsys, lambda: cli.Exit.UNDECIDED) == (3, "")
+
+
+def test_a_mistyped_word_gets_a_suggestion():
+    assert suggest("squeezenet1.1", ["SqueezeNet1_1", "VGG11"]) == "did you mean SqueezeNet1_1?"
+    assert suggest("zzz", ["onnx", "paddle"]) == "known: onnx, paddle"

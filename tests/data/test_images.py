@@ -1,0 +1,244 @@
+"""Sets of photos: lists, class folders, and what is said when they are wrong."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from common.errors import UserError
+from data import hashes
+from data.images import ImageSet
+from tests.data.conftest import encoded, picture
+
+
+@pytest.fixture
+def listing(tmp_path):
+    """Makes a folder of empty photos with a list of the given text."""
+
+    def make(text: str | bytes, *photos: str) -> Path:
+        for photo in photos:
+            path = tmp_path / "set" / photo
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        path = tmp_path / "set" / "val_list.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return make
+
+
+def complaint(source, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        ImageSet.open(source, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---- lists ----
+
+
+def test_a_list_in_a_folder(listing):
+    folder = listing("val/b.jpg 3\nval/a.jpg 999\n", "val/a.jpg", "val/b.jpg").parent
+    images = ImageSet.open(folder)
+    assert images.name == "set"
+    assert images.paths == [folder / "val/b.jpg", folder / "val/a.jpg"]
+    assert images.labels == [3, 999]
+    assert images.class_names is None
+    assert len(images) == 2
+
+
+def test_a_list_file_itself_under_any_name(listing):
+    path = listing("a.jpg 0\n", "a.jpg")
+    path = path.rename(path.with_name("my photos.txt"))
+    images = ImageSet.open(str(path))
+    assert images.name == "my photos.txt"
+    assert images.paths == [path.parent / "a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my cat  1.jpg 7\n",
+        "my cat  1.jpg\t7\n",
+        "my cat  1.jpg 7\r\n",
+        "\ufeffmy cat  1.jpg 7",
+        "\n\nmy cat  1.jpg   7  \n\n",
+    ],
+    ids=["blanks in the name", "tab", "Windows line ends", "byte order mark", "blank lines"],
+)
+def test_spellings_of_a_line(listing, text):
+    images = ImageSet.open(listing(text, "my cat  1.jpg").parent)
+    assert images.paths[0].name == "my cat  1.jpg"
+    assert images.labels == [7]
+
+
+def test_a_name_that_is_not_utf_8(listing):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    images = ImageSet.open(listing(b"caf\xe9.jpg 1\n", name))
+    assert images.paths[0].name == name
+
+
+def test_absolute_paths_stay_absolute(listing, tmp_path):
+    photo = tmp_path / "elsewhere.jpg"
+    photo.touch()
+    assert ImageSet.open(listing(f"{photo} 1\n")).paths == [photo]
+
+
+@pytest.mark.parametrize("line", ["a.jpg", "a.jpg one", "7", "a.jpg 7.5", "a.jpg 1_0", "a.jpg,7"])
+def test_a_malformed_line_is_named_by_its_number(listing, line):
+    path = listing(f"a.jpg 0\n\n{line}\n", "a.jpg")
+    said = complaint(path)
+    assert f"{path}: line 3: expected 'relative/path label', found '{line}'" in said
+
+
+def test_a_photo_given_as_a_list_is_a_malformed_list(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encoded(picture(50, 50)))
+    assert "line 1: expected" in complaint(path)
+
+
+@pytest.mark.parametrize(("label", "class_num"), [("1000", 1000), ("-1", 1000), ("10", 10)])
+def test_a_label_out_of_range(listing, label, class_num):
+    said = complaint(listing(f"a.jpg 0\na.jpg {label}\n", "a.jpg"), class_num=class_num)
+    assert f"line 2: label {label} is out of the range 0..{class_num - 1}" in said
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "  \n"])
+def test_an_empty_list(listing, text):
+    assert "the list is empty" in complaint(listing(text))
+
+
+def test_absent_photos_are_counted_and_the_first_named(listing):
+    text = "".join(f"{n}.jpg 0\n" for n in range(9))
+    said = complaint(listing(text, "0.jpg"))
+    assert "8 of 9 photos are absent" in said
+    assert all(f"{n}.jpg" in said for n in range(1, 6))
+    assert "6.jpg" not in said
+    assert "paths start from the list's own folder" in said
+
+
+def test_a_folder_in_the_place_of_a_photo_is_an_absent_photo(listing):
+    assert "1 of 1 photos are absent" in complaint(listing("sub 0\n", "sub/a.jpg"))
+
+
+# ---- class folders ----
+
+
+@pytest.fixture
+def class_folders(tmp_path):
+    def make(*photos: str) -> Path:
+        for photo in photos:
+            path = tmp_path / "flowers" / photo
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path / "flowers"
+
+    return make
+
+
+def test_one_folder_per_class(class_folders):
+    root = class_folders(
+        "tulip/2.JPG", "tulip/1.png", "aster/deep/x.jpeg", "aster/notes.txt", ".git/a.jpg"
+    )
+    images = ImageSet.open(root)
+    assert images.name == "flowers"
+    assert images.class_names == ["aster", "tulip"]
+    assert images.paths == [root / "aster/deep/x.jpeg", root / "tulip/1.png", root / "tulip/2.JPG"]
+    assert images.labels == [0, 1, 1]
+
+
+def test_numbered_class_folders_are_in_the_order_of_their_numbers(class_folders):
+    images = ImageSet.open(class_folders("10/a.jpg", "9/a.jpg", "2/a.jpg"))
+    assert images.class_names == ["2", "9", "10"]
+
+
+def test_an_empty_class_keeps_its_number(class_folders):
+    images = ImageSet.open(class_folders("a/1.jpg", "b/notes.txt", "c/1.jpg"))
+    assert images.labels == [0, 2]
+
+
+def test_a_list_goes_before_class_folders(class_folders):
+    root = class_folders("a/1.jpg", "b/1.jpg")
+    (root / "val_list.txt").write_text("b/1.jpg 7\n")
+    assert ImageSet.open(root).labels == [7]
+
+
+def test_a_folder_without_list_or_class_folders(class_folders):
+    said = complaint(class_folders("a.jpg"))
+    assert "neither a val_list.txt nor one folder per class" in said
+
+
+def test_class_folders_without_photos(class_folders):
+    assert "no photos in its 2 class folders" in complaint(class_folders("a/x.txt", "b/y.txt"))
+
+
+def test_more_class_folders_than_classes(class_folders):
+    said = complaint(class_folders("a/1.jpg", "b/1.jpg", "c/1.jpg"), class_num=2)
+    assert "3 class folders, but the model has 2 classes" in said
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    said = complaint(tmp_path / "nowhere")
+    assert f"{tmp_path / 'nowhere'}: no such folder or list file" in said
+    assert "demo" in said
+
+
+# ---- identity ----
+
+
+def test_the_identity_is_of_contents_and_labels_wherever_they_lie(photo_folder):
+    files = {"a.jpg": encoded(picture(40, 30)), "b.jpg": encoded(picture(30, 40))}
+    here = ImageSet.open(photo_folder(files, "here"))
+    there = ImageSet.open(photo_folder({f"x {name}": files[name] for name in files}, "there"))
+    assert here.sha256 == there.sha256
+    assert len(here.sha256) == 64
+
+    there.labels = [1, 0]
+    assert there.sha256 != here.sha256
+    here.paths[0].write_bytes(files["b.jpg"])
+    assert ImageSet.open(here.paths[0].parent).sha256 != there.sha256
+
+
+def test_unchanged_photos_are_not_read_again(ten_photos, monkeypatch, cache):
+    monkeypatch.setattr(hashes, "SETTLED_NS", 0)
+    images = ImageSet.open(ten_photos)
+    first = images.sha256
+    read = []
+    original = hashes._hash
+    monkeypatch.setattr(
+        hashes, "_hash", lambda name: read.append(Path(name).name) or original(name)
+    )
+    assert ImageSet.open(ten_photos).sha256 == first
+    assert read == []
+
+    # The same size and modification time: the change time tells.
+    path = ten_photos / "3.jpg"
+    status, data = path.stat(), bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert images.sha256 != first
+    assert read == ["3.jpg"]
+
+
+def test_photos_that_changed_just_now_are_read_again(ten_photos, monkeypatch):
+    images = ImageSet.open(ten_photos)
+    first = images.hashes
+    monkeypatch.setattr(hashes, "_hash", lambda name: "read")
+    assert images.hashes == ["read"] * 10 != first
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[[1, 2]]", '[["x"], 3]'])
+def test_a_damaged_note_of_hashes_is_replaced(ten_photos, cache, damage):
+    images = ImageSet.open(ten_photos)
+    first = images.sha256
+    for note in (cache / "photo-hashes").iterdir():
+        note.write_text(damage)
+    assert images.sha256 == first
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(ten_photos, cache):
+    cache.mkdir(parents=True)
+    (cache / "photo-hashes").touch()
+    assert len(ImageSet.open(ten_photos).hashes) == 10

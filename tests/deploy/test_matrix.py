@@ -1,0 +1,34 @@
+"""`make matrix`: a row for every model, and no cell that stops the others."""
+
+import pytest
+
+from convert.toolchain import LITE
+
+
+@pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
+def test_verdicts_and_costs_of_each_model(command, built, weights, photos):
+    done = command(
+        *("deploy/matrix.py", "--model", "SqueezeNet1_0", "--model", "SqueezeNet1_1"),
+        *("--weights", weights, "--precision", "fp32", "--data", photos(10)),
+        BUILD_DIR=built,
+    )
+    assert done.returncode == 3, done.stderr  # lite-arm has no device here
+    verdicts, _, costs = done.stdout.partition("Steps")
+    for model in ("SqueezeNet1_0", "SqueezeNet1_1"):
+        row = next(line for line in verdicts.splitlines() if line.startswith(model))
+        assert row.split()[1:] == ["pass", "pass", "pass", "pass", "unavailable"]
+        row = next(line for line in costs.splitlines() if line.startswith(model))
+        raw, simplified = map(int, row.split()[6:8])
+        assert raw > simplified > 50
+
+
+def test_a_broken_model_does_not_stop_the_others(command, photos, tmp_path):
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "SqueezeNet1_0.pdparams").write_bytes(b"not weights")
+    done = command(
+        *("deploy/matrix.py", "--model", "SqueezeNet1_0", "--weights", weights),
+        *("--target", "onnx", "--data", photos(10)),
+    )
+    assert done.returncode == 2  # the user's file is at fault, so the user hears of it at once
+    assert "SqueezeNet1_0.pdparams" in done.stderr
