@@ -22,7 +22,7 @@ def test_verdicts_and_costs_of_each_model(command, built, weights, photos):
         assert raw > simplified > 50
 
 
-def test_a_broken_model_does_not_stop_the_others(command, photos, tmp_path):
+def test_a_users_mistake_ends_the_matrix_at_once(command, photos, tmp_path):
     weights = tmp_path / "weights"
     weights.mkdir()
     (weights / "SqueezeNet1_0.pdparams").write_bytes(b"not weights")
@@ -30,5 +30,5 @@ def test_a_broken_model_does_not_stop_the_others(command, photos, tmp_path):
         *("deploy/matrix.py", "--model", "SqueezeNet1_0", "--weights", weights),
         *("--target", "onnx", "--data", photos(10)),
     )
-    assert done.returncode == 2  # the user's file is at fault, so the user hears of it at once
+    assert done.returncode == 2
     assert "SqueezeNet1_0.pdparams" in done.stderr
