@@ -90,7 +90,8 @@ def write_graph(model: str, weights: dict, class_num: int, folder: str):
     with paddle.no_grad():
         logits = network(paddle.to_tensor(probe.images(spec.input_shape))).numpy()
     batch = paddle.static.InputSpec([None, *spec.input_shape], "float32", "x")
-    paddle.jit.save(paddle.jit.to_static(network, [batch]), f"{folder}/inference")
+    static = paddle.jit.to_static(network, [batch], full_graph=True)
+    paddle.jit.save(static, f"{folder}/inference")
     (Path(folder) / "inference.pdiparams.info").unlink(missing_ok=True)
     return logits
 

@@ -1,0 +1,90 @@
+"""Content hashes of many photos, remembered so that an unchanged one is read once.
+
+`common.hashes` remembers one big file per note; fifty thousand small ones share a note here.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from common import machine
+from common.files import atomic, read_json, sha256_of
+from common.hashes import SETTLED_NS
+from common.paths import cache_root
+
+UNREADABLE = ""  # stands for the hash of a file that cannot be read
+_PER_TASK = 16
+
+
+def content_hashes(paths: Sequence[Path]) -> list[str]:
+    """The SHA-256 of each file's bytes, in order; UNREADABLE where there is no reading it.
+
+    They are remembered in the cache folder, one note per list of paths, and used again while a
+    file's size, times of change and inode stay what they were.
+    """
+    names = [os.path.abspath(path) for path in paths]  # noqa: PTH100 (Path is slow for 50,000)
+    note = cache_root() / "photo-hashes" / f"{sha256_of(names)}.json"
+    known = _recall(note, len(names))
+    stamps = [_stamp(name) for name in names]
+    hashes = [digest for _, digest in known]
+    stale = [row for row, stamp in enumerate(stamps) if stamp is None or stamp != known[row][0]]
+    if stale:
+        now = time.time_ns()
+        for row, digest in zip(stale, _hash_all([names[row] for row in stale]), strict=True):
+            hashes[row] = digest
+        _remember(note, stamps, hashes, now)
+    return hashes
+
+
+def file_stamp(path: str | Path) -> list[int]:
+    """What changes whenever a file's bytes do: size, times of change (ns), inode."""
+    status = os.stat(path)  # noqa: PTH116
+    # The change time as well: unlike the modification time no tool can set it back.
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _stamp(name: str) -> list[int] | None:
+    try:
+        return file_stamp(name)
+    except OSError:
+        return None
+
+
+def _recall(note: Path, count: int) -> list[list]:
+    known = read_json(note)
+    if isinstance(known, list) and len(known) == count:
+        return known
+    return [[None, UNREADABLE]] * count
+
+
+def _remember(note: Path, stamps: list[list[int] | None], hashes: list[str], now: int) -> None:
+    """Write the note; a file that changed just now could change again under the same stamp."""
+    rows = [
+        [stamp if stamp and digest and now - stamp[2] > SETTLED_NS else None, digest]
+        for stamp, digest in zip(stamps, hashes, strict=True)
+    ]
+    with contextlib.suppress(OSError), atomic(note) as stream:  # without it the answer holds too
+        stream.write(json.dumps(rows))
+
+
+def _hash_all(names: list[str]) -> list[str]:
+    tasks = [names[start : start + _PER_TASK] for start in range(0, len(names), _PER_TASK)]
+    with ThreadPoolExecutor(machine.threads()) as pool:
+        return [digest for digests in pool.map(_hash_some, tasks) for digest in digests]
+
+
+def _hash_some(names: list[str]) -> list[str]:
+    return [_hash(name) for name in names]
+
+
+def _hash(name: str) -> str:
+    try:
+        with open(name, "rb", buffering=0) as stream:  # noqa: PTH123
+            return hashlib.sha256(stream.read()).hexdigest()
+    except OSError:
+        return UNREADABLE
