@@ -326,7 +326,8 @@ def _pip_download(
         backend = scratch / "backend" / "setuptools"
         backend.mkdir(parents=True)
         (backend / "__init__.py").touch()
-        (backend / "build_meta.py").write_text(_BACKEND.format(name=name, version=version))
+        stub = _BACKEND.format(name=name.replace("-", "_"), version=version)
+        (backend / "build_meta.py").write_text(stub)
         environment["PYTHONPATH"] = str(backend.parent)
     else:
         command += ["--only-binary", ":all:"]

@@ -36,7 +36,8 @@ class ImageSet:
 
         `source` is a folder with `val_list.txt`, a list file itself (`relative/path label` per
         line), a folder with one folder of photos per class, or the word `demo`. Class folders are
-        numbered in the order of their names (by value if all are numbers).
+        numbered in the order of their names if there are as many as classes; fewer must have
+        the class numbers for names.
         """
         if str(source) == DEMO:
             from data.demo import demo_photos
@@ -136,7 +137,7 @@ def _check_present(listing: Path, paths: list[Path]) -> None:
         )
 
 
-def _read_folders(root: Path, class_num: int) -> tuple[list[Path], list[int], list[str]]:
+def _read_folders(root: Path, class_num: int) -> tuple[list[Path], list[int], list[str] | None]:
     names = sorted(
         entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
     )
@@ -145,14 +146,10 @@ def _read_folders(root: Path, class_num: int) -> tuple[list[Path], list[int], li
             f"{printable(root)}: neither a {LIST_NAME} nor one folder per class in it; photos need "
             f"labels, so write the list ('relative/path label' per line) or sort them into folders"
         )
-    if all(re.fullmatch("[0-9]+", name) for name in names):
+    if _are_numbers(names):
         names.sort(key=int)
-    if len(names) > class_num:
-        raise UserError(
-            f"{printable(root)}: {len(names)} class folders, but the model has {class_num} classes"
-        )
     paths, labels = [], []
-    for label, name in enumerate(names):
+    for label, name in zip(_class_numbers(root, names, class_num), names, strict=True):
         found = _photos_under(root / name)
         paths += found
         labels += [label] * len(found)
@@ -161,7 +158,25 @@ def _read_folders(root: Path, class_num: int) -> tuple[list[Path], list[int], li
             f"{printable(root)}: no photos in its {len(names)} class folders; "
             f"looked for {' '.join(SUFFIXES)}"
         )
-    return paths, labels, [printable(name) for name in names]
+    complete = len(names) == class_num
+    return paths, labels, [printable(name) for name in names] if complete else None
+
+
+def _class_numbers(root: Path, names: list[str], class_num: int) -> list[int]:
+    """The label of each class folder; UserError where that would be a guess."""
+    if len(names) == class_num:
+        return list(range(class_num))
+    if _are_numbers(names) and int(names[-1]) < class_num:
+        return [int(name) for name in names]
+    raise UserError(
+        f"{printable(root)}: {len(names)} class folders, but the model has {class_num} classes, so "
+        f"which is which cannot be known; name the folders by class number (0 to {class_num - 1}), "
+        f"or write a {LIST_NAME}"
+    )
+
+
+def _are_numbers(names: list[str]) -> bool:
+    return all(re.fullmatch("[0-9]+", name) for name in names)
 
 
 def _photos_under(folder: Path) -> list[Path]:

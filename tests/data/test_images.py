@@ -141,7 +141,7 @@ def test_one_folder_per_class(class_folders):
     root = class_folders(
         "tulip/2.JPG", "tulip/1.png", "aster/deep/x.jpeg", "aster/notes.txt", ".git/a.jpg"
     )
-    images = ImageSet.open(root)
+    images = ImageSet.open(root, class_num=2)
     assert images.name == "flowers"
     assert images.class_names == ["aster", "tulip"]
     assert images.paths == [root / "aster/deep/x.jpeg", root / "tulip/1.png", root / "tulip/2.JPG"]
@@ -149,12 +149,26 @@ def test_one_folder_per_class(class_folders):
 
 
 def test_numbered_class_folders_are_in_the_order_of_their_numbers(class_folders):
-    images = ImageSet.open(class_folders("10/a.jpg", "9/a.jpg", "2/a.jpg"))
+    images = ImageSet.open(class_folders("10/a.jpg", "9/a.jpg", "2/a.jpg"), class_num=3)
     assert images.class_names == ["2", "9", "10"]
+    assert images.labels == [0, 1, 2]
+
+
+def test_some_of_the_classes_are_known_by_their_numbers(class_folders):
+    images = ImageSet.open(class_folders("10/a.jpg", "9/a.jpg", "2/a.jpg"))
+    assert images.labels == [2, 9, 10]
+    assert images.class_names is None
+
+
+@pytest.mark.parametrize("last", ["c", "1000"])
+def test_some_of_the_classes_without_numbers_would_be_a_guess(class_folders, last):
+    said = complaint(class_folders("0/a.jpg", "1/a.jpg", f"{last}/a.jpg"))
+    assert "3 class folders, but the model has 1000 classes" in said
+    assert "0 to 999" in said
 
 
 def test_an_empty_class_keeps_its_number(class_folders):
-    images = ImageSet.open(class_folders("a/1.jpg", "b/notes.txt", "c/1.jpg"))
+    images = ImageSet.open(class_folders("a/1.jpg", "b/notes.txt", "c/1.jpg"), class_num=3)
     assert images.labels == [0, 2]
 
 
@@ -170,7 +184,9 @@ def test_a_folder_without_list_or_class_folders(class_folders):
 
 
 def test_class_folders_without_photos(class_folders):
-    assert "no photos in its 2 class folders" in complaint(class_folders("a/x.txt", "b/y.txt"))
+    assert "no photos in its 2 class folders" in complaint(
+        class_folders("a/x.txt", "b/y.txt"), class_num=2
+    )
 
 
 def test_more_class_folders_than_classes(class_folders):

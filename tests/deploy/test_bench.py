@@ -18,7 +18,7 @@ def class_folders(tmp_path):
     random = np.random.default_rng(3)
     for number in range(6):
         pixels = random.integers(0, 256, (240 + 9 * number, 330 - 11 * number, 3), np.uint8)
-        folder = tmp_path / "photos" / ("left", "right")[number % 2]
+        folder = tmp_path / "photos" / ("7", "42")[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
         photo = Image.fromarray(pixels).convert("L" if number == 1 else "RGB")
         photo.save(folder / f"a photo {number}.{'png' if number == 2 else 'jpg'}")
