@@ -37,8 +37,8 @@ convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13]: the files of a
 validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder]: top-1 drift on photos
 	@$(RUN) deploy/validate.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS)
 
-matrix:  ## [MODELS=…|all] [TARGETS=…] [PRECISION=…] [DATA=…] [PHOTOS=N]: every model on every target
-	@$(RUN) deploy/matrix.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS)
+matrix:  ## [MODELS=…|all] [TARGETS=…] [PRECISION=…] [DATA=…] [PHOTOS=N] [JOBS=N]: every model on every target
+	@$(RUN) deploy/matrix.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS) $(call one,jobs,$(JOBS))
 
 test: setup  ## linter, formatter and tests
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/python -m pytest

@@ -2,10 +2,13 @@
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Progress = Callable[[int, int | None], None]
+
+_terminal = threading.Lock()  # a terminal shows one bar at a time
 
 
 def say(text: str) -> None:
@@ -30,12 +33,16 @@ def shown(path: Path) -> str:
 def progress(title: str, unit: str) -> Iterator[Progress]:
     """Show how far long work is: yields a callback that takes (done, total).
 
-    A bar with rate and time left on a terminal; elsewhere a plain line every ten seconds.
+    A bar with rate and time left on a terminal; elsewhere, and for a second bar at the same time,
+    a plain line every ten seconds.
     `unit` is "photos", or "bytes" for downloads.
     """
-    if sys.stderr.isatty():
-        with _bar(title, unit) as update:
-            yield update
+    if sys.stderr.isatty() and _terminal.acquire(blocking=False):
+        try:
+            with _bar(title, unit) as update:
+                yield update
+        finally:
+            _terminal.release()
     else:
         yield _plain_lines(title, unit)
 

@@ -42,7 +42,12 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
         inputs={"weights": weights.sha256},
         parameters={"class_num": class_num, "preprocess": spec.preprocess.to_json()},
         tools={"paddlepaddle": MAIN.version("paddlepaddle")},
-        sources=("convert/export.py", "models/layers.py", f"models/{spec.family}.py"),
+        sources=(
+            "convert/export.py",
+            "convert/probe.py",
+            "models/layers.py",
+            f"models/{spec.family}.py",
+        ),
     )
 
     def make(folder: Path) -> dict:
@@ -80,6 +85,7 @@ def write_graph(model: str, weights: dict, class_num: int, folder: str):
     """
     import paddle
 
+    from models.layers import settle_batch_norms
     from models.weights import load_state
 
     path = Path(weights["path"]) if weights["path"] else None
@@ -87,8 +93,11 @@ def write_graph(model: str, weights: dict, class_num: int, folder: str):
     network = spec.build(class_num=class_num)
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     network.set_state_dict(load_state(Weights(**weights | {"path": path}), shapes))
+    made_up = paddle.to_tensor(probe.images(spec.input_shape))
+    if weights["origin"] == "random":
+        settle_batch_norms(network, made_up)
     with paddle.no_grad():
-        logits = network(paddle.to_tensor(probe.images(spec.input_shape))).numpy()
+        logits = network(made_up).numpy()
     batch = paddle.static.InputSpec([None, *spec.input_shape], "float32", "x")
     static = paddle.jit.to_static(network, [batch], full_graph=True)
     paddle.jit.save(static, f"{folder}/inference")

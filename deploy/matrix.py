@@ -5,6 +5,7 @@
 A cell that fails does not stop the others. Exit status as for deploy/validate.py.
 """
 
+import concurrent.futures
 import sys
 import time
 from pathlib import Path
@@ -27,10 +28,11 @@ from deploy.request import (
     chosen_cells,
     chosen_files,
     chosen_photos,
+    positive,
 )
 from deploy.result import colored
 from deploy.validate import exit_status, validate
-from models.registry import MODELS
+from models.registry import MODELS, ModelSpec
 
 _STEPS = ("inference", "onnx", "openvino", "lite-x86", "lite-arm")
 
@@ -42,6 +44,9 @@ def main() -> int:
     )
     add_file_arguments(parser, target_default=["all"])
     add_photo_arguments(parser)
+    parser.add_argument(
+        "--jobs", type=positive, default=1, metavar="N", help="models at a time (default: 1)"
+    )
     options = parser.parse_args()
     names = list(MODELS) if options.model == ["all"] else options.model
     specs, skipped = choose_models(names, options.weights)
@@ -49,20 +54,20 @@ def main() -> int:
         console.say(f"  {name} is skipped: {reason}")
     cells = chosen_cells(options)
     started = time.monotonic()
-    verdicts: dict[str, list[dict]] = {}
     broken = {}
-    for spec in specs:
-        console.say(spec.name)
-        verdicts[spec.name] = []
+
+    def judge(spec: ModelSpec) -> list[dict]:
+        files, photos = chosen_files(options), chosen_photos(options)
         try:
-            for outcome in validate(
-                [spec], cells, chosen_files(options), chosen_photos(options), options.budget
-            ):
-                verdicts[spec.name].append(outcome)
+            return list(validate([spec], cells, files, photos, options.budget))
         except StepError as error:
             broken[spec.name] = str(error)
+            return []
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        results = dict(zip((spec.name for spec in specs), pool.map(judge, specs), strict=True))
     columns = [f"{target.name} {precision}" for target, precision in cells]
-    console.table("Verdicts", ["model", *columns], [_verdicts(*row) for row in verdicts.items()])
+    console.table("Verdicts", ["model", *columns], [_verdicts(*row) for row in results.items()])
     print()
     steps = [f">{step} s" for step in _STEPS]
     headers = ["model", *steps, ">nodes raw", ">nodes", ">ONNX MB", ">.nb MB", ">peak MiB"]
@@ -70,8 +75,9 @@ def main() -> int:
     print(f"\n{len(specs)} models in {time.monotonic() - started:.0f} s")
     for name, reason in broken.items():
         print(f"{name} is broken: {reason}")
-    results = [outcome for row in verdicts.values() for outcome in row]
-    return Exit.BROKEN if broken else exit_status(results, options.accept_simulated)
+    if broken:
+        return Exit.BROKEN
+    return exit_status([one for row in results.values() for one in row], options.accept_simulated)
 
 
 def _verdicts(model: str, outcomes: list[dict]) -> list[str]:

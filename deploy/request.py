@@ -55,7 +55,7 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
         help="a file, a folder, official, demo or random (default: what was exported last, else "
         "what is found)",
     )
-    parser.add_argument("--classes", type=_positive, metavar="N", help="default: 1000")
+    parser.add_argument("--classes", type=positive, metavar="N", help="default: 1000")
     parser.add_argument(
         "--opset",
         type=int,
@@ -77,7 +77,7 @@ def add_photo_arguments(parser: Parser) -> None:
         help="a folder with val_list.txt, one folder per class, or demo (default)",
     )
     parser.add_argument(
-        "--photos", type=_positive, metavar="N", help="only N of them, evenly spread"
+        "--photos", type=positive, metavar="N", help="only N of them, evenly spread"
     )
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave unreadable photos out, and count them"
@@ -108,7 +108,8 @@ def chosen_photos(options: argparse.Namespace) -> Photos:
     return Photos(options.data, options.photos, options.skip_bad)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An argument's value as a whole number of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")

@@ -75,3 +75,27 @@ def require_size(x, size: int) -> None:
     """Refuse images that are not [N, 3, size, size]; leaves no trace in an exported graph."""
     if tuple(x.shape[1:]) != (3, size, size):
         raise ValueError(f"expected images of shape [N, 3, {size}, {size}], got {list(x.shape)}")
+
+
+def settle_batch_norms(network: nn.Layer, images: paddle.Tensor) -> None:
+    """Set the batch norms' running statistics to those of `images`, float32 [N, 3, S, S].
+
+    With made-up weights made-up statistics let activations grow from layer to layer, and rounding
+    with them. Norms of one value per channel and image keep theirs: the spread of N values is no
+    estimate, and dividing by it would magnify rounding again.
+    """
+    norms = [layer for layer in network.sublayers() if isinstance(layer, nn.BatchNorm2D)]
+    momenta = [norm._momentum for norm in norms]
+
+    def measure_maps(norm: nn.Layer, inputs: tuple) -> None:
+        norm.training = inputs[0].shape[2] * inputs[0].shape[3] > 1
+
+    hooks = [norm.register_forward_pre_hook(measure_maps) for norm in norms]
+    for norm in norms:
+        norm._momentum = 0.0  # these images count, and nothing of the past
+    with paddle.no_grad():
+        network(images)
+    for norm, momentum, hook in zip(norms, momenta, hooks, strict=True):
+        hook.remove()
+        norm.eval()
+        norm._momentum = momentum

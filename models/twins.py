@@ -64,9 +64,11 @@ def _attend(queries, keys, values, head_dim: int):
     """Scaled dot-product attention: [.., T, D], [.., S, D], [.., S, D] → [.., T, D].
 
     The factor goes to the keys: under spatial reduction they are up to 64 times fewer than the
-    queries.
+    queries. It is a tensor, since Paddle exports a product with a number as one with a sum of 0
+    behind it.
     """
-    scores = paddle.matmul(queries, keys * head_dim**-0.5, transpose_y=True)
+    factor = paddle.full([1], head_dim**-0.5, keys.dtype)
+    scores = paddle.matmul(queries, keys * factor, transpose_y=True)
     return paddle.matmul(functional.softmax(scores, axis=-1), values)
 
 
