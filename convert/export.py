@@ -106,7 +106,7 @@ def write_graph(model: str, weights: dict, class_num: int, folder: str):
 
 
 def main() -> int:
-    parser = Parser(prog="make export", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python convert/export.py", description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="one of the 17 models")
     parser.add_argument(
         "--weights",

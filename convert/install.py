@@ -81,7 +81,7 @@ def _run(command: list) -> None:
 
 
 def main() -> int:
-    Parser(prog="make setup", description=__doc__.splitlines()[0]).parse_args()
+    Parser(prog="python convert/install.py", description=__doc__.splitlines()[0]).parse_args()
     usable = [environment.folder for environment in ENVIRONMENTS.values() if install(environment)]
     say(f"  ready: {', '.join(usable)}")
     return Exit.OK

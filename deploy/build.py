@@ -21,7 +21,7 @@ from models.registry import find_model
 
 
 def main() -> int:
-    parser = Parser(prog="make convert", description=__doc__)
+    parser = Parser(prog="python deploy/build.py", description=__doc__)
     parser.add_argument("--model", action="append", required=True, metavar="NAME")
     add_file_arguments(parser)
     options = parser.parse_args()

@@ -35,7 +35,7 @@ What to type next:
 
 
 def main() -> int:
-    Parser(prog="make demo", description=__doc__).parse_args()
+    Parser(prog="python deploy/demo.py", description=__doc__).parse_args()
     started = time.monotonic()
     say(f"{_MODEL}: demo weights to every target, then 70 labelled photos through each of them")
     results = list(

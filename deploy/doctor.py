@@ -25,7 +25,7 @@ _OK = "[green]ok[/green]"
 
 
 def main() -> int:
-    Parser(prog="make doctor", description=__doc__.splitlines()[0]).parse_args()
+    Parser(prog="python deploy/doctor.py", description=__doc__.splitlines()[0]).parse_args()
     rows = [row for environment in ENVIRONMENTS.values() for row in _tools(environment)]
     rows += [_nvidia(), _adb()]
     table("Tools", ["tool", "version", "what it is for", "state"], rows)

@@ -121,12 +121,9 @@ class Judge:
         self, plan: Plan, artifact: Artifact, precision: str, rows: list[int], title: str
     ) -> tuple[np.ndarray, dict]:
         """Logits float32 [rows, classes] of some of the photos, and what computed them."""
-        parts = []
+        batches = self._crops.batches(_BATCH, self._spec.preprocess, rows)
         with (
             open_runner(plan, artifact, precision) as runner,
             console.progress(title, "photos") as progress,
         ):
-            for batch in self._crops.batches(_BATCH, self._spec.preprocess, rows):
-                parts.append(runner(batch))
-                progress(sum(map(len, parts)), len(rows))
-            return np.concatenate(parts), runner.environment()
+            return runner(batches, progress, len(rows)), runner.environment()

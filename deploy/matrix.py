@@ -38,7 +38,7 @@ _STEPS = ("inference", "onnx", "openvino", "lite-x86", "lite-arm")
 
 
 def main() -> int:
-    parser = Parser(prog="make matrix", description=__doc__)
+    parser = Parser(prog="python deploy/matrix.py", description=__doc__)
     parser.add_argument(
         "--model", action="append", metavar="NAME", help="repeatable; all for every one"
     )

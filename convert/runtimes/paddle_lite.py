@@ -26,7 +26,7 @@ def optimize(model, parameters, output, target, fp16=False):
 
 
 class Session:
-    """Runs `model.nb`, made for x86, of a folder. It has no setting for threads.
+    """Runs `model.nb`, made for x86, of a folder. It uses one thread, whatever is asked for.
 
     A predictor must see one height and width only: another gives wrong answers. Its output is a
     view into the predictor, valid until the next run: it is copied.
@@ -44,4 +44,4 @@ class Session:
         return np.array(self._predictor.get_output(0).numpy())
 
     def environment(self):
-        return {"versions": {"paddlelite": self._predictor.get_version()}}
+        return {"threads": 1, "versions": {"paddlelite": self._predictor.get_version()}}

@@ -1,14 +1,18 @@
 """What a target is: how its file is made, and how it runs on this machine."""
 
 import abc
+import collections
+import concurrent.futures
 import contextlib
-from collections.abc import Iterator, Mapping
+import queue
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from common import machine
+from common.console import Progress
 from convert.artifact import Artifact
 from convert.worker import Worker
 
@@ -31,7 +35,8 @@ class Plan:
     `execution` is "native" (the hardware that the target names), "simulated" (its arithmetic on
     other hardware) or "none"; `reason` says why it is not native. `session` is the class in
     `convert.runtimes` that runs it, in `environment`, made with `options` beside the folder.
-    `photos` is how many photos are enough for a runtime that is slow (None: all of them).
+    `photos` is how many photos are enough for a runtime that is slow (None: all of them);
+    `one_thread` marks a runtime that uses one thread only, so that several work side by side.
     """
 
     execution: str
@@ -40,6 +45,7 @@ class Plan:
     reason: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     photos: int | None = None
+    one_thread: bool = False
 
 
 class Target(abc.ABC):
@@ -69,33 +75,66 @@ class Target(abc.ABC):
 
 
 class Runner:
-    """A target's file, opened in a process of its own: `logits = runner(batch)`.
+    """A target's file, opened in processes of its own: `logits = run(batches)`.
 
-    Batches are float32 [N, 3, S, S], logits float32 [N, classes].
+    Batches are float32 [n, 3, S, S], logits float32 [N, classes]. A runtime that uses one thread
+    is opened once per core, and takes as many batches at a time.
     """
 
-    def __init__(self, worker: Worker, plan: Plan):
-        self._worker = worker
-        self._plan = plan
+    def __init__(self, workers: list[Worker]):
+        self._workers = workers
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        return self._worker.use("run", batch=batch)
+    def __call__(self, batches: Iterable[np.ndarray], progress: Progress, total: int):
+        """The logits of all batches, in order; `progress` hears of the photos done."""
+        free = queue.SimpleQueue()
+        for worker in self._workers:
+            free.put(worker)
+
+        def infer(batch: np.ndarray) -> np.ndarray:
+            worker = free.get()
+            try:
+                return worker.use("run", batch=batch)
+            finally:
+                free.put(worker)
+
+        done = []
+        with concurrent.futures.ThreadPoolExecutor(len(self._workers)) as pool:
+            for part in _ahead(pool, infer, batches, 2 * len(self._workers)):
+                done.append(part)
+                progress(sum(map(len, done)), total)
+        return np.concatenate(done)
 
     def environment(self) -> dict[str, Any]:
         """CPU, vector extensions, threads, the arithmetic in use and the runtime's version."""
-        return {"cpu": machine.cpu(), "isa": machine.isa(), **self._worker.use("environment")}
+        found = self._workers[0].use("environment")
+        return {"cpu": machine.cpu(), "isa": machine.isa(), **found}
+
+
+def _ahead(pool, function, items: Iterable, count: int) -> Iterator:
+    """Map over items in order, at most `count` of them begun and not yet taken."""
+    waiting = collections.deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= count:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @contextlib.contextmanager
 def open_runner(plan: Plan, artifact: Artifact, precision: str) -> Iterator[Runner]:
     """Open an artifact as the plan says. Raises StepError when the runtime dies or refuses."""
     label = f"{plan.session.rpartition('.')[2].partition(':')[0]} running {artifact.folder}"
-    with Worker(plan.environment, label) as worker:
-        worker.open(
-            plan.session,
-            folder=str(artifact.folder),
-            precision=precision,
-            threads=machine.threads(),
-            **plan.options,
-        )
-        yield Runner(worker, plan)
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for _ in range(machine.threads() if plan.one_thread else 1):
+            worker = stack.enter_context(Worker(plan.environment, label))
+            worker.open(
+                plan.session,
+                folder=str(artifact.folder),
+                precision=precision,
+                threads=machine.threads(),
+                **plan.options,
+            )
+            workers.append(worker)
+        yield Runner(workers)

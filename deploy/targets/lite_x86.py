@@ -18,7 +18,11 @@ class LiteX86(Target):
 
     def plan(self, precision: str) -> Plan:
         problem = self.problem()
-        return Plan(NONE, reason=problem) if problem else Plan(NATIVE, SESSION, "lite")
+        return (
+            Plan(NONE, reason=problem)
+            if problem
+            else Plan(NATIVE, SESSION, "lite", one_thread=True)
+        )
 
     def problem(self) -> str | None:
         return LITE.problem()
