@@ -52,13 +52,27 @@ class DecodeProcesses:
 
     def _process(self) -> "_Process":
         if getattr(self._mine, "process", None) is None:
-            self._mine.process = _Process()
+            self._mine.process = _start()
             self._all.append(self._mine.process)
         return self._mine.process
 
 
 class _DeadError(Exception):
-    """The child process is gone."""
+    """The child process is gone; the text is its exit status."""
+
+
+def _start() -> "_Process":
+    """A new child process; a second one where somebody killed the first before it was ready."""
+    try:
+        return _Process()
+    except _DeadError:
+        try:
+            return _Process()
+        except _DeadError as error:
+            raise UserError(
+                f"processes that decode photos do not start: {sys.executable} ended with status "
+                f"{error}; run: make setup"
+            ) from None
 
 
 class _Process:
@@ -74,20 +88,14 @@ class _Process:
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the caller alone
         )
-        try:
-            self._read()
-        except _DeadError:
-            raise UserError(
-                f"processes that decode photos do not start: {sys.executable} ended with status "
-                f"{self._child.wait()}; run: make setup"
-            ) from None
+        self._read()  # "ready"
 
     def decode(self, task: Task) -> dict[int, Bad]:
         try:
             pickle.dump(task, self._child.stdin)
             self._child.stdin.flush()
         except BrokenPipeError:
-            raise _DeadError from None
+            raise _DeadError(self._child.wait()) from None
         answer = self._read()
         if isinstance(answer, Exception):
             raise answer
@@ -97,8 +105,7 @@ class _Process:
         try:
             return pickle.load(self._child.stdout)
         except (EOFError, pickle.UnpicklingError):
-            self._child.wait()
-            raise _DeadError from None
+            raise _DeadError(self._child.wait()) from None
 
     def stop(self) -> None:
         with contextlib.suppress(BrokenPipeError):  # what a dead child did not read
