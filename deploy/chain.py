@@ -1,9 +1,9 @@
 """From a model's name to the inference graph that all its files start from."""
 
 import concurrent.futures
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from common import machine
+from common import console, machine
 from common.errors import StepError, UserError
 from convert.artifact import Artifact
 from convert.export import export, exported
@@ -49,25 +49,29 @@ def build_files(
         return dict(zip(buildable, pool.map(build, buildable), strict=True))
 
 
-def choose_models(
-    names: Sequence[str] | None, weights: str | None
-) -> tuple[list[ModelSpec], Mapping[str, str]]:
-    """The models to work on, and those that are skipped, each with the reason.
+def choose_models(names: Sequence[str] | None, weights: str | None) -> list[ModelSpec]:
+    """The models to work on; those that are skipped are named, with the reason.
 
     Without names: every model that has weights here. A graph exported from random weights counts
     only for a model that is named.
     """
     if names:
-        return [find_model(name) for name in dict.fromkeys(names)], {}
+        return [find_model(name) for name in dict.fromkeys(names)]
     if weights is not None:
         raise UserError("--weights needs --model, so that it is clear whose weights they are")
-    chosen, skipped = [], {}
+    chosen, random, absent = [], [], []
     for spec in MODELS.values():
         graph = exported(spec.name)
         if graph and graph.facts["weights"] == "random":
-            skipped[spec.name] = f"exported from random weights; name it: --model {spec.name}"
+            random.append(spec.name)
         elif graph or available(spec):
             chosen.append(spec)
         else:
-            skipped[spec.name] = "no weights here"
-    return chosen, skipped
+            absent.append(spec.name)
+    for names, reason in (
+        (random, "exported from random weights, so only by name (--model)"),
+        (absent, "no weights here"),
+    ):
+        if names:
+            console.say(f"  skipped, {reason}: {', '.join(names)}")
+    return chosen

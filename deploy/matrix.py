@@ -49,9 +49,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     names = list(MODELS) if options.model == ["all"] else options.model
-    specs, skipped = choose_models(names, options.weights)
-    for name, reason in skipped.items():
-        console.say(f"  {name} is skipped: {reason}")
+    specs = choose_models(names, options.weights)
     cells = chosen_cells(options)
     started = time.monotonic()
     broken = {}

@@ -18,7 +18,6 @@ if __name__ == "__main__":
 
 from collections.abc import Iterator, Sequence
 
-from common import console
 from common.cli import Exit, Parser, run
 from deploy.chain import build_files, choose_models, inference_graph
 from deploy.request import (
@@ -48,9 +47,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     options = parser.parse_args()
     cells = chosen_cells(options)
-    specs, skipped = choose_models(options.model, options.weights)
-    for name, reason in skipped.items():
-        console.say(f"  {name} is skipped: {reason}")
+    specs = choose_models(options.model, options.weights)
 
     results = []
     for outcome in validate(

@@ -98,6 +98,7 @@ class Runner:
                 free.put(worker)
 
         done = []
+        progress(0, total)
         with concurrent.futures.ThreadPoolExecutor(len(self._workers)) as pool:
             for part in _ahead(pool, infer, batches, 2 * len(self._workers)):
                 done.append(part)

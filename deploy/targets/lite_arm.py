@@ -18,8 +18,8 @@ class LiteArm(Target):
 
     def plan(self, precision: str) -> Plan:
         reason = self.problem() or (
-            "the file is built and its header, version and kernels are right, but no ARM device "
-            "is here to run it"
+            "no ARM device is here to run it; the file's header, version and kernels are checked "
+            "when it is made"
         )
         return Plan(NONE, reason=reason)
 
