@@ -1,6 +1,7 @@
-"""A set of labelled photos: a PaddleClas list, one folder per class, or the built-in demo set."""
+"""A set of labelled photos: a PaddleClas list, one folder per class, or a built-in set."""
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from data.hashes import content_hashes
 
 LIST_NAME = "val_list.txt"
 DEMO = "demo"
+CIFAR10 = "cifar10"
+_LISTS = {"train": "train_list.txt", "val": LIST_NAME}  # what a set is split into
+_CLASSES_NAME = "classes.txt"
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"),
     *(".tif", ".tiff", ".jp2", ".avif", ".ppm", ".pgm", ".pbm"),
@@ -23,7 +27,7 @@ _NAMED_IN_ERRORS = 5
 
 @dataclass
 class ImageSet:
-    """Photos and their labels, in order; `class_names` where folders gave names to the classes."""
+    """Photos and their labels, in order; `class_names` where the set gives names to the classes."""
 
     name: str
     paths: list[Path]
@@ -31,28 +35,35 @@ class ImageSet:
     class_names: list[str] | None = None
 
     @classmethod
-    def open(cls, source: str | Path, class_num: int = 1000) -> Self:
+    def open(cls, source: str | Path, class_num: int | None = 1000, split: str = "val") -> Self:
         """The photos at `source`, for a model that tells `class_num` classes apart.
 
         `source` is a folder with `val_list.txt`, a list file itself (`relative/path label` per
-        line), a folder with one folder of photos per class, or the word `demo`. Class folders are
-        numbered in the order of their names if there are as many as classes; fewer must have
-        the class numbers for names.
+        line), a folder with one folder of photos per class, or the word `demo` or `cifar10`. Class
+        folders are numbered in the order of their names if there are as many as classes; fewer
+        must have the class numbers for names. `classes.txt` beside a list names the classes, one
+        a line.
+        `class_num` None means as many as the set has: a list's largest label and one, or the
+        number of class folders.
+        `split` "train" asks for the photos to train on, "val" for those to judge by: a folder's
+        `train_list.txt` or `val_list.txt`, or the class folders in its `train/` or `val/`. A list
+        file is taken for what it is asked for.
         """
+        if split not in _LISTS:
+            raise ValueError(f"split is {split!r}, not in {tuple(_LISTS)}")
         if str(source) == DEMO:
-            from data.demo import demo_photos
-
-            return cls(DEMO, *demo_photos())
+            return cls(DEMO, *_demo(split))
+        if str(source) == CIFAR10:
+            name = CIFAR10 if split == "val" else f"{CIFAR10}-{split}"
+            return cls(name, *_cifar10(class_num, split))
         source = Path(source)
         if source.is_dir():
-            if (source / LIST_NAME).is_file():
-                return cls(source.resolve().name, *_read_list(source / LIST_NAME, class_num))
-            return cls(source.resolve().name, *_read_folders(source, class_num))
+            return cls(source.resolve().name, *_read_folder(source, class_num, split))
         if source.is_file():
             return cls(source.name, *_read_list(source, class_num))
         raise UserError(
             f"{printable(source)}: no such folder or list file; give a folder with {LIST_NAME} or "
-            f"one folder per class, a list file, or the word {DEMO}"
+            f"one folder per class, a list file, or the word {DEMO} or {CIFAR10}"
         )
 
     def spread(self, count: int) -> Self:
@@ -92,14 +103,66 @@ def printable(path: str | Path) -> str:
     return os.fsencode(path).decode(errors="replace")
 
 
-def _read_list(listing: Path, class_num: int) -> tuple[list[Path], list[int]]:
+# What each kind of source holds: paths, labels, and names of the classes.
+_Content = tuple[list[Path], list[int], list[str] | None]
+
+
+def _demo(split: str) -> _Content:
+    from data.demo import demo_photos
+
+    if split == "train":
+        raise UserError(
+            f"{DEMO} has photos to judge by and none to train on; train on {CIFAR10}, or on a "
+            f"folder with {_LISTS['train']} and {LIST_NAME}"
+        )
+    return *demo_photos(), None
+
+
+def _cifar10(class_num: int | None, split: str) -> _Content:
+    from data.cifar10 import CLASSES, cifar10_folder
+
+    if class_num not in (None, len(CLASSES)):
+        raise UserError(
+            f"{CIFAR10} has {len(CLASSES)} classes, the model has {class_num}; give photos of the "
+            f"model's own classes, or a model of {len(CLASSES)} classes (CLASSES={len(CLASSES)})"
+        )
+    return _read_list(cifar10_folder() / _LISTS[split], len(CLASSES))
+
+
+def _read_folder(root: Path, class_num: int | None, split: str) -> _Content:
+    """What a folder holds for a split: by its list, by class folders in `<split>/`, or in itself.
+
+    Where a folder has one of the two lists only, nothing is guessed from its subfolders: their
+    order need not be that of the list's labels.
+    """
+    lists = [name for name in _LISTS.values() if (root / name).is_file()]
+    divided = all((root / name).is_dir() for name in _LISTS)
+    if _LISTS[split] in lists:
+        return _read_list(root / _LISTS[split], class_num)
+    if divided and not lists:
+        # Both parts' folders, so that a class which one of them lacks shifts no numbers.
+        names = _class_folders(*(root / name for name in _LISTS))
+        return _read_class_folders(root / split, names, class_num)
+    if divided or split == "train":
+        raise UserError(
+            f"{printable(root)}: no {_LISTS[split]} in it; write {_LISTS['train']} and {LIST_NAME} "
+            "('relative/path label' per line), or sort its class folders into train/ and val/"
+        )
+    return _read_class_folders(root, _class_folders(root), class_num)
+
+
+def _read_list(listing: Path, class_num: int | None) -> _Content:
     paths, labels = [], []
+    limit = math.inf if class_num is None else class_num
     for number, path, label in _list_lines(listing):
-        if not 0 <= label < class_num:
-            raise UserError(
-                f"{printable(listing)}: line {number}: label {label} is out of the range "
-                f"0..{class_num - 1}; labels count from 0, and the model has {class_num} classes"
-            )
+        if not 0 <= label < limit:
+            wrong = "is negative; labels count from 0"
+            if class_num is not None:
+                wrong = (
+                    f"is out of the range 0..{class_num - 1}; labels count from 0, and the model "
+                    f"has {class_num} classes"
+                )
+            raise UserError(f"{printable(listing)}: line {number}: label {label} {wrong}")
         paths.append(listing.parent / path)
         labels.append(label)
     if not paths:
@@ -107,7 +170,17 @@ def _read_list(listing: Path, class_num: int) -> tuple[list[Path], list[int]]:
             f"{printable(listing)}: the list is empty; write 'relative/path label' lines"
         )
     _check_present(listing, paths)
-    return paths, labels
+    return paths, labels, _listed_classes(listing.parent, class_num or max(labels) + 1)
+
+
+def _listed_classes(folder: Path, class_num: int) -> list[str] | None:
+    """The names in `classes.txt`, if there is one for each class."""
+    listing = folder / _CLASSES_NAME
+    if not listing.is_file():
+        return None
+    with listing.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
+        names = [printable(line.strip()) for line in stream if line.strip()]
+    return names if len(names) == class_num else None
 
 
 def _list_lines(listing: Path) -> Iterator[tuple[int, str, int]]:
@@ -137,17 +210,26 @@ def _check_present(listing: Path, paths: list[Path]) -> None:
         )
 
 
-def _read_folders(root: Path, class_num: int) -> tuple[list[Path], list[int], list[str] | None]:
+def _class_folders(*roots: Path) -> list[str]:
+    """The names of the class folders in any of some folders, in the order of their numbers."""
     names = sorted(
-        entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+        {
+            entry.name
+            for root in roots
+            for entry in root.iterdir()
+            if entry.is_dir() and not entry.name.startswith(".")
+        }
     )
+    return sorted(names, key=int) if _are_numbers(names) else names
+
+
+def _read_class_folders(root: Path, names: list[str], class_num: int | None) -> _Content:
     if not names:
         raise UserError(
             f"{printable(root)}: neither a {LIST_NAME} nor one folder per class in it; photos need "
             f"labels, so write the list ('relative/path label' per line) or sort them into folders"
         )
-    if _are_numbers(names):
-        names.sort(key=int)
+    class_num = len(names) if class_num is None else class_num
     paths, labels = [], []
     for label, name in zip(_class_numbers(root, names, class_num), names, strict=True):
         found = _photos_under(root / name)

@@ -197,7 +197,111 @@ def test_more_class_folders_than_classes(class_folders):
 def test_a_folder_that_does_not_exist(tmp_path):
     said = complaint(tmp_path / "nowhere")
     assert f"{tmp_path / 'nowhere'}: no such folder or list file" in said
-    assert "demo" in said
+    assert "demo or cifar10" in said
+
+
+# ---- photos to train on ----
+
+
+def test_a_folder_with_both_lists(listing):
+    folder = listing("val.jpg 3\n", "val.jpg", "train.jpg").parent
+    (folder / "train_list.txt").write_text("train.jpg 7\n")
+    assert ImageSet.open(folder).labels == [3]
+    images = ImageSet.open(folder, split="train")
+    assert images.paths == [folder / "train.jpg"]
+    assert images.labels == [7]
+    assert images.name == "set"
+
+
+def test_class_folders_in_train_and_val(class_folders):
+    root = class_folders("train/aster/1.jpg", "train/tulip/2.jpg", "val/aster/3.jpg", "val/tulip/x")
+    (root / "val" / "tulip" / "4.png").touch()
+    for class_num in (2, None):
+        trained_on = ImageSet.open(root, class_num=class_num, split="train")
+        judged = ImageSet.open(root, class_num=class_num)
+        assert trained_on.class_names == judged.class_names == ["aster", "tulip"]
+        assert trained_on.paths == [root / "train/aster/1.jpg", root / "train/tulip/2.jpg"]
+        assert judged.paths == [root / "val/aster/3.jpg", root / "val/tulip/4.png"]
+        assert trained_on.labels == judged.labels == [0, 1]
+
+
+def test_a_class_that_one_split_lacks_shifts_no_numbers(class_folders):
+    root = class_folders("train/a/1.jpg", "train/b/1.jpg", "train/c/1.jpg", "val/a/1.jpg")
+    (root / "val" / "c").mkdir()
+    (root / "val" / "c" / "1.jpg").touch()
+    assert ImageSet.open(root, class_num=None).labels == [0, 2]
+    assert ImageSet.open(root, class_num=None, split="train").labels == [0, 1, 2]
+
+
+@pytest.mark.parametrize("photos", [["a/1.jpg", "b/1.jpg"], ["train/a/1.jpg", "val/a/1.jpg"]])
+def test_a_list_to_judge_by_does_not_say_what_to_train_on(class_folders, photos):
+    root = class_folders(*photos)
+    (root / "val_list.txt").write_text(f"{photos[0]} 1\n")
+    said = complaint(root, split="train")
+    assert "flowers: no train_list.txt in it; write train_list.txt and val_list.txt" in said
+    assert "train/ and val/" in said
+
+
+def test_a_list_to_train_on_does_not_say_what_to_judge_by(class_folders):
+    root = class_folders("train/a/1.jpg", "val/a/1.jpg")
+    (root / "train_list.txt").write_text("train/a/1.jpg 1\n")
+    assert "no val_list.txt in it" in complaint(root, class_num=None)
+
+
+@pytest.mark.parametrize("photos", [["a/1.jpg", "b/1.jpg"], ["train/a/1.jpg", "valid/a/1.jpg"]])
+def test_class_folders_that_are_not_split(class_folders, photos):
+    assert "no train_list.txt in it" in complaint(
+        class_folders(*photos), class_num=2, split="train"
+    )
+
+
+def test_the_demo_photos_are_not_to_train_on():
+    said = complaint("demo", split="train")
+    assert "demo has photos to judge by and none to train on; train on cifar10" in said
+
+
+def test_a_split_of_another_name(listing):
+    with pytest.raises(ValueError, match="'test'"):
+        ImageSet.open(listing("a.jpg 0\n", "a.jpg"), split="test")
+
+
+# ---- as many classes as the set has ----
+
+
+def test_the_labels_of_a_list_decide(listing):
+    path = listing("a.jpg 1200\na.jpg 4\n", "a.jpg")
+    (path.parent / "classes.txt").write_text("".join(f"class {n}\n" for n in range(1201)))
+    images = ImageSet.open(path, class_num=None)
+    assert images.labels == [1200, 4]
+    assert len(images.class_names) == 1201
+
+
+def test_a_negative_label(listing):
+    path = listing("a.jpg 0\na.jpg -1\n", "a.jpg")
+    assert "line 2: label -1 is negative" in complaint(path, class_num=None)
+
+
+def test_the_number_of_class_folders_decides(class_folders):
+    images = ImageSet.open(class_folders("10/a.jpg", "9/a.jpg", "2/a.jpg"), class_num=None)
+    assert images.class_names == ["2", "9", "10"]
+    assert images.labels == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("cat\nbig dog\nbird\n", ["cat", "big dog", "bird"]),
+        ("\ufeffcat\r\nd\xf6g\r\n\nbird", ["cat", "d\xf6g", "bird"]),
+        ("cat\ndog\n", None),
+        ("a\nb\nc\nd\n", None),
+    ],
+    ids=["one each", "Windows", "too few", "too many"],
+)
+def test_classes_txt_names_the_classes_of_a_list(listing, text, names):
+    path = listing("a.jpg 2\na.jpg 0\n", "a.jpg")
+    (path.parent / "classes.txt").write_text(text, encoding="utf-8", newline="")
+    assert ImageSet.open(path, class_num=3).class_names == names
+    assert ImageSet.open(path.parent, class_num=3).class_names == names
 
 
 # ---- identity ----
