@@ -2,11 +2,15 @@
 
 import argparse
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from common.cli import Parser
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from deploy.targets import TARGETS, find_cells
 from deploy.targets.base import Options, Target
+
+if TYPE_CHECKING:
+    from data.images import ImageSet
 
 Cell = tuple[Target, str]  # a target and one of its precisions
 
@@ -27,6 +31,13 @@ class Photos:
     source: str = "demo"
     count: int | None = None
     skip_bad: bool = False
+
+    def open(self, class_num: int | None) -> "ImageSet":
+        """The photos and their labels, for a model of so many classes (None: any number)."""
+        from data.images import ImageSet  # here: --help needs no photos
+
+        images = ImageSet.open(self.source, class_num)
+        return images.spread(self.count) if self.count else images
 
 
 def every_cell() -> list[Cell]:
@@ -49,13 +60,7 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
         metavar="P",
         help="fp32, bf16, fp16; repeatable (default: every precision of the target)",
     )
-    parser.add_argument(
-        "--weights",
-        metavar="W",
-        help="a file, a folder, official, demo or random (default: what was exported last, else "
-        "what is found)",
-    )
-    parser.add_argument("--classes", type=positive, metavar="N", help="default: 1000")
+    add_weight_arguments(parser)
     parser.add_argument(
         "--opset",
         type=int,
@@ -68,13 +73,24 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
     parser.set_defaults(target_default=target_default)
 
 
-def add_photo_arguments(parser: Parser) -> None:
-    """The arguments of every command that runs photos through targets."""
+def add_weight_arguments(parser: Parser) -> None:
+    """The arguments of every command that needs a model's weights."""
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        help="a file, a folder, official, demo or random (default: what was exported last, else "
+        "what is found)",
+    )
+    parser.add_argument("--classes", type=positive, metavar="N", help="default: 1000")
+
+
+def add_data_arguments(parser: Parser) -> None:
+    """The arguments of every command that takes photos."""
     parser.add_argument(
         "--data",
         default="demo",
         metavar="DIR",
-        help="a folder with val_list.txt, one folder per class, or demo (default)",
+        help="a folder with val_list.txt, one folder per class, cifar10 or demo (default)",
     )
     parser.add_argument(
         "--photos", type=positive, metavar="N", help="only N of them, evenly spread"
@@ -82,6 +98,11 @@ def add_photo_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave unreadable photos out, and count them"
     )
+
+
+def add_photo_arguments(parser: Parser) -> None:
+    """The arguments of every command that judges targets on photos."""
+    add_data_arguments(parser)
     parser.add_argument(
         "--budget",
         type=float,

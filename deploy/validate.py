@@ -77,23 +77,17 @@ def validate(
     """
     # The libraries that work needs are imported only now: --help and a mistyped name answer at
     # once.
-    from data.images import ImageSet
     from deploy import result
     from deploy.judge import Judge
 
-    opened: dict[int, ImageSet] = {}
-
-    def open_photos(class_num: int) -> ImageSet:
-        if class_num not in opened:
-            images = ImageSet.open(photos.source, class_num)
-            opened[class_num] = images.spread(photos.count) if photos.count else images
-        return opened[class_num]
-
-    open_photos(files.class_num or 1000)
+    photos.open(files.class_num)
+    opened = {}
     for spec in specs:
         graph = inference_graph(spec, files)
-        images = open_photos(graph.facts["class_num"])
-        judge = Judge(spec, graph, images, files.options, photos.skip_bad)
+        classes = graph.facts["class_num"]
+        if classes not in opened:
+            opened[classes] = photos.open(classes)
+        judge = Judge(spec, graph, opened[classes], files.options, photos.skip_bad)
         built = build_files(graph, cells, files.options)
         for cell in cells:
             outcome = judge.judge(*cell, built.get(cell), budget_pp)

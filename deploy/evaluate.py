@@ -1,0 +1,153 @@
+"""The accuracy of a checkpoint on labelled photos, and the classes that it gets wrong most.
+
+    python deploy/evaluate.py --model SqueezeNet1_1 --data DIR [--weights FILE]
+
+Runs the exported graph with Paddle Inference, which is what drift is measured against.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+
+from typing import TYPE_CHECKING, Any
+
+from common import console
+from common.cli import Exit, Parser, run
+from common.statistics import wilson_interval
+from deploy.chain import inference_graph
+from deploy.request import Files, add_data_arguments, add_weight_arguments, chosen_photos
+from deploy.targets.base import open_runner
+from deploy.targets.paddle import REFERENCE
+from models.registry import find_model
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_BATCH = 10
+_WORST = 5
+
+
+def main() -> int:
+    parser = Parser(prog="python deploy/evaluate.py", description=__doc__)
+    parser.add_argument("--model", required=True, metavar="NAME")
+    add_weight_arguments(parser)
+    add_data_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    spec, photos = find_model(options.model), chosen_photos(options)
+    files = Files(options.weights, options.classes)
+
+    from data.loader import load_crops
+
+    photos.open(files.class_num)  # a mistyped folder is refused before any work
+    graph = inference_graph(spec, files)
+    images = photos.open(graph.facts["class_num"])
+    with console.progress(f"decoding {images.name}", "photos") as progress:
+        crops = load_crops(images, spec.preprocess, skip_bad=photos.skip_bad, progress=progress)
+    with (
+        open_runner(REFERENCE, graph, "fp32") as runner,
+        console.progress(spec.name, "photos") as progress,
+    ):
+        started = time.perf_counter()
+        logits = runner(crops.batches(_BATCH, spec.preprocess), progress, len(crops))
+        speed = len(crops) / (time.perf_counter() - started)
+    found = {
+        "model": spec.name,
+        "weights": graph.facts["weights"],
+        "data": {
+            "name": crops.name,
+            "images": len(crops),
+            "skipped": len(crops.skipped),
+            "sha256": crops.sha256,
+        },
+        **accuracy(logits, crops.labels, images.class_names),
+        "photos_per_second": speed,
+    }
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        _show(found)
+    return Exit.OK
+
+
+def accuracy(
+    logits: "np.ndarray", labels: "np.ndarray", class_names: list[str] | None
+) -> dict[str, Any]:
+    """Top-1 and top-5 with Wilson's 95 % intervals, and the classes with the worst recall.
+
+    `logits` float32 [N, classes], `labels` int64 [N]. A class without photos has no recall; of
+    classes with equal recall the one with more photos is named first.
+    """
+    import numpy as np
+
+    ranked = np.argsort(-logits, axis=1, kind="stable")  # of equal logits the lower class wins
+    hits = ranked == labels[:, None]
+    right = hits[:, 0]
+    worst = []
+    for label in np.unique(labels):
+        of_class = labels == label
+        wrong = ranked[of_class & ~right, 0]
+        rival = _name(np.bincount(wrong).argmax(), class_names) if len(wrong) else None
+        worst.append(
+            {
+                "class": _name(label, class_names),
+                "photos": int(of_class.sum()),
+                "recall": float(right[of_class].mean()),
+                "taken_for": _name(np.bincount(wrong).argmax(), class_names)
+                if len(wrong)
+                else None,
+            }
+        )
+    worst.sort(key=lambda entry: (entry["recall"], -entry["photos"]))
+    return {
+        "top1": _share(right),
+        "top5": _share(hits[:, :5].any(axis=1)),
+        "worst_classes": [entry for entry in worst if entry["recall"] < 1][:_WORST],
+    }
+
+
+def _share(right: "np.ndarray") -> dict[str, Any]:
+    count = int(right.sum())
+    return {"share": count / len(right), "ci95": list(wilson_interval(count, len(right)))}
+
+
+def _name(label: int, class_names: list[str] | None) -> str:
+    return class_names[label] if class_names else str(label)
+
+
+def _show(found: dict[str, Any]) -> None:
+    data = found["data"]
+    print(
+        f"{found['model']} ({found['weights']} weights), {data['images']} photos ({data['name']})"
+    )
+    for name, title in (("top1", "top-1"), ("top5", "top-5")):
+        low, high = found[name]["ci95"]
+        share = 100 * found[name]["share"]
+        print(f"  {title}  {share:.1f} %  (95 % interval {100 * low:.1f} to {100 * high:.1f})")
+    print(f"  speed  {found['photos_per_second']:.0f} photos/s (Paddle Inference, batch {_BATCH})")
+    if found["worst_classes"]:
+        print()
+        console.table(
+            "Classes recognised least",
+            ["class", ">photos", ">recall %", "most often taken for"],
+            [
+                [
+                    entry["class"],
+                    str(entry["photos"]),
+                    f"{100 * entry['recall']:.0f}",
+                    entry["taken_for"],
+                ]
+                for entry in found["worst_classes"]
+            ],
+        )
+
+
+if __name__ == "__main__":
+    run(main)
