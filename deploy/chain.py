@@ -15,6 +15,14 @@ from models.weights import available, find_weights
 _DEFAULT_CLASSES = 1000
 
 
+def class_count(spec: ModelSpec, files: Files) -> int:
+    """How many classes the model's inference graph has, or will have, known before any work."""
+    if files.class_num:
+        return files.class_num
+    found = None if files.weights else exported(spec.name)
+    return found.facts["class_num"] if found else _DEFAULT_CLASSES
+
+
 def inference_graph(spec: ModelSpec, files: Files) -> Artifact:
     """The inference graph of a model.
 
@@ -22,11 +30,11 @@ def inference_graph(spec: ModelSpec, files: Files) -> Artifact:
     earlier export left is taken as it is, and where there is none, the weights that are found
     here.
     """
-    found = exported(spec.name)
-    if found and not files.weights and files.class_num in (None, found.facts["class_num"]):
+    classes = class_count(spec, files)
+    found = None if files.weights else exported(spec.name)
+    if found and found.facts["class_num"] == classes:
         return found
-    weights = find_weights(spec, files.weights)
-    return export(spec, weights, files.class_num or _DEFAULT_CLASSES)
+    return export(spec, find_weights(spec, files.weights), classes)
 
 
 def build_files(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from common import console
 from common.cli import Exit, Parser, run
 from common.statistics import wilson_interval
-from deploy.chain import inference_graph
+from deploy.chain import class_count, inference_graph
 from deploy.request import Files, add_data_arguments, add_weight_arguments, chosen_photos
 from deploy.targets.base import open_runner
 from deploy.targets.paddle import REFERENCE
@@ -46,9 +46,8 @@ def main() -> int:
 
     from data.loader import load_crops
 
-    photos.open(files.class_num)  # a mistyped folder is refused before any work
+    images = photos.open(class_count(spec, files))  # a mistyped folder is refused before any work
     graph = inference_graph(spec, files)
-    images = photos.open(graph.facts["class_num"])
     with console.progress(f"decoding {images.name}", "photos") as progress:
         crops = load_crops(images, spec.preprocess, skip_bad=photos.skip_bad, progress=progress)
     with (
@@ -100,9 +99,7 @@ def accuracy(
                 "class": _name(label, class_names),
                 "photos": int(of_class.sum()),
                 "recall": float(right[of_class].mean()),
-                "taken_for": _name(np.bincount(wrong).argmax(), class_names)
-                if len(wrong)
-                else None,
+                "taken_for": rival,
             }
         )
     worst.sort(key=lambda entry: (entry["recall"], -entry["photos"]))

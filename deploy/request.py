@@ -32,8 +32,8 @@ class Photos:
     count: int | None = None
     skip_bad: bool = False
 
-    def open(self, class_num: int | None) -> "ImageSet":
-        """The photos and their labels, for a model of so many classes (None: any number)."""
+    def open(self, class_num: int) -> "ImageSet":
+        """The photos and their labels, for a model of so many classes."""
         from data.images import ImageSet  # here: --help needs no photos
 
         images = ImageSet.open(self.source, class_num)

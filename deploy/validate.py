@@ -19,7 +19,7 @@ if __name__ == "__main__":
 from collections.abc import Iterator, Sequence
 
 from common.cli import Exit, Parser, run
-from deploy.chain import build_files, choose_models, inference_graph
+from deploy.chain import build_files, choose_models, class_count, inference_graph
 from deploy.request import (
     Cell,
     Files,
@@ -80,14 +80,12 @@ def validate(
     from deploy import result
     from deploy.judge import Judge
 
-    photos.open(files.class_num)
-    opened = {}
+    counts = {class_count(spec, files) for spec in specs} or {files.class_num or 1000}
+    opened = {count: photos.open(count) for count in counts}
     for spec in specs:
         graph = inference_graph(spec, files)
-        classes = graph.facts["class_num"]
-        if classes not in opened:
-            opened[classes] = photos.open(classes)
-        judge = Judge(spec, graph, opened[classes], files.options, photos.skip_bad)
+        images = opened[graph.facts["class_num"]]
+        judge = Judge(spec, graph, images, files.options, photos.skip_bad)
         built = build_files(graph, cells, files.options)
         for cell in cells:
             outcome = judge.judge(*cell, built.get(cell), budget_pp)
