@@ -14,7 +14,7 @@ FILE_FLAGS = $(call each,target,$(TARGET) $(TARGETS)) $(call each,precision,$(PR
   $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,opset,$(OPSET))
 PHOTO_FLAGS = $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,budget,$(BUDGET))
 
-.PHONY: help setup doctor demo export convert validate evaluate matrix test bench lock clean
+.PHONY: help setup doctor demo export convert validate adapt evaluate matrix test bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -36,6 +36,9 @@ convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13]: the files of a
 
 validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder]: top-1 drift on photos
 	@$(RUN) deploy/validate.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS)
+
+adapt:  ## MODEL=… DATA=cifar10|folder [INIT=path|official|demo|random] [PHOTOS=N] [OUT=file]: a new classifier
+	@$(RUN) models/head.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,init,$(INIT)) $(call one,photos,$(PHOTOS)) $(call one,out,$(OUT)) $(call one,seed,$(SEED))
 
 evaluate:  ## MODEL=… [DATA=…] [WEIGHTS=…]: top-1 and top-5 of a checkpoint, and its worst classes
 	@$(RUN) deploy/evaluate.py $(MODEL_FLAGS) $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS))

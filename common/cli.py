@@ -32,6 +32,14 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
+def positive(text: str) -> int:
+    """An argument's value as a whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
 _DISK_ERRORS = {
     errno.ENOSPC: "no space left on the disk; free some and run the command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the command again",

@@ -16,4 +16,5 @@ def wilson_interval(right: int, total: int, confidence: float = 0.95) -> tuple[f
     z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
     centre = (right + z2 / 2) / (total + z2)
     half = math.sqrt(z2 * (right * (total - right) / total + z2 / 4)) / (total + z2)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends of the scale rounding would leave 0.9999999999999999.
+    return centre - half if right else 0.0, centre + half if right < total else 1.0

@@ -17,7 +17,7 @@ if __name__ == "__main__":
     venv.enter()
 
 from common import console, files
-from common.cli import Exit, Parser, run
+from common.cli import Exit, Parser, positive, run
 from common.errors import StepError
 from common.paths import build_root
 from convert.artifact import MANIFEST
@@ -28,7 +28,6 @@ from deploy.request import (
     chosen_cells,
     chosen_files,
     chosen_photos,
-    positive,
 )
 from deploy.result import colored
 from deploy.validate import exit_status, validate

