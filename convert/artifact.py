@@ -77,6 +77,11 @@ class Artifact:
         """What the step found out about its result (classes, weights, node counts, …)."""
         return self.manifest["facts"]
 
+    @property
+    def heritage(self) -> dict[str, Any]:
+        """The facts that stay true of whatever is made from this."""
+        return {name: self.facts[name] for name in ("weights", "class_num", "input_shape")}
+
     def file(self, name: str) -> Path:
         return self.folder / name
 

@@ -59,7 +59,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
                 class_num=class_num,
                 folder=str(folder),
             )
-            checked = probe.verify(worker, SESSION, folder, eager, spec.input_shape, "fp32")
+            checked = probe.compare(worker, SESSION, folder, eager, spec.input_shape)
         return {
             "weights": weights.label,
             "weights_sha256": weights.sha256,

@@ -7,11 +7,13 @@ lost layer or a wrong kernel stops the chain where it happened.
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from common import machine
 from common.errors import StepError
+from convert.artifact import Artifact
 from convert.worker import Worker
 
 BATCHES = (1, 2, 5)
@@ -72,16 +74,30 @@ def verify(
     worker: Worker,
     session: str,
     folder: Path,
-    before: np.ndarray,
-    shape: tuple[int, int, int],
-    precision: str,
-    **options,
-) -> dict:
-    """Open a fresh artifact in the worker that made it, and check it against `before`.
+    source: Artifact,
+    precision: str = "fp32",
+    **options: Any,
+) -> dict[str, Any]:
+    """Open a fresh artifact in the worker that made it, and check it against its source.
 
     Keeps its own logits as `probe.npy` in the folder, for the next step, and returns the facts
     for the manifest: the difference, and the worker's peak memory.
     """
+    shape = tuple(source.facts["input_shape"])
+    before = np.load(source.file(FILE))
+    return compare(worker, session, folder, before, shape, precision, **options)
+
+
+def compare(
+    worker: Worker,
+    session: str,
+    folder: Path,
+    before: np.ndarray,
+    shape: tuple[int, int, int],
+    precision: str = "fp32",
+    **options: Any,
+) -> dict[str, Any]:
+    """`verify` against logits float32 [8, classes] of images of a shape, wherever they are from."""
     threads = machine.threads()
     worker.open(session, folder=str(folder), precision=precision, threads=threads, **options)
     after = run(worker, shape)

@@ -8,8 +8,6 @@ included. ONNX Runtime on a float16 file does not: on x86 it computes in float32
 
 from pathlib import Path
 
-import numpy as np
-
 from convert import probe
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE, SESSION
@@ -38,13 +36,8 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
                 output=str(folder / FILE),
                 precision=precision,
             )
-            before = np.load(onnx.file(probe.FILE))
-            shape = tuple(onnx.facts["input_shape"])
-            checked = probe.verify(
-                worker, SESSION, folder, before, shape, precision, optimize=False
-            )
-        inherited = {name: onnx.facts[name] for name in ("weights", "input_shape")}
-        return {**inherited, **facts, **checked}
+            checked = probe.verify(worker, SESSION, folder, onnx, precision, optimize=False)
+        return {**onnx.heritage, **facts, **checked}
 
     return produce(step, make, shows=FILE)
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from common.errors import StepError
 from convert import nb, probe
 from convert.artifact import Artifact, Step, produce
@@ -45,14 +43,12 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
                 target=hardware,
             )
             facts = {
-                **{name: inference.facts[name] for name in ("weights", "input_shape")},
+                **inference.heritage,
                 **_read_back(folder / FILE, hardware, version, label),
                 "peak_mib": worker.peak_mib,
             }
             if hardware == "x86":
-                before = np.load(inference.file(probe.FILE))
-                shape = tuple(inference.facts["input_shape"])
-                facts |= probe.verify(worker, SESSION, folder, before, shape, precision)
+                facts |= probe.verify(worker, SESSION, folder, inference, precision)
         return facts
 
     return produce(step, make, shows=FILE)

@@ -3,8 +3,6 @@
 import collections
 from pathlib import Path
 
-import numpy as np
-
 from common.errors import StepError
 from convert import probe
 from convert.artifact import Artifact, Step, produce
@@ -51,11 +49,8 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
                 output=str(folder / FILE),
                 opset=opset,
             )
-            before = np.load(inference.file(probe.FILE))
-            shape = tuple(inference.facts["input_shape"])
-            checked = probe.verify(worker, SESSION, folder, before, shape, "fp32")
-        inherited = {name: inference.facts[name] for name in ("weights", "input_shape")}
-        return {**inherited, "opset": opset, **facts, **checked}
+            checked = probe.verify(worker, SESSION, folder, inference)
+        return {**inference.heritage, "opset": opset, **facts, **checked}
 
     return produce(step, make, shows=FILE)
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from convert import probe
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE as ONNX_FILE
@@ -40,11 +38,8 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
                 output=str(folder / GRAPH),
                 half=precision == "fp16",
             )
-            before = np.load(onnx.file(probe.FILE))
-            shape = tuple(onnx.facts["input_shape"])
-            checked = probe.verify(worker, SESSION, folder, before, shape, precision)
-        inherited = {name: onnx.facts[name] for name in ("weights", "input_shape")}
-        return {**inherited, **checked}
+            checked = probe.verify(worker, SESSION, folder, onnx, precision)
+        return {**onnx.heritage, **checked}
 
     return produce(step, make, shows=WEIGHTS)
 

