@@ -10,7 +10,9 @@ import dataclasses
 import datetime
 import errno
 import os
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -186,6 +188,7 @@ def _manifest(step: Step, folder: Path, facts: dict, seconds: float) -> dict:
         "parameters": dict(step.parameters),
         "tools": dict(step.tools),
         "facts": facts,
+        "command": shlex.join(sys.argv),
         "seconds": round(seconds, 2),
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "files": {
