@@ -14,7 +14,7 @@ FILE_FLAGS = $(call each,target,$(TARGET) $(TARGETS)) $(call each,precision,$(PR
   $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,opset,$(OPSET))
 PHOTO_FLAGS = $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,budget,$(BUDGET))
 
-.PHONY: help setup doctor demo export convert validate adapt evaluate matrix test bench lock clean
+.PHONY: help setup doctor demo export convert validate train adapt evaluate matrix test bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -36,6 +36,9 @@ convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13]: the files of a
 
 validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder]: top-1 drift on photos
 	@$(RUN) deploy/validate.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS)
+
+train:  ## MODEL=… DATA=… [EPOCHS=N] [INIT=official|path] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1]: train or fine-tune
+	@$(RUN) models/train.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,epochs,$(EPOCHS)) $(call one,init,$(INIT)) $(call one,batch,$(BATCH)) $(call one,lr,$(LR)) $(call one,devices,$(DEVICES)) $(call one,seed,$(SEED)) $(call one,out,$(OUT)) $(if $(RESUME),--resume)
 
 adapt:  ## MODEL=… DATA=cifar10|folder [INIT=path|official|demo|random] [PHOTOS=N] [OUT=file]: a new classifier
 	@$(RUN) models/head.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,init,$(INIT)) $(call one,photos,$(PHOTOS)) $(call one,out,$(OUT)) $(call one,seed,$(SEED))

@@ -40,13 +40,14 @@ def build_folder(tmp_path, monkeypatch) -> Path:
 def command(tmp_path):
     """Run a command of the toolkit as a user does: `command("deploy/validate.py", "--json")`.
 
-    BUILD_DIR is a folder of the test's own unless `BUILD_DIR=` is given.
+    The build and weights folders are the test's own unless `BUILD_DIR=` or `WEIGHTS_DIR=` is given.
     """
 
     def run(
         script: str, *arguments: object, limit: float = 300, **environment: object
     ) -> subprocess.CompletedProcess:
-        settings = {"BUILD_DIR": tmp_path / "build", **environment}
+        own = {"BUILD_DIR": tmp_path / "build", "WEIGHTS_DIR": tmp_path / "weights"}
+        settings = {**own, **environment}
         return subprocess.run(
             [sys.executable, ROOT / script, *map(str, arguments)],
             capture_output=True,

@@ -1,0 +1,327 @@
+"""Train a model on photos, from scratch or from a checkpoint, by its published recipe.
+
+    python models/train.py --model SqueezeNet1_1 --data DIR [--init official] [--epochs N]
+
+Every random choice follows from the seed, the epoch and the photo, so a run that was killed and
+goes on with --resume takes the same course as one that was not. It loses at most one epoch.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+    os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's own chatter
+    os.environ.setdefault("FLAGS_use_mkldnn", "1")  # on a CPU: kernels that use several threads
+
+import datetime
+import math
+import shlex
+import tempfile
+import time
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from common import machine
+from common.cli import Exit, Parser, run
+from common.console import progress, say, shown
+from common.errors import StepError, UserError
+from models.batches import training_batches
+from models.course import Course
+from models.learner import Learner
+from models.plan import DROPOUT, Plan, open_photos
+from models.recipes import Recipe, recipe
+from models.registry import find_model
+from models.weights import Weights, find_weights, weights_folder
+
+if TYPE_CHECKING:
+    from data.loader import Crops
+
+
+# ---- the training ----
+
+
+def train(
+    plan: Plan, folder: Path, init: Weights | None = None, *, resume: bool = False, rank: int = 0
+) -> Course:
+    """Train as planned and keep everything in a folder; returns what came of it.
+
+    `init` None: fresh weights. With `resume` the training that the folder holds goes on. Of several
+    devices each runs this in a process of its own, with its `rank`, in Paddle's parallel
+    environment; what comes of it is complete for rank 0 only.
+    """
+    from paddle.utils import unique_name
+
+    from data.loader import load_crops
+
+    course = Course(folder)
+    state = course.read(plan) if resume else None
+    if not resume and rank == 0:
+        course.begin(plan)
+    judged = None
+    if rank == 0:  # judges and keeps for all
+        with progress("photos to judge by", "photos") as update:
+            judged = load_crops(
+                plan.validation, plan.spec.preprocess, skip_bad=plan.skip_bad, progress=update
+            )
+    # Names count from 0 as in the run that wrote the checkpoint, whatever else this process made.
+    with unique_name.guard():
+        learner = Learner(plan, None if resume else init)
+        if state is not None:
+            learner.restore(state)
+        try:
+            _run_epochs(plan, course, learner, judged, rank)
+        except SystemError as error:
+            if "DataLoader process" not in str(error):
+                raise
+            raise StepError(
+                f"training of {plan.spec.name}: a process that reads photos died (for want of "
+                "memory, or by a photo that crashes the decoder); go on with --resume"
+            ) from None
+    return course
+
+
+def _run_epochs(
+    plan: Plan, course: Course, learner: Learner, judged: "Crops | None", rank: int
+) -> None:
+    import paddle
+
+    first, started = len(course.rows), time.monotonic()
+    batches = training_batches(plan, first, rank)
+    for epoch in range(first, plan.recipe.epochs):
+        paddle.seed(int(plan.random(DROPOUT, epoch, rank).integers(2**31)))
+        begun = time.monotonic()
+        loss = _run_epoch(plan, course, learner, batches, epoch)
+        seconds = time.monotonic() - begun
+        if rank:
+            continue
+        row = {
+            "epoch": epoch + 1,
+            "loss": loss,
+            "top1": learner.top1(judged),
+            "lr": plan.lr((epoch + 1) * plan.steps - 1),
+            "images_per_second": plan.steps * plan.batch * plan.devices / seconds,
+        }
+        course.keep(plan, learner, row)
+        done, left = epoch + 1 - first, plan.recipe.epochs - epoch - 1
+        _say_epoch(plan, row, left * (time.monotonic() - started) / done)
+
+
+def _run_epoch(plan: Plan, course: Course, learner: Learner, batches, epoch: int) -> float:
+    """Take the steps of an epoch, counted from 0; return the mean loss."""
+    losses = []
+    with progress(f"epoch {epoch + 1} of {plan.recipe.epochs}", "photos") as update:
+        for step in range(plan.steps):
+            lr = plan.lr(epoch * plan.steps + step)
+            losses.append(learner.step(*next(batches), lr))
+            if not math.isfinite(losses[-1]):
+                loss = f"the loss is {losses[-1]} in step {step + 1}"
+                raise _diverged(plan, course, epoch, f"{loss} of epoch {epoch + 1}")
+            share = plan.batch * plan.devices
+            update((step + 1) * share, plan.steps * share)
+    # Activations can swallow what is undefined, and the loss looks sound.
+    if not all(np.isfinite(value).all() for value in learner.weights().values()):
+        raise _diverged(plan, course, epoch, f"weights are infinite after epoch {epoch + 1}")
+    return sum(losses) / len(losses)
+
+
+def _diverged(plan: Plan, course: Course, epoch: int, evidence: str) -> StepError:
+    remedy = f"train with a lower --lr than {max(plan.recipe.lr):g}"
+    if epoch:
+        remedy += (
+            f"; what was kept after epoch {epoch} is sound, and a start for another training: "
+            f"--init {shown(course.last)} --out DIR"
+        )
+    return StepError(f"training of {plan.spec.name}: {evidence}; {remedy}")
+
+
+def _say_epoch(plan: Plan, row: dict[str, Any], seconds_left: float) -> None:
+    left = datetime.timedelta(seconds=round(seconds_left))
+    say(
+        f"  epoch {row['epoch']} of {plan.recipe.epochs}  loss {row['loss']:.4f}  "
+        f"top-1 {row['top1']:.2%}  {row['images_per_second']:.1f} images/s  time left {left}"
+    )
+
+
+# ---- the command ----
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    spec = find_model(options.model)
+    published = recipe(spec.name)
+    init = None
+    if options.init != "random" and not options.resume:
+        init = find_weights(spec, options.init)
+    training, validation, classes = open_photos(options.data)
+    # Not in the build folder: make clean must not take what cost the user hours.
+    folder = options.out or weights_folder() / f"{spec.name}_{training.name}"
+    device, count = options.devices
+    _require_devices(device, count, len(training))
+    if count > 1 and _team() == (0, 1):
+        if not options.resume:
+            Course(folder).require_unused()
+        _launch(device, count)
+    rank, devices = _join(device)
+    plan = Plan(
+        spec,
+        _changed(published, options.epochs, options.batch, options.lr),
+        training,
+        validation,
+        classes,
+        options.seed,
+        options.limit_steps,
+        devices,
+        skip_bad=options.skip_bad,
+    )
+    say(
+        f"  {spec.name}: {len(training)} photos of {classes} classes, {plan.recipe.epochs} epochs "
+        f"of {plan.steps} steps of {plan.batch * devices} photos, on {device}"
+        + f", {devices} devices"
+        * (devices > 1)
+    )
+    course = train(plan, folder, init, resume=options.resume, rank=rank)
+    if rank:
+        return Exit.OK
+    best = course.best_row
+    print(f"best top-1 {best['top1']:.2%}, after epoch {best['epoch']}: {shown(course.best)}")
+    path = shlex.quote(str(course.best.resolve()))
+    print(f"next: make export MODEL={spec.name} WEIGHTS={path} CLASSES={classes}")
+    return Exit.OK
+
+
+def _changed(published: Recipe, epochs: int | None, batch: int | None, lr: float | None) -> Recipe:
+    changed = published.shortened(epochs) if epochs else published
+    changed = replace(changed, batch=batch) if batch else changed
+    return changed.with_lr(lr) if lr else changed
+
+
+def _require_devices(device: str, count: int, photos: int) -> None:
+    import paddle
+
+    if count > photos:
+        raise UserError(f"{photos} photos cannot be shared by {count} devices; take fewer")
+
+    there = paddle.device.cuda.device_count() if paddle.device.is_compiled_with_cuda() else 0
+    if device == "gpu" and count > there:
+        raise UserError(
+            f"{there} GPUs are there that this PaddlePaddle could use, asked for {count}; train "
+            "with --devices cpu, or install paddlepaddle-gpu where GPUs are"
+        )
+
+
+def _team() -> tuple[int, int]:
+    """This process' rank and how many there are, as `paddle.distributed.launch` says."""
+    rank, size = os.environ.get("PADDLE_TRAINER_ID", 0), os.environ.get("PADDLE_TRAINERS_NUM", 1)
+    return int(rank), int(size)
+
+
+def _launch(device: str, count: int) -> NoReturn:
+    """Go on as `count` processes of this same command, one for each device."""
+    logs = tempfile.mkdtemp(prefix="paddle-portage-launch-")
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(count)]
+    command += ["--log_level", "ERROR", "--log_dir", logs]
+    command += [str(Path(__file__).resolve()), *sys.argv[1:]]
+    # Not by --backend, which brings the launcher's older and noisier form.
+    backend = {"cpu": "gloo", "gpu": "nccl"}[device]
+    os.execve(command[0], command, os.environ | {"PADDLE_DISTRI_BACKEND": backend})
+
+
+def _join(device: str) -> tuple[int, int]:
+    """Take up the device, and the company of the other processes; returns rank and how many."""
+    import paddle
+
+    rank, devices = _team()
+    if devices > 1:
+        paddle.distributed.init_parallel_env()
+    if device == "gpu":
+        paddle.set_device(f"gpu:{paddle.distributed.ParallelEnv().device_id}")
+    else:
+        paddle.set_device("cpu")
+        paddle.base.core.set_num_threads(max(1, machine.threads() // devices))
+    return rank, devices
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python models/train.py", description=__doc__)
+    parser.add_argument("--model", required=True, help="one of the 17 models")
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="DIR",
+        help="a folder with train_list.txt and val_list.txt, or with train/ and val/ of one folder "
+        "per class; or cifar10",
+    )
+    parser.add_argument("--epochs", type=_count, metavar="N", help="default: the recipe's")
+    parser.add_argument(
+        "--init",
+        default="random",
+        metavar="W",
+        help="a file, a folder, official, demo, or random (default: fresh weights); a classifier "
+        "for another number of classes starts anew",
+    )
+    parser.add_argument(
+        "--batch",
+        type=_count,
+        metavar="N",
+        help="photos per device and step (default: the recipe's; --lr does not follow)",
+    )
+    parser.add_argument(
+        "--lr", type=_rate, metavar="X", help="the highest learning rate (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--devices",
+        default=("cpu", 1),
+        type=_devices,
+        metavar="D",
+        help="cpu (default), gpu, or with how many: gpu:4",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where a killed run was")
+    parser.add_argument("--seed", type=_natural, default=0, metavar="S", help="default: 0")
+    parser.add_argument(
+        "--limit-steps", type=_count, metavar="N", help="at most N steps an epoch, to try it out"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: weights/<model>_<data>")
+    parser.add_argument("--skip-bad", action="store_true", help="leave unreadable photos out")
+    return parser
+
+
+def _devices(text: str) -> tuple[str, int]:
+    """The kind of device and how many: `gpu:4`."""
+    device, _, count = text.partition(":")
+    if device not in ("cpu", "gpu"):
+        raise ValueError
+    return device, _count(count or "1")
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ValueError
+    return number
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings(action="ignore"):  # Paddle's advice about tools for its builds
+        run(main)
