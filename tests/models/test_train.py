@@ -193,7 +193,7 @@ def test_a_restored_learner_takes_the_same_step(photos, optimizer):
         restored = learning.Learner(replace(plan, seed=1), None)
         restored.restore(kept)
         for name, value in second_step(restored).items():
-            np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-8)
+            np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-6)
 
 
 # ---- several devices ----
