@@ -103,4 +103,10 @@ def table(title: str, headers: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         display.add_row(*(Text.from_markup(cell) for cell in row))
     width = None if sys.stdout.isatty() else 140
-    Console(width=width).print(display)
+    console = Console(width=width)
+    console.on_broken_pipe = _reader_went_away  # rich would end the process with status 1: drift
+    console.print(display)
+
+
+def _reader_went_away() -> None:
+    raise BrokenPipeError

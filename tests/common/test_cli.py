@@ -1,11 +1,15 @@
 """How commands end: one line for a user's mistake, a traceback for a bug of ours."""
 
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
 from common import cli
 from common.errors import StepError, UserError, suggest
+from common.paths import ROOT
 
 
 def ended(capsys, main) -> tuple[int, str]:
@@ -52,3 +56,25 @@ def test_the_status_of_main_is_the_status_of_the_process(capsys):
 def test_a_mistyped_word_gets_a_suggestion():
     assert suggest("squeezenet1.1", ["SqueezeNet1_1", "VGG11"]) == "did you mean SqueezeNet1_1?"
     assert suggest("zzz", ["onnx", "paddle"]) == "known: onnx, paddle"
+
+
+def test_a_reader_that_goes_away_is_no_failure(tmp_path):
+    script = tmp_path / "table.py"
+    script.write_text(
+        "from common import cli, console\n"
+        "def main():\n"
+        "    for _ in range(9):\n"
+        "        console.table('t', ['h'], [['x' * 60]] * 999)\n"
+        "    return 0\n"
+        "cli.run(main)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    assert child.wait() == 0
