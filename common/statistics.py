@@ -1,6 +1,8 @@
-"""The interval of a share of photos."""
+"""The interval of a share of photos, and of a median."""
 
 import math
+from collections.abc import Sequence
+from fractions import Fraction
 from statistics import NormalDist
 
 
@@ -18,3 +20,27 @@ def wilson_interval(right: int, total: int, confidence: float = 0.95) -> tuple[f
     half = math.sqrt(z2 * (right * (total - right) / total + z2 / 4)) / (total + z2)
     # At the ends of the scale rounding would leave 0.9999999999999999.
     return centre - half if right else 0.0, centre + half if right < total else 1.0
+
+
+def median_ranks(count: int, confidence: float = 0.95) -> tuple[int, int] | None:
+    """The interval of a median, as ranks from 0 in the ordered sample; None for too few values.
+
+    Le Boudec, "Performance Evaluation of Computer and Communication Systems" (2010), theorem 2.1:
+    the number of values below the median is binomial with p = 1/2, so that the interval needs no
+    assumption about the distribution. Six values are the fewest for 95 %.
+    """
+    tail = Fraction((1 - confidence) / 2) * 2**count
+    below, term = 0, 1  # term: count over rank
+    for rank in range(count // 2 + 1):
+        below += term
+        if below > tail:
+            return (rank - 1, count - rank) if rank else None
+        term = term * (count - rank) // (rank + 1)
+    return None
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of the median of a sample; the whole sample where it is too small for one."""
+    ordered = sorted(values)
+    low, high = median_ranks(len(ordered), confidence) or (0, len(ordered) - 1)
+    return ordered[low], ordered[high]

@@ -1,10 +1,12 @@
-"""The interval of a share."""
+"""The interval of a share, and that of a median."""
 
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from common.statistics import wilson_interval
+from common.statistics import median_interval, median_ranks, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,33 @@ def test_the_ends_of_the_scale_are_exact():
 def test_what_is_no_share_is_refused(right, total):
     with pytest.raises(ValueError, match="not a proportion"):
         wilson_interval(right, total)
+
+
+@pytest.mark.parametrize(
+    ("count", "ranks"),  # counted from 1, as tables of these intervals do
+    [(6, (1, 6)), (9, (2, 8)), (10, (2, 9)), (20, (6, 15)), (50, (18, 33)), (70, (27, 44))],
+)
+def test_the_medians_ranks(count, ranks):
+    low, high = median_ranks(count)
+    assert (low + 1, high + 1) == ranks
+
+
+def test_five_values_have_no_interval_of_the_median():
+    assert median_ranks(5) is None
+    assert median_interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
+
+
+@given(st.integers(6, 300), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_the_medians_interval_covers_and_is_no_wider_than_it_must(count, confidence):
+    ranks = median_ranks(count, confidence)
+    if ranks is None:
+        assert 2 * 0.5**count > 1 - confidence
+        return
+    low, high = ranks
+    assert low + high == count - 1
+
+    def missed(rank):  # both tails, when the interval begins with this rank
+        return 2 * sum(math.comb(count, below) for below in range(rank + 1)) / 2**count
+
+    assert missed(low) <= 1 - confidence + 1e-12
+    assert missed(low + 1) > 1 - confidence - 1e-12
