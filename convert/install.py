@@ -30,9 +30,12 @@ _STAMP = ".made-from"
 def install(environment: Environment) -> bool:
     """Make an environment if it is not there as its lock file says. True when it is usable.
 
-    One that is not required is passed over where no interpreter for it is found. Raises
-    UserError where a required one cannot be made, or the installer fails.
+    One whose hardware is not here is passed over, and one that is not required also where no
+    interpreter for it is found. Raises UserError where a required one cannot be made, or the
+    installer fails.
     """
+    if environment.absent():
+        return False
     wanted = files.sha256(environment.lock_path)
     stamp = environment.path / _STAMP
     if stamp.exists() and stamp.read_text() == wanted and environment.python.exists():

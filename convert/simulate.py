@@ -8,19 +8,28 @@ included. ONNX Runtime on a float16 file does not: on x86 it computes in float32
 
 from pathlib import Path
 
+import numpy as np
+
+from common.errors import StepError
 from convert import probe
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE, SESSION
 from convert.toolchain import MAIN
 from convert.worker import Worker
 
+KIND = "simulated"
+_NARROW, _ROUNDED = "/narrow", "/rounded"  # what a value's casts are called
+
 
 def simulate(onnx: Artifact, precision: str) -> Artifact:
-    """The ONNX file `model.onnx` that computes like `precision`, "fp16" or "bf16"."""
+    """The ONNX file `model.onnx` that computes like `precision`, "fp16" or "bf16".
+
+    StepError names the first layer that overflows on the probe's images, where one does.
+    """
     step = Step(
         name="simulate",
         model=onnx.model,
-        kind="simulated",
+        kind=KIND,
         precision=precision,
         inputs={"onnx": onnx.key},
         parameters={},
@@ -36,7 +45,12 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
                 output=str(folder / FILE),
                 precision=precision,
             )
-            checked = probe.verify(worker, SESSION, folder, onnx, precision, optimize=False)
+            try:
+                checked = probe.verify(worker, SESSION, folder, onnx, precision, optimize=False)
+            except StepError as error:
+                made_up = probe.images(tuple(onnx.facts["input_shape"]))
+                reason = explain_overflow(folder, made_up[:1])
+                raise StepError(f"{error}{reason}") from error
         return {**onnx.heritage, **facts, **checked}
 
     return produce(step, make, shows=FILE)
@@ -61,7 +75,7 @@ def write_rounded(source: str, output: str, precision: str) -> dict:
     nodes = []
 
     def round_value(name: str, result: str | None = None) -> None:
-        short, back = f"{name}/narrow", result or f"{name}/rounded"
+        short, back = f"{name}{_NARROW}", result or f"{name}{_ROUNDED}"
         nodes.append(helper.make_node("Cast", [name], [short], f"{back}/to", to=narrow))
         nodes.append(
             helper.make_node("Cast", [short], [back], f"{back}/back", to=TensorProto.FLOAT)
@@ -87,3 +101,64 @@ def write_rounded(source: str, output: str, precision: str) -> dict:
     onnx.checker.check_model(model)
     onnx.save(model, output)
     return {"casts": 2 * len(rounded)}
+
+
+def explain_overflow(folder: Path, batch: np.ndarray) -> str:
+    """A clause that names the layer of a simulated file where a batch first becomes infinite.
+
+    Empty where none does. `batch` is float32 [N, 3, S, S].
+    """
+    with Worker("main", f"looking for an overflow in {folder}") as worker:
+        found = worker.call(
+            "convert.simulate:first_overflow", source=str(folder / FILE), batch=batch
+        )
+    if found is None:
+        return ""
+    layer, largest, limit = found
+    return f"; the first to overflow is {layer}, whose {largest:.6g} is more than {limit:g}"
+
+
+def first_overflow(source: str, batch: np.ndarray) -> tuple[str, float, float] | None:
+    """In a child process: the first value of a simulated file that only its cast makes infinite.
+
+    What it is, its largest magnitude in float32, and the largest that the type holds.
+    """
+    import onnx
+    import onnxruntime
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(source)
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    casts = [node for node in graph.node if node.output[0].endswith(_NARROW)]
+    known = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    weights = set(known)
+    known[graph.input[0].name] = batch
+    wanted = [node.input[0] for node in casts if node.input[0] not in known]
+    del graph.output[:]
+    graph.output.extend(helper.make_empty_tensor_value_info(name) for name in wanted)
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    computed = session.run(wanted, {graph.input[0].name: batch})
+    known |= dict(zip(wanted, computed, strict=True))
+    for node in casts:
+        name = node.input[0]
+        kind = helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
+        largest = np.abs(known[name]).max()
+        with np.errstate(over="ignore"):
+            overflows = np.isfinite(largest) and not np.isfinite(largest.astype(kind))
+        if overflows:
+            limit = float(np.finfo(kind).max)
+            return _describe(name, makers.get(name), weights), float(largest), limit
+    return None
+
+
+def _describe(value: str, maker, weights: set[str]) -> str:
+    """A value in words: the node that makes it, with the weights that it is known by."""
+    if maker is None:
+        return f"the weights '{value}'" if value in weights else f"the input '{value}'"
+    inputs = [name.removesuffix(_ROUNDED) for name in maker.input]
+    own = next((f" with the weights '{name}'" for name in inputs if name in weights), "")
+    return f"{maker.op_type} '{maker.name}'{own}"

@@ -8,9 +8,11 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import nvidia
 from common.paths import ROOT
 
 
@@ -20,7 +22,7 @@ class Environment:
 
     `pythons` are the CPython versions that will do, best first; `lock` is the hashed
     requirements file it is made from; `tools` are the packages a user would ask about, each with
-    what it is for.
+    what it is for. `absent` says why the hardware that it is for is not here (None: it is).
     """
 
     name: str
@@ -29,6 +31,7 @@ class Environment:
     lock: str
     tools: dict[str, str]
     required: bool
+    absent: Callable[[], str | None] = lambda: None
 
     @property
     def path(self) -> Path:
@@ -58,6 +61,9 @@ class Environment:
 
     def problem(self) -> str | None:
         """Why it cannot be used, with the command that would mend it; None when it can."""
+        absent = self.absent()
+        if absent:
+            return absent
         if self.python.exists() and all(self.version(tool) for tool in self.tools):
             return None
         if self.path.exists():
@@ -92,6 +98,7 @@ MAIN = Environment(
         "onnxslim": "simplifies ONNX graphs further",
         "onnxruntime": "target onnx",
         "openvino": "target openvino",
+        "tensorrt_rtx_cu13": "targets trt-v100 and trt-t4 without a GPU",
         "opencv-python-headless": "decoding and bilinear resizing",
         "pillow": "bicubic resizing (Twins)",
         "execnet": "child processes",
@@ -106,7 +113,16 @@ LITE = Environment(
     tools={"paddlelite": "targets lite-x86 and lite-arm", "numpy": "Paddle Lite's arrays (< 2)"},
     required=False,  # wheels exist for CPython 3.7 and older only, which not everybody has
 )
-ENVIRONMENTS = {environment.name: environment for environment in (MAIN, LITE)}
+TRT = Environment(
+    name="trt",
+    folder=".venv-trt",
+    pythons=("3.10",),
+    lock="trt.txt",
+    tools={"tensorrt": "targets trt-v100 and trt-t4 on a GPU"},
+    required=False,  # 3.4 GB, of use only where a GPU is
+    absent=nvidia.missing,
+)
+ENVIRONMENTS = {environment.name: environment for environment in (MAIN, LITE, TRT)}
 
 
 def find_interpreter(environment: Environment) -> Path | None:

@@ -11,7 +11,7 @@ if __name__ == "__main__":
 
     venv.enter()
 
-from common import machine
+from common import machine, nvidia
 from common.cli import Exit, Parser, run
 from common.console import table
 from common.paths import build_root, cache_root
@@ -75,10 +75,11 @@ def _machine() -> list[list[str]]:
 
 def _nvidia() -> list[str]:
     purpose = "targets on NVIDIA GPUs"
-    found = _ask(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
+    found, reason = nvidia.find()
     if not found:
-        return ["NVIDIA GPU", "-", purpose, _missing("none, or its driver is not installed")]
-    return ["NVIDIA GPU", "; ".join(found), purpose, _OK]
+        return ["NVIDIA GPU", "-", purpose, _missing(reason)]
+    named = [f"{gpu.name} ({gpu.architecture}), driver {gpu.driver}" for gpu in found]
+    return ["NVIDIA GPU", "; ".join(named), purpose, _OK]
 
 
 def _adb() -> list[str]:

@@ -64,6 +64,14 @@ def test_an_optional_environment_without_interpreter_is_left_out_with_advice(pro
     assert not (project / ".venv-toy").exists()
 
 
+def test_one_whose_hardware_is_absent_is_left_out_without_a_word(project, capsys):
+    toy = environment(absent=lambda: "there is no such hardware here")
+    assert not install.install(toy)
+    assert capsys.readouterr().err == ""
+    assert not (project / ".venv-toy").exists()
+    assert toy.problem() == "there is no such hardware here"
+
+
 def test_a_required_one_is_an_error(project):
     with pytest.raises(UserError, match=r"no CPython 2\.4 found"):
         install.install(environment(pythons=("2.4",), required=True))

@@ -1,0 +1,185 @@
+"""ONNX to TensorRT: an engine where a GPU is; elsewhere the checked file that becomes one.
+
+Either way the file's opset and operators are held against what that TensorRT's parser knows
+before anything is built.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from common import files
+from common.errors import StepError
+from common.nvidia import Gpu
+from common.paths import cache_root
+from convert import probe
+from convert.artifact import Artifact, Step, produce
+from convert.to_onnx import FILE as ONNX_FILE
+from convert.toolchain import MAIN, TRT
+from convert.worker import Worker
+
+ENGINE = "model.engine"
+SESSION = "convert.runtimes.tensorrt_engine:Session"
+RESIDENT = "convert.runtimes.tensorrt_engine:Resident"
+WANTED = "8.6.0"  # what requirements/trt.in pins: the version that a file is checked for
+
+# Batches (smallest, best, largest) that an engine has kernels chosen for: those of the published
+# tables one by one, and any from 1 to 8 for deployment, which must be the last.
+PROFILES = ((1, 1, 1), (4, 4, 4), (8, 8, 8), (1, 4, 8))
+
+_RTX = "tensorrt_rtx"
+_RTX_PACKAGE = "tensorrt_rtx_cu13"
+_RTX_BUILDS_FOR = {"sm_75": "SM75"}  # Volta (sm_70) is in no TensorRT-RTX
+_NETWORK = "convert.runtimes.tensorrt_engine:Network"
+_LIMIT = 3600.0  # seconds: choosing kernels for four profiles takes minutes
+_SOURCES = (
+    "convert/to_tensorrt.py",
+    "convert/half.py",
+    "convert/operators.py",
+    "convert/operators.json",
+    "convert/runtimes/tensorrt_engine.py",
+)
+
+
+def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
+    """The engine `model.engine` of an ONNX file, built on and for a GPU of this machine.
+
+    Its key holds TensorRT's version, the GPU's name, the driver, the ONNX file, the precision and
+    the profiles: an engine is worth nothing where one of them differs. For int8 the ONNX file has
+    its quantization in it. Checked against the ONNX file's logits, on the GPU.
+    """
+    version = TRT.version("tensorrt")
+    step = Step(
+        name="to_tensorrt",
+        model=onnx.model,
+        kind=kind,
+        precision=precision,
+        inputs={"onnx": onnx.key},
+        parameters={
+            "gpu": gpu.name,
+            "architecture": gpu.architecture,
+            "driver": gpu.driver,
+            "profiles": PROFILES,
+        },
+        tools={"tensorrt": version},
+        sources=(*_SOURCES, "convert/runtimes/cuda.py"),
+    )
+    label = f"{kind} {precision} of {onnx.model}"
+
+    def make(folder: Path) -> dict:
+        with Worker("main", label) as main, Worker("trt", label) as worker:
+            checked = _check(main, onnx, version)
+            typed = worker.call(
+                "convert.runtimes.tensorrt_engine:is_strongly_typed", library="tensorrt"
+            )
+            half = typed and precision == "fp16"
+            with _source(main, onnx, folder, half) as source, _alone(version, gpu) as cache:
+                built = worker.call(
+                    "convert.runtimes.tensorrt_engine:build_here",
+                    limit=_LIMIT,
+                    source=str(source),
+                    output=str(folder / ENGINE),
+                    precision=precision,
+                    profiles=PROFILES,
+                    cache=str(cache),
+                    gpu=vars(gpu),
+                )
+            compared = probe.verify(worker, SESSION, folder, onnx, precision, gpu=vars(gpu))
+        return {**onnx.heritage, **checked, **built, **compared}
+
+    return produce(step, make, shows=ENGINE)
+
+
+def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) -> Artifact:
+    """The ONNX file that a machine with the GPU builds its engine from, checked without one.
+
+    TensorRT-RTX, whose parser is one of TensorRT 11, must parse it, and builds an engine for the
+    architecture ahead of time where it can. That engine serves nothing but TensorRT-RTX, and
+    cannot be run here: it is not kept. The manifest's facts say what was established: "parsed_by",
+    and "ahead_of_time" with "engine_bytes" and "seconds", or with "not_built" and the reason.
+    """
+    step = Step(
+        name="to_tensorrt",
+        model=onnx.model,
+        kind=kind,
+        precision=precision,
+        inputs={"onnx": onnx.key},
+        parameters={"architecture": architecture, "checked_for": WANTED},
+        tools={_RTX: MAIN.version(_RTX_PACKAGE), "onnx": MAIN.version("onnx")},
+        sources=_SOURCES,
+    )
+    label = f"{kind} {precision} of {onnx.model}"
+
+    def make(folder: Path) -> dict:
+        with Worker("main", label) as worker:
+            checked = _check(worker, onnx, WANTED)
+            with _source(worker, onnx, folder, half=precision == "fp16") as source:
+                worker.open(_NETWORK, source=str(source), library=_RTX)
+            built = _ahead_of_time(worker, folder / "ahead.engine", precision, architecture)
+        _place(onnx.file(ONNX_FILE), folder / ONNX_FILE)
+        return {
+            **onnx.heritage,
+            **checked,
+            "parsed_by": f"{_RTX} {MAIN.version(_RTX_PACKAGE)}",
+            "ahead_of_time": built,
+            "peak_mib": worker.peak_mib,
+        }
+
+    return produce(step, make, shows=ONNX_FILE)
+
+
+def _check(worker: Worker, onnx: Artifact, version: str) -> dict:
+    return worker.call("convert.operators:check", source=str(onnx.file(ONNX_FILE)), version=version)
+
+
+@contextlib.contextmanager
+def _source(worker: Worker, onnx: Artifact, folder: Path, half: bool) -> Iterator[Path]:
+    """The file to parse: the ONNX file, or, for as long as it is needed, its float16 form."""
+    if not half:
+        yield onnx.file(ONNX_FILE)
+        return
+    narrow = folder / "half.onnx"
+    worker.call("convert.half:write_half", source=str(onnx.file(ONNX_FILE)), output=str(narrow))
+    yield narrow
+    narrow.unlink()
+
+
+def _ahead_of_time(worker: Worker, output: Path, precision: str, architecture: str) -> dict:
+    """Build for a GPU that is not here. That it cannot be done is a finding, not a failure."""
+    if architecture not in _RTX_BUILDS_FOR:
+        return {"not_built": f"TensorRT-RTX does not build for {architecture}"}
+    started = time.monotonic()
+    try:
+        built = worker.use(
+            "build",
+            output=str(output),
+            precision=precision,
+            profiles=PROFILES[-1:],
+            architecture=_RTX_BUILDS_FOR[architecture],
+        )
+    except StepError as error:
+        return {"not_built": str(error)}
+    finally:
+        output.unlink(missing_ok=True)
+    return {**built, "seconds": round(time.monotonic() - started, 2)}
+
+
+@contextlib.contextmanager
+def _alone(version: str, gpu: Gpu) -> Iterator[Path]:
+    """The timing cache of that TensorRT on that GPU, while no other build disturbs the timing."""
+    name = re.sub(r"[^\w.]+", "-", f"{version} {gpu.name} {gpu.driver}")
+    cache = cache_root() / "tensorrt" / f"{name}.cache"
+    with files.locked(cache.with_name("build.lock")):
+        yield cache
+
+
+def _place(source: Path, destination: Path) -> None:
+    """The same file in another artifact; without a second copy where the disk allows it."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copyfile(source, destination)

@@ -1,0 +1,78 @@
+"""TensorRT on the NVIDIA GPUs that the published tables are about."""
+
+import dataclasses
+import re
+
+from calib.quantize_trt import quantize_trt
+from common import nvidia
+from convert.artifact import Artifact
+from convert.simulate import simulate
+from convert.to_onnx import SESSION as ONNX_SESSION
+from convert.to_onnx import to_onnx
+from convert.to_tensorrt import RESIDENT, SESSION, to_engine, to_portable
+from convert.toolchain import TRT
+from deploy.targets.base import NATIVE, SIMULATED, Options, Plan, Target
+
+
+class TensorRt(Target):
+    """A GPU by its name ("T4") and architecture ("sm_75").
+
+    On another NVIDIA GPU the same code builds and runs a real engine; the result is then a
+    simulation of the GPU that the target names. Without any, the arithmetic is simulated on the
+    CPU. These two GPUs have no TF32, so that fp32 means float32.
+    """
+
+    precisions = ("fp32", "fp16", "int8")
+    steps = ("export", "to_onnx", "to_tensorrt")
+
+    def __init__(self, name: str, gpu: str, architecture: str):
+        self.name = name
+        self.summary = f"TensorRT on an NVIDIA {gpu}"
+        self.hardware = f"an NVIDIA {gpu} ({architecture})"
+        self.published_gpu = gpu
+        self._architecture = architecture
+
+    def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
+        onnx = (
+            quantize_trt(*options.measured(inference))
+            if precision == "int8"
+            else to_onnx(inference, options.opset)
+        )
+        gpu = self._gpu()
+        if gpu:
+            return to_engine(onnx, self.name, precision, gpu)
+        return to_portable(onnx, self.name, precision, self._architecture)
+
+    def plan(self, precision: str) -> Plan:
+        gpu = self._gpu()
+        if gpu is None:
+            reason = f"it takes a {self.published_gpu}, and {TRT.problem()}"
+            # Casts and quantization live in the file's nodes: an optimizer would take them out.
+            options = {} if precision == "fp32" else {"optimize": False}
+            return Plan(SIMULATED, ONNX_SESSION, reason=reason, options=options)
+        options = {"gpu": vars(gpu)}
+        if self._is_named(gpu):
+            return Plan(NATIVE, SESSION, "trt", options=options)
+        reason = f"this GPU, {gpu.name} ({gpu.architecture}), is not a {self.published_gpu}"
+        return Plan(SIMULATED, SESSION, "trt", reason, options, real=True)
+
+    def timed(self, precision: str) -> Plan:
+        plan = self.plan(precision)
+        return dataclasses.replace(plan, session=RESIDENT) if plan.session == SESSION else plan
+
+    def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
+        if self._gpu() or precision == "int8":  # its integers are in the file
+            return artifact
+        onnx = to_onnx(inference, options.opset)
+        return simulate(onnx, precision) if precision == "fp16" else onnx
+
+    def _gpu(self) -> nvidia.Gpu | None:
+        """The GPU to run on: the one that is named, else the first; None where none can be used."""
+        if TRT.problem():
+            return None
+        found, _ = nvidia.find()
+        return next(filter(self._is_named, found), found[0])
+
+    def _is_named(self, gpu: nvidia.Gpu) -> bool:
+        words = re.split(r"[\s-]+", gpu.name)
+        return gpu.architecture == self._architecture and self.published_gpu in words

@@ -1,0 +1,36 @@
+/* A stand-in for libcuda.so.1: one GPU, named by GPU_NAME and GPU_ARCHITECTURE (75 for sm_75),
+   whose memory is the host's. HANG makes it wait for ever, as a broken driver does. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int architecture(void) { return atoi(getenv("GPU_ARCHITECTURE")); }
+
+int cuInit(unsigned flags) {
+    while (getenv("HANG")) sleep(1);
+    return 0;
+}
+int cuDriverGetVersion(int *version) { return *version = 12020, 0; }
+int cuDeviceGetCount(int *count) { return *count = 1, 0; }
+int cuDeviceGet(int *device, int index) { return *device = index, 0; }
+int cuDeviceGetName(char *name, int size, int device) {
+    return strncpy(name, getenv("GPU_NAME"), size), 0;
+}
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+    *value = attribute == 75 ? architecture() / 10 : architecture() % 10;
+    return 0;
+}
+int cuDevicePrimaryCtxRetain(void **context, int device) { return *context = malloc(1), 0; }
+int cuCtxSetCurrent(void *context) { return context == 0; }
+int cuStreamCreate(void **stream, unsigned flags) { return *stream = malloc(1), 0; }
+int cuStreamSynchronize(void *stream) { return stream == 0; }
+int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
+    return *address = (uint64_t)malloc(bytes), *address == 0;
+}
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *stream) {
+    return memcpy((void *)to, from, bytes), stream == 0;
+}
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *stream) {
+    return memcpy(to, (void *)from, bytes), stream == 0;
+}

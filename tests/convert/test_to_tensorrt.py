@@ -1,0 +1,255 @@
+"""ONNX to TensorRT: what is established without a GPU, and the engine path on recorded versions."""
+
+import ctypes
+import functools
+import pickle
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+
+from common import nvidia
+from common.errors import StepError, UserError
+from convert import probe, to_tensorrt
+from convert.half import write_half
+from convert.runtimes import tensorrt_engine
+from convert.to_tensorrt import PROFILES, to_engine, to_portable
+from tests.convert.gpu import T4, Machine
+from tests.convert.tensorrt_surface import fake
+from tests.convert.toy import CONV, CONVOLUTIONAL, FLATTEN, FULLY_CONNECTED, POOL, SHAPE, make
+
+
+@pytest.fixture
+def toy(tmp_path, build_folder):
+    """Make the ONNX artifact of a small network from its nodes: `toy(CONVOLUTIONAL)`."""
+    return functools.partial(make, tmp_path / "onnx")
+
+
+def left(build_folder) -> list[str]:
+    return [path.name for path in build_folder.rglob("*") if path.is_file()]
+
+
+# ---- without a GPU ----
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_network_is_parsed_and_built_ahead_for_a_t4(toy, precision):
+    source = toy(CONVOLUTIONAL)
+    made = to_portable(source, "trt-t4", precision, "sm_75")
+    assert made.file("model.onnx").read_bytes() == source.file("model.onnx").read_bytes()
+    assert made.facts["checked_for"] == "8.6"
+    assert made.facts["parsed_by"].startswith("tensorrt_rtx 1.")
+    built = made.facts["ahead_of_time"]
+    assert built["engine_bytes"] > 1000
+    assert built["layers"] >= len(CONVOLUTIONAL)
+    assert set(made.manifest["files"]) == {"model.onnx"}  # that engine is of no use to anybody
+
+
+def test_no_engine_is_built_ahead_for_a_v100(toy):
+    built = to_portable(toy(CONVOLUTIONAL), "trt-v100", "fp32", "sm_70").facts["ahead_of_time"]
+    assert built == {"not_built": "TensorRT-RTX does not build for sm_70"}
+
+
+def test_a_fully_connected_layer_is_built_ahead_in_fp16_only(toy):
+    source = toy(FULLY_CONNECTED)
+    built = to_portable(source, "trt-t4", "fp32", "sm_75").facts["ahead_of_time"]
+    assert "FP32 GEMM is not supported" in built["not_built"]
+    built = to_portable(source, "trt-t4", "fp16", "sm_75").facts["ahead_of_time"]
+    assert built["engine_bytes"] > 1000
+
+
+def test_an_unsupported_operator_is_named_with_its_node(toy, build_folder):
+    source = toy((CONV, ("Det", ["a"], ["b"]), POOL, FLATTEN), valid=False)
+    with pytest.raises(StepError) as caught:
+        to_portable(source, "trt-t4", "fp32", "sm_75")
+    assert str(caught.value) == "TensorRT 8.6's ONNX parser does not support Det (node 'Det.1')"
+    assert all(name.endswith(".lock") for name in left(build_folder))
+
+
+def test_a_node_that_only_the_parser_itself_refuses_is_named_with_the_reason(toy):
+    source = toy((("Conv", ["x", "w"], ["logits"]),), valid=False)  # a kernel of two dimensions
+    with pytest.raises(StepError, match=r"tensorrt_rtx 1\.\S+ does not parse Conv \(node 'Conv.0'"):
+        to_portable(source, "trt-t4", "fp32", "sm_75")
+
+
+def test_an_opset_that_is_too_new_is_refused_with_the_one_to_ask_for(toy):
+    with pytest.raises(UserError, match=r"8\.6 reads ONNX opsets up to 17, not 18; .*--opset 17"):
+        to_portable(toy(CONVOLUTIONAL, opset=18), "trt-t4", "fp32", "sm_75")
+
+
+def test_the_version_checked_for_is_the_one_that_is_installed_where_a_gpu_is():
+    pins = (to_tensorrt.TRT.lock_path.with_suffix(".in")).read_text().split()
+    assert f"tensorrt=={to_tensorrt.WANTED}" in pins
+
+
+# ---- with a GPU ----
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    yield Machine(tmp_path, monkeypatch)
+    nvidia.find.cache_clear()
+
+
+@pytest.fixture
+def in_process(machine, monkeypatch):
+    """Make this process one of .venv-trt's with that TensorRT, on a T4; returns the GPU."""
+
+    def install(version: str) -> dict:
+        machine.plug_in(*T4)
+        ctypes.CDLL(str(machine.driver))  # loaded under its name, so that nobody looks for another
+        monkeypatch.setitem(sys.modules, "tensorrt", fake.module(version))
+        return {"index": 0, "name": "Tesla T4", "driver": "CUDA 12.2"}
+
+    return install
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("version", fake.VERSIONS)
+def test_what_is_called_is_there_in_every_version(toy, in_process, tmp_path, version, precision):
+    """The stand-in raises for what its version lacks."""
+    gpu = in_process(version)
+    source = toy(FULLY_CONNECTED)
+    file = source.file("model.onnx")
+    major = int(version.partition(".")[0])
+    half = precision == "fp16" and major >= 11
+    assert tensorrt_engine.is_strongly_typed("tensorrt") == (major >= 11)
+    if half:
+        write_half(str(file), str(tmp_path / "half.onnx"))
+        file = tmp_path / "half.onnx"
+    engine, cache = tmp_path / "model.engine", tmp_path / "cache"
+    for _ in range(2):  # without timings of an earlier build, and with
+        tensorrt_engine.build_here(file, engine, precision, PROFILES, cache, gpu)
+        assert cache.read_bytes() == b"timings"
+
+    how = pickle.loads(engine.read_bytes())
+    assert how["profiles"] == list(PROFILES)
+    expected = {"EXPLICIT_BATCH"} if major < 10 else set() if major < 11 else {"STRONGLY_TYPED"}
+    assert how["network"] == expected
+    flags = {"fp16": {"FP16"}, "int8": {"INT8"}}.get(precision, set())  # and never TF32
+    assert how["flags"] == (flags if major < 11 else set())
+
+    session = tensorrt_engine.Session(str(tmp_path), precision, 1, gpu)
+    logits = session.run(probe.images(SHAPE))
+    expected = np.load(source.file(probe.FILE))
+    assert np.abs(logits - expected).max() < (1e-2 if half else 1e-5) * np.abs(expected).max()
+    assert session.environment()["versions"] == {"tensorrt": version}
+
+
+@pytest.mark.parametrize("kind", [tensorrt_engine.Session, tensorrt_engine.Resident])
+def test_batches_of_any_size(toy, in_process, tmp_path, kind):
+    gpu = in_process("8.6.0")
+    source = toy(FULLY_CONNECTED).file("model.onnx")
+    engine = tmp_path / "model.engine"
+    tensorrt_engine.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    session = kind(str(tmp_path), "fp32", 1, gpu)
+    judge = onnxruntime.InferenceSession(source)
+    images = np.tile(probe.images(SHAPE), (3, 1, 1, 1))
+    for size in (1, 3, 4, 8, 20):
+        batch = images[:size]
+        for _ in range(2):
+            expected = judge.run(None, {"x": batch})[0]
+            np.testing.assert_allclose(session.run(batch), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "other", [{"driver": "CUDA 12.3"}, {"name": "NVIDIA T4G"}, {"tensorrt": "10.0.1"}]
+)
+def test_an_engine_is_loaded_by_what_it_was_built_for_only(toy, in_process, tmp_path, other):
+    gpu = in_process("8.6.0")
+    source = toy(CONVOLUTIONAL).file("model.onnx")
+    engine = tmp_path / "model.engine"
+    tensorrt_engine.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    in_process(other.get("tensorrt", "8.6.0"))
+    with pytest.raises(StepError, match=r"was built for .* and is not loaded by"):
+        tensorrt_engine.Session(str(tmp_path), "fp32", 1, gpu | other)
+
+
+@pytest.mark.parametrize(
+    ("version", "named"), [("8.6.0", "node number 1"), ("10.0.1", "Det (node 'Det.1')")]
+)
+def test_a_parser_names_what_it_knows_of_the_node(toy, in_process, version, named):
+    in_process(version)
+    source = toy((CONV, ("Det", ["a"], ["logits"])), valid=False).file("model.onnx")
+    with pytest.raises(StepError) as caught:
+        tensorrt_engine.Network(source, "tensorrt")
+    assert str(caught.value) == f"tensorrt {version} does not parse {named}: no importer"
+
+
+@pytest.mark.parametrize(("version", "precision"), [("8.6.0", "fp32"), ("11.4.0.106", "fp16")])
+def test_an_engine_is_built_checked_and_described(toy, machine, version, precision):
+    machine.plug_in(*T4)
+    machine.install(version)
+    ((gpu,), _) = nvidia.find()
+    made = to_engine(toy(FULLY_CONNECTED), "trt-t4", precision, gpu)
+    assert set(made.manifest["files"]) == {"model.engine", "engine.json", "probe.npy"}
+    assert made.manifest["tools"] == {"tensorrt": version}
+    assert made.manifest["parameters"]["gpu"] == "Tesla T4"
+    assert made.manifest["parameters"]["driver"] == "CUDA 12.2"
+    if precision == "fp32":
+        assert made.facts["probe_difference"] < 1e-6
+    else:  # TensorRT 11 has no flag for it: the file says it
+        assert 1e-5 < made.facts["probe_difference"] < 1e-2
+        how = pickle.loads(made.file("model.engine").read_bytes())
+        weights = onnx.load_from_string(how["onnx"]).graph.initializer
+        assert {tensor.data_type for tensor in weights} == {TensorProto.FLOAT16}
+
+
+def test_an_engine_is_built_anew_for_another_gpu(toy, machine):
+    machine.install("8.6.0")
+    source = toy(CONVOLUTIONAL)
+    made = []
+    for name in ("Tesla T4", "Tesla T4 of another kind", "Tesla T4 of another kind"):
+        machine.plug_in(name, "75")
+        ((gpu,), _) = nvidia.find()
+        made.append(to_engine(source, "trt-t4", "fp32", gpu))
+    first, second, again = (one.manifest["made"] + one.key for one in made)
+    assert first != second
+    assert second == again  # nothing changed, nothing built
+
+
+# ---- the driver ----
+
+
+def test_a_machine_without_a_driver_says_so():
+    if nvidia.find()[0]:
+        pytest.skip("there is a GPU")
+    assert nvidia.missing().startswith("there is no NVIDIA GPU here (")
+
+
+def test_a_driver_that_hangs_is_given_up(machine, monkeypatch):
+    monkeypatch.setenv("HANG", "1")
+    monkeypatch.setattr(nvidia, "_LIMIT", 0.5)
+    machine.plug_in(*T4)
+    assert nvidia.find() == ((), "the NVIDIA driver gave no answer within 0 s")
+
+
+# ---- the recorded versions ----
+
+
+@pytest.mark.parametrize(
+    ("version", "use"),
+    [
+        ("8.5.3.1", lambda trt: trt.BuilderFlag.FP8),
+        ("10.0.1", lambda trt: trt.NetworkDefinitionCreationFlag.EXPLICIT_PRECISION),
+        ("10.0.1", lambda trt: trt.Builder(None).build_engine),
+        ("10.0.1", lambda trt: trt.Builder(None).max_batch_size),
+        ("11.4.0.106", lambda trt: trt.BuilderFlag.FP16),
+        ("11.4.0.106", lambda trt: trt.Builder(None).platform_has_fast_fp16),
+        ("8.6.0", lambda trt: trt.OnnxParser(None, None).supports_model_v2(b"")),
+    ],
+)
+def test_a_stand_in_lacks_what_the_version_lacks(version, use):
+    with pytest.raises(AttributeError):
+        use(fake.module(version))
+
+
+def test_a_stand_in_takes_no_setting_and_no_argument_that_the_version_lacks():
+    config = fake.module("10.0.1").Builder(None).create_builder_config()
+    with pytest.raises(AttributeError, match="cannot be set"):
+        config.max_workspace_size = 1
+    with pytest.raises(TypeError):
+        config.set_timing_cache(None)

@@ -1,0 +1,58 @@
+"""A network of a few nodes, as an ONNX artifact, for tests of what comes after ONNX."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from convert import probe
+from convert.artifact import Artifact
+from convert.to_onnx import FILE
+
+SHAPE = (3, 32, 32)
+WEIGHTS = {"kernel": (8, 3, 3, 3), "w": (8, 5)}
+
+# A node: operator, inputs, outputs.
+CONV = ("Conv", ["x", "kernel"], ["a"])
+RELU = ("Relu", ["a"], ["b"])
+POOL = ("GlobalAveragePool", ["b"], ["c"])
+FLATTEN = ("Flatten", ["c"], ["logits"])
+CONVOLUTIONAL = (CONV, RELU, POOL, FLATTEN)
+FULLY_CONNECTED = (CONV, RELU, POOL, ("Flatten", ["c"], ["d"]), ("Gemm", ["d", "w"], ["logits"]))
+
+
+def make(folder: Path, nodes, *, opset=17, valid=True, scale=1.0) -> Artifact:
+    """The artifact of a network; nodes are called after their operator and place ("Conv.0").
+
+    One that is not `valid` cannot be run, and so has no logits to compare with.
+    """
+    random = np.random.default_rng(1)
+    used = {name for _, inputs, _ in nodes for name in inputs}
+    weights = {
+        name: scale * random.standard_normal(shape, np.float32)
+        for name, shape in WEIGHTS.items()
+        if name in used
+    }
+    graph = helper.make_graph(
+        [helper.make_node(*node, f"{node[0]}.{place}") for place, node in enumerate(nodes)],
+        "toy",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *SHAPE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(value.astype(np.float32), name)
+            for name, value in weights.items()
+        ],
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    folder.mkdir(exist_ok=True)
+    if valid:
+        model = onnx.shape_inference.infer_shapes(model)
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        np.save(folder / probe.FILE, session.run(["logits"], {"x": probe.images(SHAPE)})[0])
+    onnx.save(model, folder / FILE)
+    heritage = {"weights": "random", "class_num": 8, "input_shape": SHAPE}
+    key = f"{[node[0] for node in nodes]} {opset} {scale}"
+    return Artifact(folder, {"model": "Toy", "key": key, "facts": heritage})
