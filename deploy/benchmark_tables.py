@@ -1,0 +1,109 @@
+"""How benchmarks are shown: figures, floors, ratios, and the reasons beside them."""
+
+from common import console
+
+
+def show(results: list[dict]) -> None:
+    """Print benchmarks, below them why some are absent or noisy, and the peers' ratios."""
+    figures = ("threads", "batch", "median ms", "95 % interval", "p90", "p99", "spread", "runs")
+    right = (f">{name}" for name in (*figures, "floor ms", "x floor"))
+    columns = ["model", "target", "precision", *right, ""]
+    rows = [row for outcome in results for row in _rows(outcome)]
+    console.table("Latency of a whole batch", columns, rows)
+    for outcome in results:
+        name = f"{outcome['model']} {outcome['target']} {outcome['precision']}"
+        if "reason" in outcome:
+            print(f"{name}: {outcome['verdict']}: {outcome['reason']}")
+        for batch, figure in outcome.get("latency", {}).items():
+            if figure["noisy"]:
+                print(f"{name} batch {batch}: noisy: {'; '.join(figure['noisy'])}")
+        block = outcome.get("published")
+        if block:
+            print(f"{name}: {_published(block)}")
+    peers = [
+        [outcome["model"], outcome["target"], batch, peer, *_ratio(figures)]
+        for outcome in results
+        for batch, found in outcome.get("peers", {}).items()
+        for peer, figures in found.items()
+    ]
+    if peers:
+        print()
+        console.table(
+            "Against other tools on the same file, by turns (ratio: theirs / ours)",
+            ["model", "target", ">batch", "other", *_RATIO],
+            peers,
+        )
+
+
+def _rows(outcome: dict) -> list[list[str]]:
+    head = [outcome["model"], outcome["target"], outcome["precision"]]
+    if "latency" not in outcome:
+        return [[*head, *["-"] * 10, f"[yellow]{outcome['verdict']}[/]"]]
+    threads, floors = str(outcome["environment"]["threads"]), outcome.get("floor", {})
+    return [
+        [*head, threads, batch, *_figures(figure), *_floor(floors.get(batch)), _mark(figure)]
+        for batch, figure in outcome["latency"].items()
+    ]
+
+
+def _figures(figure: dict) -> list[str]:
+    low, high = (100 * (bound / figure["median_ms"] - 1) for bound in figure["ci95_ms"])
+    return [
+        f"{figure['median_ms']:.2f}",
+        f"{low:+.1f} … {high:+.1f} %",
+        _ms(figure["p90_ms"]),
+        _ms(figure["p99_ms"]),
+        f"{figure['spread']:.0%}",
+        str(figure["runs"]),
+    ]
+
+
+def _floor(floor: dict | None) -> list[str]:
+    return [_ms(floor["ms"]), f"{floor['times']:.2f}"] if floor else ["-", "-"]
+
+
+def _mark(figure: dict) -> str:
+    return "[yellow]noisy[/]" if figure["noisy"] else ""
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _published(block: dict) -> str:
+    if not block["comparable"]:
+        return f"not comparable with the published figures: {block['why']}"
+    ratios = (
+        f"batch {batch} {row['ratio']:.2f} of {row['ms']} ms"
+        + ("".join(f", contested: {reason}" for reason in row.get("contested", ())))
+        for batch, row in block["batch"].items()
+        if "ratio" in row
+    )
+    return f"against the published {block['gpu']} figures: {'; '.join(ratios)}"
+
+
+_RATIO = (">ours ms", ">theirs ms", ">ratio", ">95 % interval", ">pairs", "verdict")
+_WORDS = {
+    "first is faster": "[green]ours is faster[/]",
+    "second is faster": "[yellow]ours is slower[/]",
+}
+
+
+def _ratio(figures: dict, words: dict[str, str] = _WORDS) -> list[str]:
+    low, high = figures["ci95"]
+    return [
+        *(f"{figures['first_ms']:.2f}", f"{figures['second_ms']:.2f}", f"{figures['ratio']:.3f}"),
+        *(f"{low:.3f} … {high:.3f}", str(figures["pairs"])),
+        words.get(figures["verdict"], figures["verdict"]),
+    ]
+
+
+def show_comparisons(outcomes: list[dict]) -> None:
+    """Print the ratios of two targets that were run by turns."""
+    first, second = outcomes[0]["first"], outcomes[0]["second"]
+    words = {"first is faster": f"{first} is faster", "second is faster": f"{second} is faster"}
+    console.table(
+        f"{first} and {second} by turns (ratio: {second} / {first})",
+        ["model", ">batch", f">{first} ms", f">{second} ms", *_RATIO[2:]],
+        [[one["model"], str(one["batch"]), *_ratio(one, words)] for one in outcomes],
+    )

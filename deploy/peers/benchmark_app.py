@@ -1,0 +1,47 @@
+"""OpenVINO's own measuring tool on the same file, for `deploy/benchmark.py`."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.errors import StepError
+
+_LIMIT = 300.0
+_TYPES = {"bf16": "bf16", "fp16": "f16"}  # its default is bf16 on some CPUs, which is other work
+
+
+def run(
+    model: Path, shape: Sequence[int], precision: str, cores: Sequence[int], *words: str
+) -> dict[str, float]:
+    """Run it for a second, on these cores; `words` are further options of its own.
+
+    Returns "latency_ms", its median, and "interval_ms", the time from one finished batch to the
+    next, which is less where it works on several at a time.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [
+                *(Path(sys.executable).with_name("benchmark_app"), "-m", model, "-t", "1"),
+                *("-shape", str(list(shape)), "-infer_precision", _TYPES.get(precision, "f32")),
+                *("-report_type", "no_counters", "-report_folder", folder, "-json_stats", *words),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT,
+            check=False,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        report = Path(folder) / "benchmark_report.json"
+        if done.returncode or not report.exists():
+            lines = (done.stdout + done.stderr).strip().splitlines() or ["it printed nothing"]
+            raise StepError(f"benchmark_app ended with status {done.returncode}: {lines[-1]}")
+        found = json.loads(report.read_text())["execution_results"]
+    return {
+        "latency_ms": float(found["latency (ms)"]),
+        "interval_ms": float(found["total execution time (ms)"])
+        / int(found["total number of iterations"]),
+    }

@@ -1,0 +1,109 @@
+"""`make benchmark`: a figure where a target runs here, a reason where it does not."""
+
+import json
+import re
+
+import pytest
+
+from deploy.peers import benchmark_app
+from tests.conftest import assert_refused
+
+START = ("deploy/benchmark.py", "--model", "SqueezeNet1_1")
+
+
+@pytest.fixture
+def benchmark(command, built, weights):
+    def run(*arguments):
+        words = ("--weights", weights, "--precision", "fp32", *arguments)
+        return command(*START, *words, BUILD_DIR=built)
+
+    return run
+
+
+def test_each_target_has_a_figure_or_a_reason(benchmark, built):
+    done = benchmark(
+        *("--target", "onnx", "--target", "openvino"),
+        *("--batch", "1,2", "--limit", "0.3", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    onnx, openvino = map(json.loads, done.stdout.splitlines())
+    assert (onnx["target"], openvino["target"]) == ("onnx", "openvino")
+    for outcome in (onnx, openvino):
+        assert (outcome["execution"], outcome["precision"]) == ("native", "fp32")
+        assert list(outcome["latency"]) == ["1", "2"]
+        for batch, figure in outcome["latency"].items():
+            assert figure["runs"] >= 3
+            floor = outcome["floor"][batch]
+            assert floor["gmacs"] == pytest.approx(int(batch) * 0.34953728)
+            assert floor["times"] == pytest.approx(figure["median_ms"] / floor["ms"])
+            assert floor["times"] > 0.9  # nothing is faster than the arithmetic allows
+        environment = outcome["environment"]
+        assert environment["threads"] == len(environment["cores"])
+        assert environment["cpu"]
+        assert environment["versions"]
+        assert len(environment["load"]) == len(environment["load_after"]) == 3
+        kept = built / "SqueezeNet1_1" / "latency" / f"{outcome['target']}-fp32.json"
+        assert json.loads(kept.read_text()) == outcome
+
+
+def test_a_validation_takes_in_the_latency_of_the_same_file(
+    command, benchmark, built, weights, photos
+):
+    done = benchmark("--target", "onnx", "--batch", "3", "--limit", "0", "--json")
+    figures = json.loads(done.stdout)["latency"]
+    validate = ("deploy/validate.py", "--model", "SqueezeNet1_1", "--target", "onnx", "--json")
+    words = ("--precision", "fp32", "--weights", weights, "--data", photos(10))
+    assert json.loads(command(*validate, *words, BUILD_DIR=built).stdout)["latency"] == figures
+    other = json.loads(command(*validate, *words, "--opset", "15", BUILD_DIR=built).stdout)
+    assert "latency" not in other
+
+
+def test_what_does_not_run_here_is_unavailable_and_has_no_time(benchmark):
+    done = benchmark("--target", "lite-arm", "--batch", "1")
+    assert done.returncode == 3
+    assert re.search(r"SqueezeNet1_1 +lite-arm +fp32 +(- +){10}unavailable", done.stdout)
+    assert "lite-arm fp32: unavailable: " in done.stdout
+
+
+def test_the_table_compares_with_the_default_session(benchmark):
+    done = benchmark("--target", "onnx", "--batch", "1", "--limit", "0.1", "--peers")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"onnx +fp32 +\d+ +1 +\d+\.\d\d +-?\d.* % .*\d+%.* \d+\.\d\d", done.stdout)
+    row = next(line for line in done.stdout.splitlines() if "default session" in line)
+    assert re.search(r"\d+\.\d{3} +\d\.\d{3} … \d+\.\d{3} +\d+ +(ours is|no difference)", row)
+
+
+def test_openvinos_own_tool_reports_latency_and_pace(benchmark, built):
+    done = benchmark("--target", "openvino", "--batch", "1", "--limit", "0")
+    assert done.returncode == 0, done.stderr
+    model = built / "SqueezeNet1_1" / "openvino" / "fp32" / "model.xml"
+    words = ("-hint", "latency", "-niter", "4")
+    found = benchmark_app.run(model, (1, 3, 224, 224), "fp32", [0], *words)
+    assert found["latency_ms"] > 0
+    assert found["interval_ms"] > 0
+    with pytest.raises(benchmark_app.StepError, match="benchmark_app ended with status"):
+        benchmark_app.run(model.with_name("absent.xml"), (1, 3, 224, 224), "fp32", [0])
+
+
+def test_two_targets_by_turns(benchmark):
+    done = benchmark("--compare", "onnx", "openvino:fp32", "--batch", "1", "--limit", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["first"], found["second"]) == ("onnx fp32", "openvino fp32")
+    assert found["pairs"] >= 6
+    low, high = found["ci95"]
+    assert low <= found["ratio"] <= high
+    table = benchmark("--compare", "onnx", "onnx", "--batch", "1", "--limit", "0").stdout
+    assert "onnx fp32 and onnx fp32 by turns" in table
+
+
+def test_mistakes_are_one_line(command):
+    def refused(*words):
+        return command(*START, "--weights", "random", *words)
+
+    assert_refused(refused("--batch", "1,x"), "1,x", "is not a list")
+    assert_refused(refused("--batch", "0"), "at least 1")
+    assert_refused(refused("--threads", "4096"), "--threads 4096", "cores only")
+    assert_refused(refused("--target", "onx"), "unknown target 'onx'", "did you mean onnx")
+    assert_refused(refused("--compare", "onnx", "onnx:int3"), "no precision 'int3'")
+    assert_refused(refused("--compare", "all", "onnx"), "two single targets")
