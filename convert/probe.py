@@ -22,7 +22,7 @@ FILE = "probe.npy"
 
 # Relative to each image's largest logit. Reduced precision may round; a wrong graph is off by
 # about 1 in any precision.
-LIMITS = {"fp32": 1e-3, "fp16": 5e-2, "bf16": 2e-1}
+LIMITS = {"fp32": 1e-3, "fp16": 5e-2, "bf16": 2e-1, "int8": 1.0}
 
 
 def images(shape: tuple[int, int, int]) -> np.ndarray:

@@ -18,7 +18,8 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
 
     Both are read back: the optimizer's version, and that every kernel in the file is for this
     hardware or the host. The x86 file is also run against the inference graph's logits; an
-    ARM file needs ARM ("it runs" on x86 and returns uninitialised memory).
+    ARM file needs ARM ("it runs" on x86 and returns uninitialised memory). For int8 the graph is a
+    quantized one; with fp16 the file's weights stay float32, and its kernels need ARMv8.2.
     """
     kind = f"lite-{hardware}"
     label = f"to_lite {hardware} of {inference.model}"
@@ -41,6 +42,7 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
                 parameters=str(inference.file(PARAMETERS)),
                 output=str(folder / Path(FILE).stem),
                 target=hardware,
+                fp16=precision == "fp16",
             )
             facts = {
                 **inference.heritage,

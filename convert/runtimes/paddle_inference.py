@@ -9,10 +9,18 @@ class Session:
     """Runs `inference.pdmodel` / `inference.pdiparams` of a folder.
 
     With `onednn` the convolutions go through oneDNN (about seven times faster on SqueezeNet),
-    without it through Paddle's own kernels, which makes the two an independent check.
+    without it through Paddle's own kernels, which makes the two an independent check. Without
+    `optimize` every operator runs as it is written: a simulation lives in the operators.
     """
 
-    def __init__(self, folder: str, precision: str, threads: int, onednn: bool = True):
+    def __init__(
+        self,
+        folder: str,
+        precision: str,
+        threads: int,
+        onednn: bool = True,
+        optimize: bool = True,
+    ):
         config = inference.Config(f"{folder}/inference.pdmodel", f"{folder}/inference.pdiparams")
         config.disable_gpu()
         config.set_cpu_math_library_num_threads(threads)
@@ -20,6 +28,7 @@ class Session:
             config.enable_mkldnn()
         else:
             config.disable_mkldnn()
+        config.switch_ir_optim(optimize)
         config.disable_glog_info()
         self._predictor = inference.create_predictor(config)
         self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])

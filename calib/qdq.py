@@ -1,0 +1,187 @@
+"""Quantization written into an ONNX file: QuantizeLinear and DequantizeLinear pairs (QDQ).
+
+ONNX Runtime's quantizer places the pairs; the ranges, the placement and a correction of the biases
+are ours. Weights are quantized per output channel, symmetrically, by their largest magnitude.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calib.collect import Ranges
+from calib.correct import PHOTOS
+from calib.correct import SESSION as CORRECTION
+from calib.recipe import Recipe, check_layers
+from calib.twins import LAYERS, Grid
+from convert import probe
+from convert.artifact import Artifact, Step, produce
+from convert.to_onnx import FILE
+from convert.to_onnx import SESSION as ONNX_SESSION
+from convert.toolchain import MAIN
+from convert.worker import Worker
+from data.images import spread_rows
+from data.loader import Crops
+from models.registry import MODELS
+
+_BATCH = 4
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a runtime wants pairs, and of which integers.
+
+    `operators`: the ONNX operators that compute in integers; `grid`: which integers.
+    `float_outputs`: operators whose result is not quantized unless the next one asks for it.
+    `optimize`: whether the runtime's optimizer runs on the result (it fuses pairs and operators).
+    """
+
+    operators: tuple[str, ...]
+    grid: Grid
+    float_outputs: tuple[str, ...]
+    optimize: bool
+
+
+def to_qdq(
+    onnx: Artifact,
+    ranges: Artifact,
+    crops: Crops,
+    recipe: Recipe,
+    placement: Placement,
+    kind: str,
+    source: str,
+) -> Artifact:
+    """The INT8 form `model.onnx` of an ONNX file, as an artifact of a kind.
+
+    `ranges` were measured on `crops`, of which some also serve to correct the biases. `source` is
+    the project's file that chose the placement. Raises UserError for an unknown layer in the
+    recipe.
+    """
+    step = Step(
+        name=f"quantize_{kind}",
+        model=onnx.model,
+        kind=kind,
+        precision="int8",
+        inputs={"onnx": onnx.key, "ranges": ranges.key},
+        parameters={"recipe": asdict(recipe), "placement": asdict(placement)},
+        tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
+        sources=("calib/qdq.py", "calib/correct.py", "calib/twins.py", "calib/methods.py", source),
+    )
+    label = f"quantize_{kind} of {onnx.model}"
+
+    def make(folder: Path) -> dict:
+        with Worker("main", label) as worker:
+            layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(FILE)))
+            check_layers(recipe.keep_float, layers, onnx.model)
+            measured = Ranges.load(ranges)
+            scope = {
+                name: measured.range_of(name, recipe.method, symmetric=placement.grid.symmetric)
+                for name in measured.names
+            }
+            corrected = folder / "corrected.onnx"
+            worker.open(
+                CORRECTION,
+                source=str(onnx.file(FILE)),
+                ranges=scope,
+                grid=asdict(placement.grid),
+                skip=recipe.keep_float,
+            )
+            preprocess = MODELS[onnx.model].preprocess
+            rows = spread_rows(len(crops), PHOTOS)
+            for batch in crops.batches(_BATCH, preprocess, rows):
+                worker.use("add", batch=batch)
+            shifted = worker.use("write", output=str(corrected))
+            facts = worker.call(
+                "calib.qdq:write_qdq",
+                source=str(corrected),
+                output=str(folder / FILE),
+                ranges=scope,
+                placement=asdict(placement),
+                keep_float=list(recipe.keep_float),
+            )
+            corrected.unlink()
+            checked = probe.verify(
+                worker, ONNX_SESSION, folder, onnx, "int8", optimize=placement.optimize
+            )
+        return {
+            **onnx.heritage,
+            **facts,
+            **checked,
+            **asdict(recipe),
+            "corrected_biases": shifted,
+            "calibration": calibrated_on(ranges),
+        }
+
+    return produce(step, make, shows=FILE)
+
+
+def calibrated_on(ranges: Artifact) -> dict:
+    """What a manifest says of the photos that its ranges come from."""
+    return {name: ranges.facts[name] for name in ("photos", "photo_set", "photos_sha256")}
+
+
+def layer_names(source: str) -> list[str]:
+    """In a child process: the layers of an ONNX file that quantization may leave in float."""
+    import onnx
+
+    graph = onnx.load(source, load_external_data=False).graph
+    return [node.name for node in graph.node if node.op_type in LAYERS]
+
+
+def write_qdq(
+    source: str,
+    output: str,
+    ranges: Mapping[str, tuple[float, float]],
+    placement: Mapping[str, Any],
+    keep_float: list[str],
+) -> dict:
+    """In a child process: place the pairs, check and write; returns facts about the graph."""
+    import onnx
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.calibrate import TensorData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    model = onnx.load(source)
+    after = after_last_layer(model)
+    options = {"OpTypesToExcludeOutputQuantization": list(placement["float_outputs"])}
+    if placement["grid"]["symmetric"]:
+        # TensorRT takes no zero points, no quantized biases, and wants its weights' pairs visible.
+        options |= {
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "AddQDQPairToWeight": True,
+            "QuantizeBias": False,
+        }
+    quantizer = QDQQuantizer(
+        model,
+        per_channel=True,
+        reduce_range=placement["grid"]["weight_limit"] < 127,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QInt8 if placement["grid"]["symmetric"] else QuantType.QUInt8,
+        tensors_range={
+            name: TensorData(lowest=np.float32(low), highest=np.float32(high))
+            for name, (low, high) in ranges.items()
+        },
+        nodes_to_quantize=[],
+        nodes_to_exclude=[*keep_float, *after],
+        op_types_to_quantize=list(placement["operators"]),
+        extra_options=options,
+    )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    result = quantizer.model.model
+    onnx.checker.check_model(result)
+    onnx.save(result, output)
+    kinds = [node.op_type for node in result.graph.node]
+    return {"nodes": len(kinds), "pairs": kinds.count("QuantizeLinear")}
+
+
+def after_last_layer(model) -> list[str]:
+    """The nodes behind the last layer: rounding logits to 256 levels would decide ties at random.
+
+    Averaging comes after a last convolution, and averages rounding out.
+    """
+    last = max(row for row, node in enumerate(model.graph.node) if node.op_type in LAYERS)
+    return [node.name for node in model.graph.node[last + 1 :]]

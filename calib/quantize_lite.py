@@ -1,0 +1,255 @@
+"""INT8 for Paddle Lite on ARM: Paddle's quantized graph, with our ranges as its scales.
+
+The graph holds a rounding operator before, and one after, each layer. Paddle Lite's optimizer turns
+them into integer kernels; Paddle's own executor computes the same numbers in float, which is the
+simulation of the ARM kernels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from calib.collect import Ranges
+from calib.qdq import calibrated_on
+from calib.recipe import Recipe, check_layers
+from convert import probe
+from convert.artifact import Artifact, Step, produce
+from convert.export import GRAPH, PARAMETERS, SESSION
+from convert.to_onnx import FILE as ONNX_FILE
+from convert.toolchain import MAIN
+from convert.worker import Worker
+from data.loader import Crops
+from models.registry import MODELS
+
+KIND = "quantized"
+# How the graph is run to see its integers' effect: nothing fused, nothing replaced.
+AS_WRITTEN = {"onednn": False, "optimize": False}
+
+_OPERATORS = ["conv2d", "depthwise_conv2d", "mul", "matmul", "matmul_v2"]
+_SAME = 1e-3  # of a tensor's size: float32's rounding, even in a deep network, stays below it
+
+
+def quantize_lite(
+    inference: Artifact, onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe
+) -> Artifact:
+    """The fake-quantized form of an inference graph, for `to_lite` and for the simulation.
+
+    Activations are signed with one scale, weights signed with a scale per output channel. The
+    ranges have the ONNX file's names; which tensor of the graph is which is found by running both
+    on a photo. A layer whose input has no counterpart stays in float, and the facts count it.
+    """
+    step = Step(
+        name="quantize_lite",
+        model=inference.model,
+        kind=KIND,
+        precision="int8",
+        inputs={"inference": inference.key, "onnx": onnx.key, "ranges": ranges.key},
+        parameters={"recipe": asdict(recipe)},
+        tools={name: MAIN.version(name) for name in ("paddlepaddle", "onnxruntime")},
+        sources=("calib/quantize_lite.py", "calib/methods.py"),
+    )
+    label = f"quantize_lite of {inference.model}"
+
+    def make(folder: Path) -> dict:
+        photo = next(crops.batches(1, MODELS[inference.model].preprocess))
+        measured = Ranges.load(ranges)
+        scales = {
+            name: measured.range_of(name, recipe.method, symmetric=True)[1]
+            for name in measured.names
+        }
+        with Worker("main", label) as worker:
+            layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(ONNX_FILE)))
+            check_layers(recipe.keep_float, layers, onnx.model)
+            facts = worker.call(
+                "calib.quantize_lite:write_quantized",
+                source=str(inference.folder),
+                onnx_file=str(onnx.file(ONNX_FILE)),
+                output=str(folder),
+                photo=photo,
+                scales=scales,
+                keep_float=list(recipe.keep_float),
+            )
+            checked = probe.verify(worker, SESSION, folder, inference, "int8", **AS_WRITTEN)
+        return {
+            **inference.heritage,
+            **facts,
+            **checked,
+            **asdict(recipe),
+            "calibration": calibrated_on(ranges),
+        }
+
+    return produce(step, make, shows=PARAMETERS)
+
+
+def write_quantized(
+    source: str,
+    onnx_file: str,
+    output: str,
+    photo: np.ndarray,
+    scales: Mapping[str, float],
+    keep_float: list[str],
+) -> dict:
+    """In a child process: insert the rounding operators and write; returns facts.
+
+    `photo` is float32 [1, 3, S, S]; `scales` maps the ONNX file's tensors to the magnitude that
+    becomes 127.
+    """
+    import paddle
+    from paddle.static.quantization import PostTrainingQuantization
+
+    paddle.enable_static()
+    executor = paddle.static.Executor(paddle.CPUPlace())
+    values = _onnx_values(onnx_file, photo, scales)
+    names = _counterparts(executor, source, photo, values)
+    known = {name: scales[twin] * factor or 1.0 for name, (twin, factor) in names.items()}
+    program, _, _ = paddle.static.load_inference_model(f"{source}/inference", executor)
+    inputs = _layer_inputs(program)
+    skipped = [
+        *(name for name in inputs if name not in known),
+        *_readers_to_skip(onnx_file, keep_float, names),
+    ]
+    quantization = PostTrainingQuantization(
+        executor,
+        source,
+        model_filename=GRAPH,
+        params_filename=PARAMETERS,
+        data_loader=lambda: iter([{"x": photo}]),  # it insists on a run; its ranges are replaced
+        batch_nums=1,
+        algo="abs_max",
+        quantizable_op_type=_OPERATORS,
+        skip_tensor_list=skipped,
+        scale_dict=known | _weight_scales(program),
+    )
+    quantized = quantization.quantize()
+    _set_output_scales(quantized, known)
+    quantization.save_quantized_model(output, GRAPH, PARAMETERS)
+    kinds = [operator.type for operator in quantized.global_block().ops]
+    return {
+        "layers": len([kind for kind in kinds if kind in _OPERATORS]),
+        "layers_int8": sum("dequantize" in kind for kind in kinds),
+        "without_range": len([name for name in inputs if name not in known]),
+    }
+
+
+def _layer_inputs(program) -> list[str]:
+    """The activations that the layers with weights read."""
+    block = program.global_block()
+    found = {}
+    for operator in block.ops:
+        if operator.type in _OPERATORS:
+            found |= dict.fromkeys(
+                name for name in operator.input_arg_names if not block.var(name).persistable
+            )
+    return list(found)
+
+
+def _weight_scales(program) -> dict[str, list[float]]:
+    """The layers' weights, each with the largest magnitude of every output channel."""
+    import paddle
+
+    block = program.global_block()
+    found = {}
+    for operator in block.ops:
+        if operator.type in _OPERATORS:
+            for name in operator.input_arg_names:
+                if block.var(name).persistable:
+                    values = np.abs(
+                        np.array(paddle.static.global_scope().find_var(name).get_tensor())
+                    )
+                    axis = 0 if "conv" in operator.type else values.ndim - 1
+                    others = tuple(row for row in range(values.ndim) if row != axis)
+                    found[name] = [float(value) for value in values.max(others)]
+    return found
+
+
+def _onnx_values(onnx_file: str, photo: np.ndarray, names: Mapping[str, float]) -> dict:
+    """The values of tensors of an ONNX file on a photo, by name."""
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(onnx_file)
+    entry = model.graph.input[0].name
+    wanted = [name for name in names if name != entry]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in wanted)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    results = session.run(wanted, {entry: photo})
+    return {entry: photo, **dict(zip(wanted, results, strict=True))}
+
+
+def _counterparts(
+    executor, source: str, photo: np.ndarray, values: dict
+) -> dict[str, tuple[str, float]]:
+    """For the graph's tensors, the tensor of the ONNX file that has the same values in any order.
+
+    Or has them times a number, which is given too: a factor may have moved into the weights.
+    """
+    import paddle
+
+    program, feeds, _ = paddle.static.load_inference_model(f"{source}/inference", executor)
+    block = program.global_block()
+    floats = {
+        name: None
+        for operator in block.ops
+        if operator.type not in ("feed", "fetch")
+        for name in (*operator.input_arg_names, *operator.output_arg_names)
+        if not block.var(name).persistable and block.var(name).dtype == paddle.float32
+    }
+    results = executor.run(
+        program, feed={feeds[0]: photo}, fetch_list=[block.var(name) for name in floats]
+    )
+    twins = {}
+    for name, value in values.items():
+        twins.setdefault(value.size, []).append((name, *_fingerprint(value)))
+    found = {}
+    for name, value in zip(floats, results, strict=True):
+        if value is None or value.size not in twins:  # shapes that nobody reads are not computed
+            continue
+        shape, scale = _fingerprint(value)
+        best = min(
+            (float(np.abs(shape - other).max()), abs(np.log(scale / size)), twin, scale / size)
+            for twin, other, size in twins[value.size]
+        )
+        if best[0] <= _SAME:
+            found[name] = best[2:]
+    return found
+
+
+def _fingerprint(value: np.ndarray) -> tuple[np.ndarray, float]:
+    """What tells a tensor's values, in any order, from another's; and their size, apart."""
+    wide = value.astype(np.float64)
+    size = float(np.sqrt((wide * wide).mean())) or 1.0
+    wide /= size
+    shape = [wide.mean(), np.abs(wide).mean(), wide.min(), wide.max(), np.cbrt((wide**3).mean())]
+    return np.array(shape), size
+
+
+def _readers_to_skip(
+    onnx_file: str, keep_float: list[str], names: Mapping[str, tuple[str, float]]
+) -> list[str]:
+    """The graph's tensors that the layers to keep in float read.
+
+    Paddle skips by tensor, so every layer that reads one of them stays in float as well.
+    """
+    import onnx
+
+    graph = onnx.load(onnx_file, load_external_data=False).graph
+    read = {node.input[0] for node in graph.node if node.name in keep_float}
+    return [name for name, (twin, _) in names.items() if twin in read]
+
+
+def _set_output_scales(program, scales: Mapping[str, float]) -> None:
+    """Replace the operators' output scales, which come from a single photo, by ours."""
+    for operator in program.global_block().ops:
+        if not operator.has_attr("out_threshold"):
+            continue
+        name = operator.output_arg_names[0]
+        for attribute in [word for word in operator.attr_names if word.endswith("_threshold")]:
+            if name in scales:
+                operator._set_attr(attribute, float(scales[name]))
+            else:
+                operator._remove_attr(attribute)

@@ -1,0 +1,36 @@
+"""INT8 for ONNX Runtime on CPUs."""
+
+from calib.qdq import Placement, to_qdq
+from calib.recipe import Recipe
+from calib.twins import Grid
+from common import machine
+from convert.artifact import Artifact
+from data.loader import Crops
+
+# What ONNX Runtime has integer kernels for on CPUs, or passes integers through.
+_OPERATORS = (
+    *("Conv", "Gemm", "MatMul", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool"),
+    *("Concat", "Add", "Mul", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"),
+)
+# Its kernels give float results for free, and a rounding less.
+_FLOAT_OUTPUTS = ("Gemm", "MatMul")
+
+
+def quantize_onnx(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe) -> Artifact:
+    """`model.onnx` in INT8: unsigned activations, signed weights per channel.
+
+    Without VNNI the CPU adds two products in 16 bits before it widens them, and saturates: there
+    the weights have seven bits ("reduce_range"), which the artifact's parameters say.
+    """
+    placement = Placement(_OPERATORS, grid(), _FLOAT_OUTPUTS, optimize=True)
+    return to_qdq(onnx, ranges, crops, recipe, placement, "onnx", "calib/quantize_onnx.py")
+
+
+def grid() -> Grid:
+    """The integers that this CPU multiplies without saturating."""
+    return Grid(symmetric=False, weight_limit=127 if has_vnni() else 64)
+
+
+def has_vnni() -> bool:
+    """Whether this CPU multiplies bytes into 32 bits without an overflow on the way."""
+    return bool({"avx512_vnni", "avx_vnni", "asimddp"} & set(machine.isa()))

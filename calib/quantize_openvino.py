@@ -1,0 +1,111 @@
+"""INT8 for OpenVINO: NNCF's own calibration, or the ranges of ours read out of a QDQ file."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from calib.qdq import calibrated_on
+from calib.quantize_onnx import has_vnni, quantize_onnx
+from calib.recipe import NNCF, Recipe, check_layers
+from convert import probe
+from convert.artifact import Artifact, Step, produce
+from convert.to_onnx import FILE as ONNX_FILE
+from convert.to_openvino import GRAPH, SESSION, WEIGHTS
+from convert.toolchain import MAIN
+from convert.worker import Worker
+from data.loader import Crops
+from data.preprocess import Preprocess
+from models.registry import MODELS
+
+_LIMIT = 3600.0  # seconds: NNCF runs the network on every photo, and every layer again
+
+
+def quantize_openvino(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe) -> Artifact:
+    """The INT8 form of OpenVINO's representation, `model.xml` and `model.bin`.
+
+    With method "nncf" NNCF measures and corrects by itself, on the same photos; with any other
+    the file is made of ONNX Runtime's INT8 file, whose pairs OpenVINO turns into its own.
+    """
+    ours = recipe.method != NNCF
+    quantized = quantize_onnx(onnx, ranges, crops, recipe) if ours else None
+    step = Step(
+        name="quantize_openvino",
+        model=onnx.model,
+        kind="openvino",
+        precision="int8",
+        inputs={"onnx": (quantized or onnx).key, "photos": crops.sha256},
+        parameters={"recipe": asdict(recipe), "vnni": has_vnni()},
+        tools={name: MAIN.version(name) for name in ("openvino", "nncf")},
+        sources=("calib/quantize_openvino.py",),
+    )
+
+    def make(folder: Path) -> dict:
+        with Worker("main", f"quantize_openvino of {onnx.model}") as worker:
+            if quantized:
+                worker.call(
+                    "convert.to_openvino:write_ir",
+                    source=str(quantized.file(ONNX_FILE)),
+                    output=str(folder / GRAPH),
+                    half=False,
+                )
+            else:
+                layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(ONNX_FILE)))
+                check_layers(recipe.keep_float, layers, onnx.model)
+                worker.call(
+                    "calib.quantize_openvino:write_with_nncf",
+                    limit=_LIMIT,
+                    source=str(onnx.file(ONNX_FILE)),
+                    output=str(folder / GRAPH),
+                    crops=crops.array,
+                    preprocess=MODELS[onnx.model].preprocess.to_json(),
+                    keep_float=list(recipe.keep_float),
+                    vnni=has_vnni(),
+                )
+            checked = probe.verify(worker, SESSION, folder, onnx, "int8")
+        return {
+            **onnx.heritage,
+            **checked,
+            **asdict(recipe),
+            "calibration": calibrated_on(ranges),
+        }
+
+    return produce(step, make, shows=WEIGHTS)
+
+
+def write_with_nncf(
+    source: str,
+    output: str,
+    crops: np.ndarray,
+    preprocess: dict,
+    keep_float: list[str],
+    vnni: bool,
+) -> None:
+    """In a child process: quantize an ONNX file as OpenVINO reads it, and write.
+
+    Without VNNI the CPU saturates where two products are added in 16 bits, so that weights get
+    half of the range in every layer ("overflow fix"; NNCF's default is the first one only).
+    """
+    import nncf
+    import openvino
+    from nncf.quantization.advanced_parameters import (
+        AdvancedQuantizationParameters,
+        OverflowFix,
+    )
+
+    model = openvino.convert_model(source)
+    normalize = Preprocess.from_json(preprocess).normalize
+    names = {node.get_friendly_name() for node in model.get_ops()}
+    operators = {node.get_type_name() for node in model.get_ops()}
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(range(len(crops)), lambda row: normalize(crops[row : row + 1])),
+        subset_size=len(crops),
+        # NNCF's name for networks whose attention and normalization must stay in float.
+        model_type=nncf.ModelType.TRANSFORMER if "Softmax" in operators else None,
+        ignored_scope=nncf.IgnoredScope(names=[name for name in keep_float if name in names]),
+        advanced_parameters=AdvancedQuantizationParameters(
+            overflow_fix=OverflowFix.FIRST_LAYER if vnni else OverflowFix.ENABLE
+        ),
+    )
+    openvino.save_model(quantized, output, compress_to_fp16=False)

@@ -1,0 +1,23 @@
+"""INT8 for TensorRT: explicit QDQ where its kernels fuse it."""
+
+from calib.qdq import Placement, to_qdq
+from calib.recipe import Recipe
+from calib.twins import LAYERS, Grid
+from convert.artifact import Artifact
+from data.loader import Crops
+
+KIND = "trt-qdq"
+
+GRID = Grid(symmetric=True, weight_limit=127)
+
+# Only the layers' inputs and weights: a pair between a layer and its activation would keep
+# TensorRT from fusing the two.
+_PLACEMENT = Placement(LAYERS, GRID, LAYERS, optimize=False)
+
+
+def quantize_trt(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe) -> Artifact:
+    """The ONNX file with pairs that TensorRT 8 and later take, and ONNX Runtime simulates exactly.
+
+    Signed activations without zero points, signed weights per channel, biases in float.
+    """
+    return to_qdq(onnx, ranges, crops, recipe, _PLACEMENT, KIND, "calib/quantize_trt.py")

@@ -1,0 +1,160 @@
+"""Which layers cost the most accuracy in INT8: each quantized alone, the rest in float.
+
+A first pass measures every layer's own error against the size of its output. A second one measures
+what a layer's error does to the logits and to the decisions, the noisiest layers first, for as
+long as there is time. As in Dong et al., "HAWQ" (2019), and NNCF's accuracy control, the ranking
+takes layers one by one; that errors of several layers may add up or cancel is left to the search
+that uses it.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from calib.collect import Ranges
+from calib.recipe import Recipe
+from calib.twins import Grid, Twins
+from common.console import Progress
+from convert.artifact import Artifact
+from convert.to_onnx import FILE
+from convert.worker import Worker
+from data.images import spread_rows
+from data.loader import Crops
+from models.registry import MODELS
+
+PHOTOS = 16  # ranks need less evidence than verdicts
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What quantizing one layer alone does.
+
+    `noise`: its error's power, as a share of its output's. `logits`: the same of the logits'
+    spread. `flips`: the share of photos whose decision changes. The last two are None where time
+    was up.
+    """
+
+    layer: str
+    operator: str
+    noise: float
+    logits: float | None = None
+    flips: float | None = None
+
+
+def rank(
+    onnx: Artifact,
+    ranges: Artifact,
+    crops: Crops,
+    recipe: Recipe,
+    grid: Grid,
+    seconds: float,
+    progress: Progress,
+) -> list[Effect]:
+    """The layers of an ONNX file, those with the largest effect on the logits first.
+
+    Layers that no time was left for come last, the noisiest first.
+    """
+    measured = Ranges.load(ranges)
+    scope = {
+        name: measured.range_of(name, recipe.method, symmetric=grid.symmetric)
+        for name in measured.names
+    }
+    end = time.monotonic() + seconds
+    rows = spread_rows(len(crops), PHOTOS)
+    batch = next(crops.batches(len(rows), MODELS[onnx.model].preprocess, rows))
+    with Worker("main", f"sensitivity of {onnx.model}") as worker:
+        worker.open(
+            "calib.sensitivity:Switches",
+            source=str(onnx.file(FILE)),
+            ranges=scope,
+            grid=asdict(grid),
+            batch=batch,
+        )
+        found = sorted((Effect(*row) for row in worker.use("noise")), key=lambda one: -one.noise)
+        ranked = []
+        for done, effect in enumerate(found):
+            progress(done, len(found))
+            if time.monotonic() > end:
+                break
+            logits, flips = worker.use("effect", layer=effect.layer)
+            ranked.append(Effect(effect.layer, effect.operator, effect.noise, logits, flips))
+        progress(len(found), len(found))
+    return sorted(ranked, key=lambda one: -one.logits) + found[len(ranked) :]
+
+
+class Switches:
+    """In a child process: a float ONNX file in which each layer can be switched to its twin."""
+
+    def __init__(
+        self,
+        source: str,
+        ranges: Mapping[str, tuple[float, float]],
+        grid: Mapping[str, int],
+        batch: np.ndarray,
+    ):
+        import onnx
+
+        model = onnx.load(source)
+        twins = Twins(model, ranges, Grid(**grid))
+        self._layers = [
+            (node.name, node.op_type) for node in model.graph.node if twins.possible(node)
+        ]
+        self._entry, self._logits = model.graph.input[0].name, model.graph.output[0].name
+        names = {name for name, _ in self._layers}
+        for node in [node for node in twins.model.graph.node if node.name in names]:
+            _add_switch(twins, node)
+        self._batch = batch
+        self._session = twins.session()
+        self._float = self._session.run([self._logits], {self._entry: batch})[0]
+
+    def noise(self) -> list[tuple[str, str, float]]:
+        """Each layer's name, operator, and error relative to its output, in power."""
+        wanted = [f"{name}/{part}" for name, _ in self._layers for part in ("error2", "out2")]
+        powers = np.zeros(len(wanted))
+        for photo in self._batch:
+            powers += [float(x) for x in self._session.run(wanted, {self._entry: photo[None]})]
+        return [
+            (*layer, float(error / (output or 1.0)))
+            for layer, error, output in zip(self._layers, powers[::2], powers[1::2], strict=True)
+        ]
+
+    def effect(self, layer: str) -> tuple[float, float]:
+        """A layer's effect on the logits, and the share of decisions that it changes."""
+        switch = np.ones((), np.float32)
+        logits = np.concatenate(
+            [
+                self._session.run(
+                    [self._logits], {self._entry: photo[None], f"{layer}/switch": switch}
+                )[0]
+                for photo in self._batch
+            ]
+        )
+        spread = self._float - self._float.mean(axis=1, keepdims=True)
+        moved = float(((logits - self._float) ** 2).sum() / ((spread**2).sum() or 1.0))
+        return moved, float((logits.argmax(1) != self._float.argmax(1)).mean())
+
+
+def _add_switch(twins: Twins, node) -> None:
+    """Give a layer a scalar input `<layer>/switch`: 0 for float (the default), 1 for its twin."""
+    from onnx import TensorProto, helper
+
+    graph, name, output = twins.model.graph, node.name, node.output[0]
+    switch, error = f"{name}/switch", f"{name}/error"
+    twin = twins.add(node)
+    node.output[0] = f"{name}/float"
+    twins.constant(switch, np.zeros((), np.float32))
+    graph.input.append(helper.make_tensor_value_info(switch, TensorProto.FLOAT, []))
+    graph.node.extend(
+        (
+            helper.make_node("Sub", [twin, node.output[0]], [error]),
+            helper.make_node("Mul", [error, switch], [f"{error}/switched"]),
+            helper.make_node("Add", [node.output[0], f"{error}/switched"], [output]),
+            helper.make_node("ReduceSumSquare", [error], [f"{name}/error2"], keepdims=0),
+            helper.make_node("ReduceSumSquare", [node.output[0]], [f"{name}/out2"], keepdims=0),
+        )
+    )
+    graph.output.extend(
+        helper.make_empty_tensor_value_info(f"{name}/{part}") for part in ("error2", "out2")
+    )

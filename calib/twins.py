@@ -1,0 +1,131 @@
+"""Beside a layer of a float ONNX graph, its quantized twin: the layer as INT8 would compute it.
+
+The twin reads the layer's own float input, so that what it shows is this layer's error alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+LAYERS = ("Conv", "Gemm", "MatMul")  # what has weights and does nearly all the arithmetic
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The integers of a target: int8 activations around zero or uint8 ones, and weights of
+    -limit…limit.
+    """
+
+    symmetric: bool
+    weight_limit: int
+
+    def of_range(self, bounds: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        """The scale and the zero point of a tensor with this range."""
+        low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
+        if self.symmetric:
+            scale = max(-low, high) / 127
+            return np.array(scale or 1.0, np.float32), np.array(0, np.int8)
+        scale = (high - low) / 255 or 1.0
+        return np.array(scale, np.float32), np.array(round(-low / scale), np.uint8)
+
+    def rounded(self, weight: np.ndarray, axis: int) -> np.ndarray:
+        """Weights as INT8 has them: one scale per channel of the axis, by the largest magnitude."""
+        others = tuple(row for row in range(weight.ndim) if row != axis % weight.ndim)
+        scale = np.abs(weight).max(others, keepdims=True) / self.weight_limit
+        scale[scale == 0] = 1.0
+        return (np.rint(weight / scale) * scale).astype(np.float32)
+
+
+class Twins:
+    """Adds twins to a copy of a model. `weights` are the model's initializers by name."""
+
+    def __init__(self, model, ranges: Mapping[str, tuple[float, float]], grid: Grid):
+        import onnx
+        from onnx import numpy_helper
+
+        self.model = onnx.ModelProto()
+        self.model.CopyFrom(model)
+        self.weights = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+        }
+        self._ranges, self._grid = ranges, grid
+
+    def possible(self, node) -> bool:
+        """Whether a node is a layer: its weights are constant, and its input has a range."""
+        return (
+            node.op_type in LAYERS
+            and node.input[1] in self.weights
+            and node.input[0] in self._ranges
+        )
+
+    def channels(self, node) -> int:
+        return self.weights[node.input[1]].shape[_channel_axis(node)]
+
+    def add(self, node) -> str:
+        """Add a layer's twin to the graph; returns the name of its output."""
+        import onnx
+        from onnx import helper
+
+        name = f"{node.name}/twin"
+        scale, zero = self._grid.of_range(self._ranges[node.input[0]])
+        axis = _channel_axis(node)
+        self.constant(f"{name}/scale", scale)
+        self.constant(f"{name}/zero", zero)
+        self.constant(f"{name}/weight", self._grid.rounded(self.weights[node.input[1]], axis))
+        steps = [f"{name}/scale", f"{name}/zero"]
+        integers, rounded = f"{name}/integers", f"{name}/float"
+        twin = onnx.NodeProto()
+        twin.CopyFrom(node)
+        twin.name = name
+        twin.input[0], twin.input[1] = rounded, f"{name}/weight"
+        twin.output[0] = f"{name}/out"
+        self.model.graph.node.extend(
+            (
+                helper.make_node("QuantizeLinear", [node.input[0], *steps], [integers]),
+                helper.make_node(
+                    "DequantizeLinear", [f"{name}/integers", *steps], [f"{name}/float"]
+                ),
+                twin,
+            )
+        )
+        return f"{name}/out"
+
+    def constant(self, name: str, values: np.ndarray) -> None:
+        """Add an initializer."""
+        from onnx import numpy_helper
+
+        self.model.graph.initializer.append(numpy_helper.from_array(values, name))
+
+    def session(self):
+        """ONNX Runtime on the graph, which is given up: it is as large as the weights, twice."""
+        import onnxruntime
+
+        _sort(self.model.graph)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        content = self.model.SerializeToString()
+        self.model = None
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _sort(graph) -> None:
+    """Put the nodes in an order in which each comes after those that it reads from."""
+    made = {name for value in (*graph.input, *graph.initializer) for name in (value.name,)}
+    waiting, done = list(graph.node), []
+    while waiting:
+        ready = [node for node in waiting if all(not name or name in made for name in node.input)]
+        made.update(name for node in ready for name in node.output)
+        done += ready
+        taken = set(map(id, ready))
+        waiting = [node for node in waiting if id(node) not in taken]
+    del graph.node[:]
+    graph.node.extend(done)
+
+
+def _channel_axis(node) -> int:
+    """The axis of a layer's weights that counts its outputs."""
+    if node.op_type == "Conv":
+        return 0
+    transposed = any(found.name == "transB" and found.i for found in node.attribute)
+    return 0 if transposed else -1

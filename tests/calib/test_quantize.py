@@ -1,0 +1,132 @@
+"""INT8 files of every kind: made of the same ranges, close to FP32, quantized where they say."""
+
+import numpy as np
+import onnx
+import pytest
+
+from calib.quantize_lite import AS_WRITTEN, quantize_lite
+from calib.quantize_onnx import quantize_onnx
+from calib.quantize_openvino import quantize_openvino
+from calib.quantize_trt import quantize_trt
+from calib.recipe import NNCF, Recipe
+from common.errors import UserError
+from convert.export import SESSION as PADDLE
+from convert.to_lite import to_lite
+from convert.to_onnx import SESSION as ONNX
+from convert.to_openvino import SESSION as OPENVINO
+from convert.toolchain import LITE
+from convert.worker import Worker
+
+MSE = Recipe("mse")
+lite_only = pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
+
+
+def run(session: str, artifact, batches, precision: str = "int8", **options) -> np.ndarray:
+    with Worker("main", "test") as worker:
+        worker.open(session, folder=str(artifact.folder), precision=precision, threads=2, **options)
+        return np.concatenate([worker.use("run", batch=batch) for batch in batches])
+
+
+@pytest.fixture(scope="module")
+def expected(measured):
+    return run(ONNX, measured.onnx, measured.others, "fp32")
+
+
+def assert_close_and_not_equal(logits, expected):
+    spread = expected - expected.mean(axis=1, keepdims=True)
+    error = np.linalg.norm(logits - expected) / np.linalg.norm(spread)
+    assert 0.01 < error < 0.2, error  # 0.05 to 0.1 on hundreds of photos; a wrong scale gives 1
+    assert (logits.argmax(1) == expected.argmax(1)).mean() >= 0.8
+
+
+def writers(measured):
+    return measured.onnx, measured.ranges, measured.crops
+
+
+def kinds(artifact) -> list[str]:
+    return [node.op_type for node in onnx.load(artifact.file("model.onnx")).graph.node]
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy", "mse"])
+def test_onnx_is_close_by_every_method(measured, expected, method):
+    made = quantize_onnx(*writers(measured), Recipe(method))
+    assert_close_and_not_equal(run(ONNX, made, measured.others), expected)
+    assert made.facts["corrected_biases"] == 26
+    assert (
+        made.file("model.onnx").stat().st_size
+        < measured.onnx.file("model.onnx").stat().st_size * 0.3
+    )
+
+
+def test_trt_is_close_where_it_is_run_as_written(measured, expected):
+    made = quantize_trt(*writers(measured), MSE)
+    logits = run(ONNX, made, measured.others, optimize=False)
+    assert_close_and_not_equal(logits, expected)
+
+
+def test_trt_has_pairs_where_tensorrt_fuses_them_and_nothing_it_refuses(measured):
+    graph = onnx.load(quantize_trt(*writers(measured), MSE).file("model.onnx")).graph
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    layers = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(layers) == 26
+    for layer in layers:
+        assert makers[layer.input[0]].op_type == "DequantizeLinear"
+        assert makers[layer.input[1]].op_type == "DequantizeLinear"
+        assert layer.input[2] in constants  # the bias is float
+        assert constants[layer.input[2]].dtype == np.float32
+        readers = [node.op_type for node in graph.node if layer.output[0] in node.input]
+        assert readers == ["Relu"]
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":
+            zero = constants[node.input[2]]
+            assert zero.dtype == np.int8
+            assert not zero.any()
+
+
+def test_a_layer_kept_in_float_has_no_pairs(measured):
+    made = quantize_trt(*writers(measured), Recipe("mse", ("Conv.0", "Conv.25")))
+    graph = onnx.load(made.file("model.onnx")).graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    plain = {
+        node.name
+        for node in graph.node
+        if node.op_type == "Conv" and makers.get(node.input[0]) != "DequantizeLinear"
+    }
+    assert plain == {"Conv.0", "Conv.25"}
+
+
+@pytest.mark.parametrize("writer", [quantize_onnx, quantize_trt, quantize_openvino])
+def test_an_unknown_layer_is_refused_with_a_suggestion(measured, writer):
+    with pytest.raises(UserError, match=r"no layer 'Conv\.99'.*Conv\.\d"):
+        writer(*writers(measured), Recipe("mse", ("Conv.99",)))
+
+
+def test_an_unknown_method_is_refused_with_a_suggestion():
+    with pytest.raises(UserError, match=r"entropi.*entropy"):
+        Recipe("entropi")
+
+
+@pytest.mark.parametrize("method", ["mse", NNCF])
+def test_openvino_is_close_with_our_ranges_and_with_nncfs(measured, expected, method):
+    made = quantize_openvino(*writers(measured), Recipe(method))
+    logits = run(OPENVINO, made, measured.others)
+    spread = expected - expected.mean(axis=1, keepdims=True)
+    assert 0.01 < np.linalg.norm(logits - expected) / np.linalg.norm(spread) < 0.3
+    assert made.file("model.bin").stat().st_size < 2e6
+
+
+def test_paddles_graph_gets_every_range_and_is_close(measured, expected):
+    made = quantize_lite(measured.inference, *writers(measured), MSE)
+    assert made.facts["layers"] == made.facts["layers_int8"] == 26
+    assert made.facts["without_range"] == 0  # dropout's factor went into ONNX' weights
+    assert_close_and_not_equal(run(PADDLE, made, measured.others, **AS_WRITTEN), expected)
+
+
+@lite_only
+def test_lite_makes_integer_kernels_of_it(measured):
+    quantized = quantize_lite(measured.inference, *writers(measured), MSE)
+    made = to_lite(quantized, "arm", "int8")
+    assert made.file("model.nb").stat().st_size < 1.6e6  # 5.0 MB in float
+    assert set(made.facts["kernels"]) == {"arm", "host"}
+    assert b"int8" in made.file("model.nb").read_bytes()
