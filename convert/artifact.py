@@ -101,7 +101,7 @@ def load(folder: Path) -> Artifact | None:
     for name, fact in manifest["files"].items():
         try:
             stamp = _stamp(folder / name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         if stamp[0] != fact["bytes"]:
             return None
@@ -192,12 +192,13 @@ def _manifest(step: Step, folder: Path, facts: dict, seconds: float) -> dict:
         "seconds": round(seconds, 2),
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "files": {
-            path.name: {
+            path.relative_to(folder).as_posix(): {
                 "bytes": path.stat().st_size,
                 "sha256": files.sha256(path),
                 "stamp": _stamp(path),
             }
-            for path in sorted(folder.iterdir())
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
         },
     }
 

