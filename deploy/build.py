@@ -30,7 +30,9 @@ def main() -> int:
     files = chosen_files(options)
     status = Exit.OK
     for spec in specs:
-        built = build_files(inference_graph(spec, files), cells, files.options)
+        graph = inference_graph(spec, files)
+        options = files.options_for(cells, graph.facts["class_num"])
+        built = build_files(graph, cells, options)
         for target, precision in cells:
             outcome = built.get((target, precision))
             if isinstance(outcome, StepError):

@@ -1,14 +1,18 @@
 """From a model's name to the inference graph that all its files start from."""
 
 import concurrent.futures
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
-from common import console, machine
+from calib.recipe import Recipe
+from common import console, files, machine
 from common.errors import StepError, UserError
+from common.paths import build_root
 from convert.artifact import Artifact
 from convert.export import export, exported
-from deploy.request import Cell, Files
-from deploy.targets.base import Options
+from deploy.request import INT8, Cell, Files
+from deploy.targets.base import Options, Target
 from models.registry import MODELS, ModelSpec, find_model
 from models.weights import available, find_weights
 
@@ -48,13 +52,38 @@ def build_files(
     def build(cell: Cell) -> Artifact | StepError:
         target, precision = cell
         try:
-            return target.build(graph, precision, options)
+            return target.build(graph, precision, options_for(cell, graph, options))
         except StepError as error:
             return error
 
     buildable = [(target, precision) for target, precision in cells if not target.problem()]
     with concurrent.futures.ThreadPoolExecutor(machine.threads()) as pool:
         return dict(zip(buildable, pool.map(build, buildable), strict=True))
+
+
+def options_for(cell: Cell, graph: Artifact, options: Options) -> Options:
+    """The options with the recipe that an earlier calibration of the graph found best, if any.
+
+    A recipe that is in them already stays.
+    """
+    target, precision = cell
+    if precision != INT8 or options.recipe:
+        return options
+    found = files.read_json(_recipe_path(graph, target))
+    if not isinstance(found, dict) or found.get("graph") != graph.key:
+        return options
+    recipe = Recipe(found["method"], tuple(found["keep_float"]))
+    return dataclasses.replace(options, recipe=recipe)
+
+
+def keep_recipe(graph: Artifact, target: Target, recipe: Recipe) -> None:
+    """Make a recipe the one that this graph's INT8 files for a target are made by from now on."""
+    facts = {"graph": graph.key, **dataclasses.asdict(recipe)}
+    files.write_json(_recipe_path(graph, target), facts)
+
+
+def _recipe_path(graph: Artifact, target: Target) -> Path:
+    return build_root() / graph.model / "calibration" / f"{target.name}.json"
 
 
 def choose_models(names: Sequence[str] | None, weights: str | None) -> list[ModelSpec]:

@@ -170,10 +170,10 @@ class _Photos:
         # Against a reference of zeros any difference is total: 1, where dividing would say inf.
         scale = np.where(scale > 0, scale, self.moved)
         self.moved_relative = self.moved / np.where(scale > 0, scale, 1)
-        self.tied = both_sound & (_lead(reference) < self.moved)
+        self.tied = both_sound & (lead(reference) < self.moved)
 
 
-def _lead(logits: np.ndarray) -> np.ndarray:
+def lead(logits: np.ndarray) -> np.ndarray:
     """By how much each photo's highest logit exceeds the second highest."""
     if logits.shape[1] == 1:
         return np.full(len(logits), np.inf)
@@ -183,6 +183,18 @@ def _lead(logits: np.ndarray) -> np.ndarray:
 
 
 # --- judging ---
+
+
+def gate(precision: str) -> str:
+    """Which gate a target of this precision has to pass: numeric or statistical."""
+    return "numeric" if precision == "fp32" else "statistical"
+
+
+def judge(drift: Drift, precision: str, budget_pp: float | None = None) -> Verdict:
+    """The verdict of the gate that a precision has; `budget_pp` as for `statistical_verdict`."""
+    if gate(precision) == "numeric":
+        return numeric_verdict(drift)
+    return statistical_verdict(drift, budget_pp)
 
 
 def numeric_verdict(drift: Drift) -> Verdict:

@@ -1,5 +1,6 @@
 """One model on one set of photos: the reference once, then any number of targets against it."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -7,10 +8,12 @@ import numpy as np
 from common import console, files
 from common.errors import StepError
 from common.paths import build_root
+from convert import simulate
 from convert.artifact import Artifact
 from data.images import ImageSet, spread_rows
 from data.loader import Crops, load_crops
-from deploy import drift, result
+from deploy import drift, latency, result
+from deploy.reference import published_block
 from deploy.targets.base import NONE, SIMULATED, Options, Plan, Target, open_runner
 from deploy.targets.paddle import REFERENCE
 from models.registry import ModelSpec
@@ -25,14 +28,12 @@ class Judge:
     photos.
     """
 
-    def __init__(
-        self, spec: ModelSpec, graph: Artifact, photos: ImageSet, options: Options, skip_bad: bool
-    ):
+    def __init__(self, spec: ModelSpec, graph: Artifact, photos: ImageSet, skip_bad: bool):
         self._spec = spec
         self._graph = graph
         self._photos = photos
-        self._options = options
         self._skip_bad = skip_bad
+        self._ran: dict[tuple, tuple[np.ndarray, dict]] = {}
 
     def judge(
         self,
@@ -40,19 +41,23 @@ class Judge:
         precision: str,
         built: Artifact | StepError | None,
         budget_pp: float | None,
+        options: Options,
     ) -> dict:
         """The result of a target on the photos, in the form that `deploy.result` describes.
 
-        `built` is the target's file, or why there is none (None: it cannot be built here).
+        `built` is the target's file, or why there is none (None: it cannot be built here), and
+        `options` what it was built with.
         """
         plan = target.plan(precision)
-        rows = spread_rows(len(self._crops), plan.photos)
+        rows = spread_rows(len(self.crops), plan.photos)
         try:
             if isinstance(built, StepError):
                 raise built
             if plan.execution == NONE:
                 outcome = result.absent(plan.reason)
             else:
+                if plan.execution == SIMULATED:
+                    built = target.stand_in(built, self._graph, precision, options)
                 outcome = self._measure(target, precision, plan, built, rows, budget_pp)
         except StepError as error:
             outcome = result.broken(str(error))
@@ -64,13 +69,28 @@ class Judge:
             "weights": self._graph.facts["weights"],
             "execution": plan.execution,
             "data": {
-                "name": self._crops.name,
+                "name": self.crops.name,
                 "images": len(rows),
-                "skipped": len(self._crops.skipped),
-                "sha256": self._crops.sha256,
+                "skipped": len(self.crops.skipped),
+                "sha256": self.crops.sha256,
             },
             **outcome,
+            **self._speed(target, precision, built, outcome["environment"]),
         }
+
+    def _speed(
+        self,
+        target: Target,
+        precision: str,
+        built: Artifact | StepError | None,
+        environment: dict,
+    ) -> dict:
+        """What the last benchmark measured of this very file, and the published figures."""
+        known = isinstance(built, Artifact)
+        figures = latency.kept(target.name, precision, built) if known else {}
+        block = published_block(self._spec.name, target, precision, environment, figures)
+        beside = {"latency": figures, "published": block}
+        return {name: value for name, value in beside.items() if value}
 
     def _measure(
         self,
@@ -81,20 +101,23 @@ class Judge:
         rows: list[int],
         budget_pp: float | None,
     ) -> dict:
-        if plan.execution == SIMULATED:
-            built = target.stand_in(built, self._graph, precision, self._options)
-        title = f"{self._spec.name} on {target.name} {precision}"
-        logits, environment = self._run(plan, built, precision, rows, title)
-        found = drift.compare(self._reference[rows], logits, self._crops.labels[rows])
-        verdict = (
-            drift.numeric_verdict(found)
-            if precision == "fp32"
-            else drift.statistical_verdict(found, budget_pp)
-        )
+        # The same file in the same session, as several targets simulate fp16, is run once.
+        way = (built.key, plan.session, repr(plan.options), precision, tuple(rows))
+        if way not in self._ran:
+            title = f"{self._spec.name} on {target.name} {precision}"
+            self._ran[way] = self._run(plan, built, precision, rows, title)
+        logits, environment = self._ran[way]
+        found = drift.compare(self.reference[rows], logits, self.crops.labels[rows])
+        verdict = drift.judge(found, precision, budget_pp)
+        if found.non_finite and built.manifest["kind"] == simulate.KIND:
+            bad = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
+            batch = next(iter(self.crops.batches(1, self._spec.preprocess, [rows[bad]])))
+            reason = verdict.reason + simulate.explain_overflow(built.folder, batch)
+            verdict = dataclasses.replace(verdict, reason=reason)
         return result.measured(found, verdict, plan, environment)
 
     @functools.cached_property
-    def _crops(self) -> Crops:
+    def crops(self) -> Crops:
         with console.progress(f"decoding {self._photos.name}", "photos") as progress:
             return load_crops(
                 self._photos,
@@ -104,14 +127,14 @@ class Judge:
             )
 
     @functools.cached_property
-    def _reference(self) -> np.ndarray:
+    def reference(self) -> np.ndarray:
         """Logits float32 [N, classes] of the reference, from an earlier run or a new one."""
-        facts = {"graph": self._graph.key, "crops": self._crops.sha256}
+        facts = {"graph": self._graph.key, "crops": self.crops.sha256}
         path = build_root() / self._spec.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
         if path.exists():
             return np.load(path)
         title = f"{self._spec.name} on the reference"
-        rows = spread_rows(len(self._crops), None)
+        rows = spread_rows(len(self.crops), None)
         logits, _ = self._run(REFERENCE, self._graph, "fp32", rows, title)
         with files.atomic(path, "wb") as stream:
             np.save(stream, logits)
@@ -121,7 +144,7 @@ class Judge:
         self, plan: Plan, artifact: Artifact, precision: str, rows: list[int], title: str
     ) -> tuple[np.ndarray, dict]:
         """Logits float32 [rows, classes] of some of the photos, and what computed them."""
-        batches = self._crops.batches(_BATCH, self._spec.preprocess, rows)
+        batches = self.crops.batches(_BATCH, self._spec.preprocess, rows)
         with (
             open_runner(plan, artifact, precision) as runner,
             console.progress(title, "photos") as progress,

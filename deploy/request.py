@@ -1,10 +1,16 @@
 """What a user asks of the commands that build and judge: the arguments, as values."""
 
 import argparse
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from calib.photos import COUNT, Calibration, open_apart, set_apart
+from calib.recipe import DEFAULT_METHOD, METHODS, NNCF, Recipe
 from common.cli import Parser, positive
+from common.console import say
+from common.errors import UserError
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from deploy.targets import TARGETS, find_cells
 from deploy.targets.base import Options, Target
@@ -13,15 +19,7 @@ if TYPE_CHECKING:
     from data.images import ImageSet
 
 Cell = tuple[Target, str]  # a target and one of its precisions
-
-
-@dataclass(frozen=True)
-class Files:
-    """From which weights, and how, the files are made. None: see `deploy.chain`."""
-
-    weights: str | None = None
-    class_num: int | None = None
-    options: Options = field(default_factory=lambda: Options(DEFAULT_OPSET))
+INT8 = "int8"
 
 
 @dataclass(frozen=True)
@@ -31,18 +29,73 @@ class Photos:
     source: str = "demo"
     count: int | None = None
     skip_bad: bool = False
+    calibration: str | None = None
+    calibration_count: int = COUNT
 
     def open(self, class_num: int) -> "ImageSet":
         """The photos and their labels, for a model of so many classes."""
+        return self._few(self._all(class_num))
+
+    def open_with_calibration(self, class_num: int) -> tuple["ImageSet", Calibration]:
+        """The photos that judge, and others to calibrate INT8 on.
+
+        Those are from the source of their own, or a third of the photos, which then do not judge.
+        """
+        images = self._all(class_num)
+        if self.calibration:
+            judging = self._few(images)
+            apart = open_apart(self.calibration, class_num, judging, self.calibration_count)
+        else:
+            apart, others = set_apart(images, self.calibration_count)
+            judging = self._few(others)
+            say(f"  {images.name}: {len(apart)} photos calibrate INT8, {len(judging)} judge")
+        return judging, Calibration(apart, self.skip_bad)
+
+    def open_calibration(self, class_num: int) -> Calibration:
+        """The photos to calibrate INT8 on, for a command that judges nothing."""
+        if self.calibration is None:
+            return self.open_with_calibration(class_num)[1]
+        from data.images import ImageSet
+
+        nobody = ImageSet("", [], [])
+        apart = open_apart(self.calibration, class_num, nobody, self.calibration_count)
+        return Calibration(apart, self.skip_bad)
+
+    def _all(self, class_num: int) -> "ImageSet":
         from data.images import ImageSet  # here: --help needs no photos
 
-        images = ImageSet.open(self.source, class_num)
+        return ImageSet.open(self.source, class_num)
+
+    def _few(self, images: "ImageSet") -> "ImageSet":
         return images.spread(self.count) if self.count else images
+
+
+@dataclass(frozen=True)
+class Files:
+    """From which weights, and how, the files are made. None: see `deploy.chain`.
+
+    `photos` are those to calibrate on where none are given to judge by.
+    """
+
+    weights: str | None = None
+    class_num: int | None = None
+    options: Options = field(default_factory=lambda: Options(DEFAULT_OPSET))
+    photos: Photos = field(default_factory=Photos)
+
+    def options_for(self, cells: Sequence[Cell], class_num: int) -> Options:
+        """The options with photos to calibrate on where a cell is INT8, for a model of so many
+        classes; for commands that judge nothing.
+        """
+        if all(precision != INT8 for _, precision in cells):
+            return self.options
+        return dataclasses.replace(
+            self.options, calibration=self.photos.open_calibration(class_num)
+        )
 
 
 def every_cell() -> list[Cell]:
     """All precisions of all targets."""
-    return [(target, precision) for target in TARGETS.values() for precision in target.precisions]
+    return find_cells(["all"], None)
 
 
 def add_file_arguments(parser: Parser, target_default: list[str] | None = None) -> None:
@@ -58,7 +111,7 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
         "--precision",
         action="append",
         metavar="P",
-        help="fp32, bf16, fp16; repeatable (default: every precision of the target)",
+        help="fp32, bf16, fp16, int8; repeatable (default: every precision of the target)",
     )
     add_weight_arguments(parser)
     parser.add_argument(
@@ -70,7 +123,36 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
         help=f"ONNX opset, {OPSETS[0]} to {OPSETS[-1]} (default: {DEFAULT_OPSET}; 13 for old "
         "runtimes)",
     )
+    add_calibration_arguments(parser)
     parser.set_defaults(target_default=target_default)
+
+
+def add_calibration_arguments(parser: Parser) -> None:
+    """The arguments of every command that may make INT8 files."""
+    parser.add_argument(
+        "--calib",
+        metavar="DIR",
+        help="photos to calibrate INT8 on, none of which may judge (default: a third of --data)",
+    )
+    parser.add_argument(
+        "--calib-photos",
+        type=positive,
+        default=COUNT,
+        metavar="N",
+        help=f"at most so many of them (default: {COUNT})",
+    )
+    parser.add_argument(
+        "--method",
+        metavar="M",
+        help=f"{', '.join(METHODS)}, or {NNCF} for openvino (default: what `make calibrate` found, "
+        f"else {DEFAULT_METHOD})",
+    )
+    parser.add_argument(
+        "--keep-float",
+        action="append",
+        metavar="LAYER",
+        help="a layer of the ONNX file that INT8 leaves in float; repeatable",
+    )
 
 
 def add_weight_arguments(parser: Parser) -> None:
@@ -118,12 +200,37 @@ def add_photo_arguments(parser: Parser) -> None:
 
 def chosen_cells(options: argparse.Namespace) -> list[Cell]:
     """The cells that the arguments ask for; UserError for a name that there is not."""
-    return find_cells(options.target or options.target_default, options.precision)
+    cells = find_cells(options.target or options.target_default, options.precision)
+    check_methods(cells, options.method)
+    return cells
 
 
 def chosen_files(options: argparse.Namespace) -> Files:
-    return Files(options.weights, options.classes, Options(options.opset))
+    return Files(
+        options.weights,
+        options.classes,
+        Options(options.opset, recipe=_recipe(options)),
+        Photos(calibration=options.calib, calibration_count=options.calib_photos),
+    )
+
+
+def _recipe(options: argparse.Namespace) -> Recipe | None:
+    if not (options.method or options.keep_float):
+        return None
+    return Recipe(options.method or DEFAULT_METHOD, tuple(options.keep_float or ()))
 
 
 def chosen_photos(options: argparse.Namespace) -> Photos:
-    return Photos(options.data, options.photos, options.skip_bad)
+    return Photos(
+        options.data, options.photos, options.skip_bad, options.calib, options.calib_photos
+    )
+
+
+def check_methods(cells: Sequence[Cell], method: str | None) -> None:
+    """Raise UserError where a target has no such way to calibrate."""
+    for target, precision in cells:
+        if precision == INT8 and method and method not in target.methods:
+            raise UserError(
+                f"target {target.name} cannot calibrate with '{method}'; choose from "
+                f"{', '.join(target.methods)}"
+            )

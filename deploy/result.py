@@ -41,10 +41,20 @@ def measured(drift: Drift, verdict: Verdict, plan: Plan, environment: dict) -> d
     return {**outcome, **drift.to_json(), "budget": verdict.budget, "environment": environment}
 
 
-def write(outcome: dict[str, Any]) -> None:
-    """Keep a result as `build/<model>/results/<target>-<precision>.json`."""
-    name = f"{outcome['target']}-{outcome['precision']}.json"
+def write(outcome: dict[str, Any], device: str = "") -> None:
+    """Keep a result as `build/<model>/results/<target>-<precision>[-<device>].json`.
+
+    `device`, as a part of a file's name, tells results from other machines from this one's.
+    """
+    name = "-".join(filter(None, (outcome["target"], outcome["precision"], device))) + ".json"
     files.write_json(build_root() / outcome["model"] / "results" / name, outcome)
+
+
+def kept(model: str) -> list[dict[str, Any]]:
+    """The results of a model that are kept, in the order of their files' names."""
+    paths = sorted((build_root() / model / "results").glob("*.json"))
+    found = map(files.read_json, paths)
+    return [one for one in found if isinstance(one, dict) and "verdict" in one]
 
 
 def show(results: list[dict[str, Any]]) -> None:
@@ -52,8 +62,11 @@ def show(results: list[dict[str, Any]]) -> None:
     if not results:
         print("nothing to validate: no model has weights here; see --weights and --model")
         return
+    from rich.markup import escape
+
+    photos = ", ".join(dict.fromkeys(outcome["data"]["name"] for outcome in results))
     console.table(
-        f"Drift against Paddle Inference, photos: {results[0]['data']['name']}",
+        f"Drift against Paddle Inference, photos: {escape(photos)}",
         [
             "model",
             "target",
@@ -72,7 +85,7 @@ def show(results: list[dict[str, Any]]) -> None:
     for outcome in results:
         if outcome["verdict"] != "pass":
             print(
-                f"{outcome['model']} {outcome['target']} {outcome['precision']}: "
+                f"{outcome['model']} {_where(outcome)} {outcome['precision']}: "
                 f"{outcome['verdict']}: {outcome['reason']}"
             )
 
@@ -83,6 +96,8 @@ def colored(verdict: str) -> str:
 
 
 def _row(outcome: dict[str, Any]) -> list[str]:
+    from rich.markup import escape
+
     figures = ["-"] * 6
     if "drift" in outcome:
         drift = outcome["drift"]
@@ -96,12 +111,18 @@ def _row(outcome: dict[str, Any]) -> list[str]:
         ]
     return [
         outcome["model"],
-        outcome["target"],
+        escape(_where(outcome)),  # a device may be called [red]
         outcome["precision"],
         outcome["execution"],
         *figures,
         colored(outcome["verdict"]),
     ]
+
+
+def _where(outcome: dict[str, Any]) -> str:
+    """The target, with the device where that is another one than this machine."""
+    device = outcome["environment"].get("device")
+    return f"{outcome['target']} ({device})" if device else outcome["target"]
 
 
 def _interval(outcome: dict[str, Any]) -> str:

@@ -9,9 +9,19 @@ from deploy.targets.lite_x86 import LiteX86
 from deploy.targets.onnx import Onnx
 from deploy.targets.openvino import OpenVino
 from deploy.targets.paddle import Paddle
+from deploy.targets.tensorrt import TensorRt
 
 TARGETS: Mapping[str, Target] = {
-    target.name: target for target in (Paddle(), Onnx(), OpenVino(), LiteX86(), LiteArm())
+    target.name: target
+    for target in (
+        Paddle(),
+        Onnx(),
+        OpenVino(),
+        TensorRt("trt-v100", "V100", "sm_70"),
+        TensorRt("trt-t4", "T4", "sm_75"),
+        LiteX86(),
+        LiteArm(),
+    )
 }
 
 
@@ -19,7 +29,8 @@ def find_cells(names: list[str], precisions: list[str] | None) -> list[tuple[Tar
     """The targets of those names, each with its precisions that are wanted (None: all).
 
     "all" stands for every target, and together with precisions for every target that has one of
-    them. An unknown name, and a precision that a named target lacks, raise UserError.
+    them. Precisions that a target has on request only are found where both it and they are named.
+    An unknown name, and a precision that a named target lacks, raise UserError.
     """
     for name in names:
         if name not in TARGETS and name != "all":
@@ -35,8 +46,16 @@ def find_cells(names: list[str], precisions: list[str] | None) -> list[tuple[Tar
         (target, precision)
         for target in targets
         for precision in target.precisions
-        if not precisions or precision in precisions
+        if _is_wanted(target, precision, names, precisions)
     ]
+
+
+def _is_wanted(
+    target: Target, precision: str, names: list[str], precisions: list[str] | None
+) -> bool:
+    if precision in target.on_request:
+        return target.name in names and precision in (precisions or ())
+    return not precisions or precision in precisions
 
 
 def _check_precisions(who: str, known: tuple[str, ...], wanted: list[str] | None) -> None:

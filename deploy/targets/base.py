@@ -11,10 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from calib.photos import Calibration
+from calib.recipe import METHODS, Recipe
+from calib.twins import Grid
 from common import machine
 from common.console import Progress
+from common.errors import UserError
 from convert.artifact import Artifact
+from convert.to_onnx import to_onnx
 from convert.worker import Worker
+from data.loader import Crops
 
 NATIVE = "native"
 SIMULATED = "simulated"
@@ -23,9 +29,22 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may choose for the files of every target."""
+    """What the user may choose for the files of every target.
+
+    For INT8 also the photos to calibrate on, and how their ranges are used (None: as an earlier
+    calibration of the model for the target found best, else the default).
+    """
 
     opset: int
+    calibration: Calibration | None = None
+    recipe: Recipe | None = None
+
+    def measured(self, inference: Artifact) -> tuple[Artifact, Artifact, Crops, Recipe]:
+        """What the INT8 files of all targets start from: ONNX file, ranges, photos and recipe."""
+        if self.calibration is None:
+            raise UserError("int8 needs photos to calibrate on: CALIB=folder")
+        onnx = to_onnx(inference, self.opset)
+        return onnx, *self.calibration.measure(onnx), self.recipe or Recipe()
 
 
 @dataclass(frozen=True)
@@ -36,7 +55,9 @@ class Plan:
     other hardware) or "none"; `reason` says why it is not native. `session` is the class in
     `convert.runtimes` that runs it, in `environment`, made with `options` beside the folder.
     `photos` is how many photos are enough for a runtime that is slow (None: all of them);
-    `one_thread` marks a runtime that uses one thread only, so that several work side by side.
+    `one_thread` marks a runtime that uses one thread only, so that several work side by side;
+    `real` marks a simulation that is the target's own software on other hardware, so that its
+    speed is one, though another hardware's.
     """
 
     execution: str
@@ -46,16 +67,26 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
     photos: int | None = None
     one_thread: bool = False
+    real: bool = False
 
 
 class Target(abc.ABC):
-    """One row of the table of targets; a subclass a file."""
+    """One row of the table of targets; a subclass a file.
+
+    `published_gpu` is the GPU whose published latencies it is held against ("T4"), if any.
+    `on_request` are precisions that are made only for who names them, with the `warning`;
+    `methods` are the ways to calibrate INT8, the cheapest first.
+    """
 
     name: str
     summary: str
     precisions: tuple[str, ...]
     steps: tuple[str, ...]
     hardware: str
+    published_gpu: str | None = None
+    on_request: tuple[str, ...] = ()
+    warning: str = ""
+    methods: tuple[str, ...] = METHODS
 
     @abc.abstractmethod
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
@@ -64,6 +95,14 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def plan(self, precision: str) -> Plan:
         """How this precision runs on this machine."""
+
+    def timed(self, precision: str) -> Plan:
+        """How it runs where its speed is measured: the same, unless `plan` is made for checking."""
+        return self.plan(precision)
+
+    def grid(self) -> Grid:
+        """The integers of its INT8."""
+        return Grid(symmetric=True, weight_limit=127)
 
     def problem(self) -> str | None:
         """Why its files cannot even be built here, with the command that would mend it."""

@@ -1,27 +1,46 @@
 """Paddle Lite on ARM phones and boards."""
 
+from calib.quantize_lite import AS_WRITTEN, quantize_lite
 from convert.artifact import Artifact
+from convert.export import SESSION as PADDLE_SESSION
+from convert.simulate import simulate
 from convert.to_lite import to_lite
+from convert.to_onnx import SESSION as ONNX_SESSION
+from convert.to_onnx import to_onnx
 from convert.toolchain import LITE
-from deploy.targets.base import NONE, Options, Plan, Target
+from deploy.targets.base import NONE, SIMULATED, Options, Plan, Target
 
 
 class LiteArm(Target):
     name = "lite-arm"
     summary = "Paddle Lite on ARM phones and boards"
-    precisions = ("fp32",)
+    precisions = ("fp32", "fp16", "int8")
     steps = ("export", "to_lite")
-    hardware = "an ARM device"
+    hardware = "an ARM device; fp16 wants ARMv8.2"
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
+        if precision == "int8":
+            inference = _quantized(inference, options)
         return to_lite(inference, "arm", precision)
 
     def plan(self, precision: str) -> Plan:
-        reason = self.problem() or (
-            "no ARM device is here to run it; the file's header, version and kernels are checked "
-            "when it is made"
-        )
-        return Plan(NONE, reason=reason)
+        absent = "no ARM device is here to run it"
+        if self.problem() or precision == "fp32":
+            checked = "; the file's header, version and kernels are checked when it is made"
+            return Plan(NONE, reason=self.problem() or absent + checked)
+        if precision == "fp16":
+            return Plan(SIMULATED, ONNX_SESSION, reason=absent, options={"optimize": False})
+        # Never the x86 runtime, whose INT8 is wrong.
+        return Plan(SIMULATED, PADDLE_SESSION, reason=absent, options=AS_WRITTEN)
+
+    def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
+        if precision == "int8":
+            return _quantized(inference, options)
+        return simulate(to_onnx(inference, options.opset), precision)
 
     def problem(self) -> str | None:
         return LITE.problem()
+
+
+def _quantized(inference: Artifact, options: Options) -> Artifact:
+    return quantize_lite(inference, *options.measured(inference))

@@ -1,7 +1,12 @@
 """OpenVINO on this CPU."""
 
+import dataclasses
 import functools
 
+from calib.quantize_onnx import grid
+from calib.quantize_openvino import quantize_openvino
+from calib.recipe import METHODS, NNCF
+from calib.twins import Grid
 from common import machine
 from convert.artifact import Artifact
 from convert.simulate import simulate
@@ -15,15 +20,18 @@ from deploy.targets.base import NATIVE, SIMULATED, Options, Plan, Target
 class OpenVino(Target):
     name = "openvino"
     summary = "OpenVINO on Intel and other x86 CPUs"
-    precisions = ("fp32", "bf16", "fp16")
+    precisions = ("fp32", "bf16", "fp16", "int8")
+    methods = (*METHODS, NNCF)
     steps = ("export", "to_onnx", "to_openvino")
     hardware = "this CPU; bf16 wants AVX512-BF16 or AMX, fp16 AVX512-FP16"
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
+        if precision == "int8":
+            return quantize_openvino(*options.measured(inference))
         return to_openvino(to_onnx(inference, options.opset), precision)
 
     def plan(self, precision: str) -> Plan:
-        if precision == "fp32" or precision in _arithmetics():
+        if precision in ("fp32", "int8") or precision in _arithmetics():
             return Plan(NATIVE, SESSION)
         return Plan(
             SIMULATED,
@@ -32,6 +40,15 @@ class OpenVino(Target):
             "compute in fp32",
             options={"optimize": False},
         )
+
+    def timed(self, precision: str) -> Plan:
+        plan = self.plan(precision)
+        if plan.session != SESSION:
+            return plan
+        return dataclasses.replace(plan, options={"fixed_batch": True})
+
+    def grid(self) -> Grid:
+        return grid()
 
     def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
         return simulate(to_onnx(inference, options.opset), precision)

@@ -26,3 +26,6 @@ class Paddle(Target):
 
     def plan(self, precision: str) -> Plan:
         return Plan(NATIVE, SESSION, options={"onednn": False}, photos=_ENOUGH)
+
+    def timed(self, precision: str) -> Plan:
+        return REFERENCE

@@ -1,0 +1,96 @@
+"""Make INT8 files, judge them, and find the way of calibrating that costs the least accuracy.
+
+    python deploy/calibrate.py --model SqueezeNet1_1 --target onnx --data DIR [--method entropy]
+    python deploy/calibrate.py --model SqueezeNet1_1 --target trt-t4 --within-budget
+
+With --within-budget the methods are tried in the order of their cost, and then the layers that
+cost the most accuracy are left in float, until the loss of top-1 is within the budget. What was
+found is what later commands make this model's INT8 files by. Exit status as for validate.py.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+
+import dataclasses
+import json
+
+from common.cli import Parser, run
+from deploy.chain import choose_models, class_count, inference_graph
+from deploy.request import (
+    INT8,
+    add_file_arguments,
+    add_photo_arguments,
+    chosen_cells,
+    chosen_files,
+    chosen_photos,
+)
+from deploy.validate import exit_status
+
+_MINUTES = 60.0
+
+
+def main() -> int:
+    parser = Parser(prog="python deploy/calibrate.py", description=__doc__)
+    parser.add_argument("--model", action="append", metavar="NAME", help="repeatable")
+    add_file_arguments(parser)
+    add_photo_arguments(parser)
+    parser.add_argument(
+        "--within-budget",
+        action="store_true",
+        help="try methods, then leave layers in float, until the loss of top-1 is in the budget",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=_MINUTES,
+        metavar="N",
+        help="per model and target: begin nothing new after so long, and take the best so far "
+        f"(default: {_MINUTES:g})",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    options = parser.parse_args()
+    options.precision = options.precision or [INT8]
+    if options.precision != [INT8]:
+        parser.error("only int8 is calibrated: leave out --precision")
+    cells = chosen_cells(options)
+    specs = choose_models(options.model, options.weights)
+    files, photos = chosen_files(options), chosen_photos(options)
+
+    from deploy import search
+    from deploy.judge import Judge
+
+    counts = {class_count(spec, files) for spec in specs}
+    opened = {count: photos.open_with_calibration(count) for count in counts}
+    results = []
+    for spec in specs:
+        graph = inference_graph(spec, files)
+        judging, calibration = opened[graph.facts["class_num"]]
+        choices = dataclasses.replace(files.options, calibration=calibration)
+        judge = Judge(spec, graph, judging, photos.skip_bad)
+        for target, _ in cells:
+            attempts = search.Search(graph, target, judge, choices, options.budget)
+            found = (
+                attempts.within_budget(60 * options.minutes)
+                if options.within_budget
+                else attempts.once()
+            )
+            tried = [outcome | {"chosen": False} for outcome in found]
+            chosen = attempts.settle() | {"chosen": True}
+            others = [one for one in tried if one["calibration"] != chosen["calibration"]]
+            results += [*others, chosen]
+            if options.json:
+                for outcome in (*others, chosen):
+                    print(json.dumps(outcome, ensure_ascii=False), flush=True)
+    if not options.json:
+        search.show(results)
+    return exit_status([one for one in results if one["chosen"]], options.accept_simulated)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,254 @@
+"""The search for INT8 files whose loss of top-1 is within the budget.
+
+What is cheap comes first: the calibration methods in the order of their cost, then, with the best
+of them, the layers that hurt most are left in float, one, two, four, eight … of them.
+"""
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Iterator
+
+from calib.recipe import DEFAULT_METHOD, Recipe
+from calib.sensitivity import Effect, rank
+from common import console, machine
+from common.errors import StepError
+from convert.artifact import Artifact
+from deploy import latency, result
+from deploy.chain import keep_recipe
+from deploy.drift import BUDGET_SHARE
+from deploy.judge import Judge
+from deploy.request import INT8
+from deploy.targets.base import NATIVE, NONE, Options, Target
+
+_RANKING = 0.25  # of the time that is left: what ranking the layers may take
+_TIMING = 10.0  # seconds for comparing INT8 with FP32
+_NAMED = 8  # layers in a report
+
+
+class Search:
+    """Attempts at a graph's INT8 files for a target, and the best of them.
+
+    `options` have the photos to calibrate on, and the recipe that a user insists on, if any. An
+    attempt's result is one as `deploy.result` describes it, with "calibration": the recipe.
+    """
+
+    def __init__(
+        self,
+        graph: Artifact,
+        target: Target,
+        judge: Judge,
+        options: Options,
+        budget_pp: float | None,
+    ):
+        self._graph, self._target = graph, target
+        self._judge, self._options, self._budget_pp = judge, options, budget_pp
+        self._tried: list[tuple[Recipe, dict]] = []
+        self._effects: list[Effect] = []
+
+    def once(self) -> Iterator[dict]:
+        """The only attempt where nothing is searched for."""
+        yield self._attempt(self._options.recipe or Recipe())
+
+    def within_budget(self, seconds: float) -> Iterator[dict]:
+        """Attempts until the loss is within the budget; nothing new is begun after `seconds`."""
+        end = time.monotonic() + seconds
+        wanted = self._options.recipe or Recipe(DEFAULT_METHOD)
+        methods = [wanted.method] if self._options.recipe else self._target.methods
+        for method in methods:
+            outcome = self._attempt(Recipe(method, wanted.keep_float))
+            yield outcome
+            if self._is_enough(outcome) or time.monotonic() > end:
+                return
+        base, _ = self._best()
+        self._effects = self._rank(base, _RANKING * (end - time.monotonic()))
+        layers = [one.layer for one in self._effects if one.layer not in base.keep_float]
+        count = 1
+        while count <= len(layers) // 2 and time.monotonic() < end:
+            outcome = self._attempt(Recipe(base.method, (*base.keep_float, *layers[:count])))
+            yield outcome
+            if self._is_enough(outcome):
+                return
+            count *= 2
+
+    def settle(self) -> dict:
+        """The best attempt's result; its files, and its recipe for later commands, are in place."""
+        recipe, outcome = self._best()
+        if outcome["execution"] == NONE:
+            return outcome
+        if recipe is not self._tried[-1][0]:
+            self._attempt(recipe)
+        keep_recipe(self._graph, self._target, recipe)
+        outcome |= {
+            "sensitivity": [dataclasses.asdict(one) for one in self._effects[:_NAMED]],
+            "size": self._sizes(recipe),
+        }
+        if outcome["execution"] == NATIVE:
+            outcome["speed"] = self._speed(recipe)
+        result.write(outcome)
+        return outcome
+
+    def _attempt(self, recipe: Recipe) -> dict:
+        options = self._with(recipe)
+        built = None
+        if not self._target.problem():
+            try:
+                built = self._target.build(self._graph, INT8, options)
+            except StepError as error:
+                built = error
+        outcome = self._judge.judge(self._target, INT8, built, self._budget_pp, options)
+        outcome["calibration"] = dataclasses.asdict(recipe)
+        self._tried.append((recipe, outcome))
+        return outcome
+
+    def _with(self, recipe: Recipe) -> Options:
+        return dataclasses.replace(self._options, recipe=recipe)
+
+    def _best(self) -> tuple[Recipe, dict]:
+        """The attempt within the budget, else the one that lost the least; of equals the first."""
+
+        def merit(attempt: tuple[Recipe, dict]) -> tuple:
+            outcome = attempt[1]
+            return (
+                outcome["verdict"] != "fail" and self._is_enough(outcome),
+                -self._loss(outcome),
+                outcome.get("drift", {}).get("agreement", 0.0),
+            )
+
+        return max(self._tried, key=merit)
+
+    def _is_enough(self, outcome: dict) -> bool:
+        """Whether nothing better is to be looked for.
+
+        The loss that was measured counts, not its interval: more layers in float do not make up
+        for too few photos. Where nothing can run, nothing can be searched for.
+        """
+        if outcome["execution"] == NONE:
+            return True
+        if self._budget_pp is None:
+            reference = outcome.get("reference", {}).get("top1", 0.0)
+            return self._loss(outcome) <= 100 * BUDGET_SHARE * reference
+        return self._loss(outcome) <= self._budget_pp
+
+    def _loss(self, outcome: dict) -> float:
+        """The loss of top-1 in percentage points; infinite where the files are broken."""
+        found = outcome.get("drift")
+        if found is None or found["non_finite"]:
+            return math.inf
+        return -found["top1_pp"]
+
+    def _rank(self, recipe: Recipe, seconds: float) -> list[Effect]:
+        onnx, ranges, crops, _ = self._with(recipe).measured(self._graph)
+        title = f"{self._graph.model} on {self._target.name}: sensitivity"
+        with console.progress(title, "layers") as progress:
+            return rank(onnx, ranges, crops, recipe, self._target.grid(), seconds, progress)
+
+    def _sizes(self, recipe: Recipe) -> dict[str, float]:
+        """The sizes of the INT8 files and of the FP32 ones, in MB."""
+        return {
+            precision: sum(
+                fact["bytes"]
+                for name, fact in self._built(recipe, precision).manifest["files"].items()
+                if name.startswith(("model.", "inference."))
+            )
+            / 1e6
+            for precision in (INT8, "fp32")
+        }
+
+    def _built(self, recipe: Recipe, precision: str) -> Artifact:
+        return self._target.build(self._graph, precision, self._with(recipe))
+
+    def _speed(self, recipe: Recipe) -> dict:
+        """INT8 against FP32 at batch 1, by turns, and what that means on this CPU."""
+        cores = sorted(os.sched_getaffinity(0))
+        timers = [
+            latency.open_timer(
+                self._target.timed(precision), self._built(recipe, precision), precision, 1, cores
+            )
+            for precision in (INT8, "fp32")
+        ]
+        with timers[0] as int8, timers[1] as fp32:
+            found = latency.compare(int8.median, fp32.median, _TIMING)
+        low, high = found["ci95"]
+        advice = "INT8 is faster" if low > 1 else "INT8 is not shown to be faster"
+        if high < 1:
+            advice = "INT8 is slower here than FP32, which is the better choice"
+        integer = {"avx512_vnni", "avx_vnni", "amx_int8"} & set(machine.isa())
+        if low <= 1 and not integer:
+            advice += "; this CPU has no integer dot product (VNNI, AMX)"
+        return {
+            "int8_ms": found["first_ms"],
+            "fp32_ms": found["second_ms"],
+            "ratio": found["ratio"],
+            "ci95": found["ci95"],
+            "advice": advice,
+        }
+
+
+def show(results: list[dict]) -> None:
+    """Print attempts as a table, and below it what was chosen and what it costs."""
+    console.table(
+        "INT8 against Paddle Inference in FP32",
+        [
+            *("model", "target", "method", ">in float", "execution", ">photos", ">top-1 %"),
+            *(">drift pp", "95 % interval", ">agree %", ">FP32/INT8", ">MB", "verdict", ""),
+        ],
+        [_row(one) for one in results],
+    )
+    for one in results:
+        if one["chosen"]:
+            for line in _remarks(one):
+                print(f"{one['model']} {one['target']}: {line}")
+
+
+def _row(outcome: dict) -> list[str]:
+    recipe, drift = outcome["calibration"], outcome.get("drift")
+    figures = ["-"] * 5
+    if drift:
+        low, high = drift["ci95_pp"]
+        figures = [
+            str(outcome["data"]["images"]),
+            f"{100 * outcome['measured']['top1']:.1f}",
+            f"{drift['top1_pp']:+.2f}",
+            f"{low:+.2f} … {high:+.2f}",
+            f"{100 * drift['agreement']:.1f}",
+        ]
+    speed, size = outcome.get("speed"), outcome.get("size")
+    return [
+        outcome["model"],
+        outcome["target"],
+        recipe["method"],
+        str(len(recipe["keep_float"])),
+        outcome["execution"],
+        *figures,
+        f"{speed['ratio']:.2f}" if speed else "-",
+        f"{size[INT8]:.1f}" if size else "-",
+        result.colored(outcome["verdict"]),
+        "chosen" if outcome["chosen"] else "",
+    ]
+
+
+def _remarks(outcome: dict) -> Iterator[str]:
+    if outcome["verdict"] != "pass":
+        yield f"{outcome['verdict']}: {outcome['reason']}"
+    kept = outcome["calibration"]["keep_float"]
+    if kept:
+        yield f"in float: {', '.join(kept)}"
+    effects = [one for one in outcome.get("sensitivity", ()) if one["logits"] is not None]
+    if effects:
+        shares = (
+            f"{one['layer']} {100 * one['logits']:.2g} % of the logits' power, "
+            f"{100 * one['flips']:.0f} % of decisions"
+            for one in effects
+        )
+        yield f"most sensitive: {'; '.join(shares)}"
+    if "speed" in outcome:
+        speed = outcome["speed"]
+        low, high = speed["ci95"]
+        yield (
+            f"{speed['int8_ms']:.2f} ms in INT8, {speed['fp32_ms']:.2f} ms in FP32, ratio "
+            f"{speed['ratio']:.2f} ({low:.2f} … {high:.2f}): {speed['advice']}"
+        )
+    if "size" in outcome:
+        yield f"{outcome['size'][INT8]:.1f} MB in INT8, {outcome['size']['fp32']:.1f} MB in FP32"

@@ -1,0 +1,159 @@
+"""The TensorRT targets: simulated without a GPU, real with one, and which of the two is said."""
+
+import json
+
+import pytest
+
+from common import files, nvidia
+from deploy.request import Files, Photos
+from deploy.targets import TARGETS
+from deploy.targets.base import NATIVE, SIMULATED
+from deploy.validate import exit_status, validate
+from models.registry import MODELS
+from models.state import read_state, write_state
+from tests.convert.gpu import T4, Machine
+
+MODEL = "SqueezeNet1_1"
+H100 = ("NVIDIA H100 80GB HBM3", "90")
+V100 = ("Tesla V100-SXM2-16GB", "70")
+
+without_gpu = pytest.mark.skipif(nvidia.missing() is None, reason="there is a GPU")
+
+
+def results(done) -> dict[tuple[str, str], dict]:
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return {(one["target"], one["precision"]): one for one in found}
+
+
+@without_gpu
+def test_without_a_gpu_a_simulation_decides_nothing_unless_it_is_accepted(
+    command, built, weights, photos
+):
+    chain = (
+        *("deploy/validate.py", "--model", MODEL, "--weights", weights, "--precision", "fp32"),
+        *("--target", "trt-v100", "--target", "trt-t4", "--data", photos(20), "--json"),
+    )
+    done = command(*chain, BUILD_DIR=built)
+    assert done.returncode == 3, done.stderr
+    for target, gpu in (("trt-v100", "V100"), ("trt-t4", "T4")):
+        one = results(done)[target, "fp32"]
+        assert (one["execution"], one["verdict"]) == ("simulated", "unavailable")
+        assert one["simulation"] == "pass"
+        assert f"it takes a {gpu}, and there is no NVIDIA GPU here" in one["reason"]
+        assert "latency" not in one
+        assert one["drift"]["max_rel"] < 1e-4
+        facts = files.read_json(built / MODEL / target / "fp32" / "manifest.json")["facts"]
+        assert facts["parsed_by"].startswith("tensorrt_rtx")
+        assert ("engine_bytes" in facts["ahead_of_time"]) == (gpu == "T4")
+    assert command(*chain, "--accept-simulated", BUILD_DIR=built).returncode == 0
+
+
+@without_gpu
+def test_fp16_rounds_and_is_judged_by_the_interval(command, built, weights, photos):
+    done = command(
+        *("deploy/validate.py", "--model", MODEL, "--weights", weights, "--precision", "fp16"),
+        *("--target", "trt-t4", "--data", photos(20), "--json"),
+        BUILD_DIR=built,
+    )
+    assert done.returncode == 3, done.stderr
+    one = results(done)["trt-t4", "fp16"]
+    assert one["budget"]["kind"] == "statistical"
+    assert one["verdict"] == "undecided"  # 20 photos
+    assert 1e-5 < one["drift"]["max_rel"] < 0.1
+
+
+@without_gpu
+def test_an_overflow_on_photos_fails_and_names_the_layer(command, weights, photos, tmp_path):
+    """The last fire module's results, made 200 times larger, and taken back by the classifier.
+
+    In float32 nothing changes. The probe's images stay below 65504 there, photos do not.
+    """
+    state = dict(read_state(weights / f"{MODEL}_pretrained.pdparams"))
+    for path in ("path1", "path2"):
+        for kind in ("weight", "bias"):
+            state[f"_conv8._conv_{path}._conv.{kind}"] *= 200
+    state["_conv9.weight"] /= 200
+    write_state(tmp_path / "large.pdparams", state)
+    done = command(
+        *("deploy/validate.py", "--model", MODEL, "--weights", tmp_path / "large.pdparams"),
+        *("--target", "trt-t4", "--precision", "fp32", "--precision", "fp16"),
+        *("--data", photos(20), "--json"),
+    )
+    assert done.returncode == 1, done.stderr
+    assert results(done)["trt-t4", "fp32"]["simulation"] == "pass"
+    one = results(done)["trt-t4", "fp16"]
+    assert one["verdict"] == "fail"
+    assert one["drift"]["non_finite"] > 0
+    assert "; the first to overflow is Conv 'Conv.2" in one["reason"]
+    assert one["reason"].endswith("is more than 65504")
+
+
+# ---- with a GPU ----
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    yield Machine(tmp_path, monkeypatch)
+    nvidia.find.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("target", "gpu", "execution"),
+    [
+        ("trt-t4", T4, NATIVE),
+        ("trt-v100", V100, NATIVE),
+        ("trt-v100", T4, SIMULATED),
+        ("trt-t4", ("NVIDIA GeForce RTX 2080", "75"), SIMULATED),  # the T4's architecture
+        ("trt-t4", ("NVIDIA T4G", "75"), SIMULATED),
+        ("trt-t4", H100, SIMULATED),
+    ],
+)
+def test_only_the_gpu_that_is_named_is_native(machine, target, gpu, execution):
+    machine.plug_in(*gpu)
+    machine.install("8.6.0")
+    plan = TARGETS[target].plan("fp16")
+    assert (plan.execution, plan.environment) == (execution, "trt")
+    assert plan.options["gpu"]["name"] == gpu[0]
+    assert plan.real == (execution == SIMULATED)
+    if execution == SIMULATED:
+        word = TARGETS[target].published_gpu
+        assert plan.reason == f"this GPU, {gpu[0]} (sm_{gpu[1]}), is not a {word}"
+    assert TARGETS[target].timed("fp16").session.endswith(":Resident")
+
+
+def test_a_gpu_without_its_environment_is_told_what_to_do(machine, monkeypatch):
+    machine.plug_in(*T4)
+    monkeypatch.setattr("convert.toolchain.ROOT", machine.driver.parent)
+    plan = TARGETS["trt-t4"].plan("fp32")
+    assert plan.execution == SIMULATED
+    assert ".venv-trt" in plan.reason or "CPython 3.10" in plan.reason
+
+
+@pytest.mark.parametrize(("gpu", "verdict"), [(T4, "pass"), (H100, "unavailable")])
+def test_an_engine_is_judged_on_photos(machine, built, weights, photos, monkeypatch, gpu, verdict):
+    machine.plug_in(*gpu)
+    machine.install("8.6.0")
+    monkeypatch.setenv("BUILD_DIR", str(built))
+    (one,) = validate(
+        [MODELS[MODEL]],
+        [(TARGETS["trt-t4"], "fp32")],
+        Files(str(weights)),
+        Photos(str(photos(20))),
+    )
+    assert one["verdict"] == verdict
+    assert one["environment"]["gpu"] == gpu[0]
+    assert one["environment"]["versions"] == {"tensorrt": "8.6.0"}
+    assert one["drift"]["max_rel"] < 1e-4
+    assert (built / MODEL / "trt-t4" / "fp32" / "model.engine").exists()
+    if verdict == "unavailable":
+        assert one["execution"] == SIMULATED
+        assert one["simulation"] == "pass"
+        assert one["reason"].startswith("simulated, since this GPU, NVIDIA H100 80GB HBM3 (sm_90)")
+        assert exit_status([one], accept_simulated=True) == 0
+
+
+@without_gpu
+def test_int8_is_simulated_by_the_quantized_file_itself_and_as_it_is_written():
+    target, quantized = TARGETS["trt-t4"], object()
+    assert target.stand_in(quantized, None, "int8", None) is quantized
+    assert target.plan("int8").options == {"optimize": False}
