@@ -1,0 +1,46 @@
+package org.paddleportage.core;
+
+/**
+ * Everything that can go wrong and that the user is told: one sentence each, in English.
+ *
+ * <p>A translation is an item {@code NAME=sentence} of the string array "faults", with the same
+ * numbered places.
+ */
+public enum Fault {
+    UNREADABLE("%1$s cannot be read: %2$s."),
+    MISSING("%1$s is missing from the package; copy the whole package again."),
+    WRONG_SIZE("%1$s is damaged: it has %2$s bytes where the manifest says %3$s; copy the package again."),
+    WRONG_SHA256("%1$s is damaged: its sha256 begins with %2$s where the manifest says %3$s; copy the package again."),
+    NOT_JSON("%1$s is not JSON: it goes wrong at character %2$s."),
+    BAD_FIELD("%1$s is not what this app reads: “%2$s” is missing or wrong."),
+    OTHER_SCHEMA("%1$s is of form %2$s, and this app reads form %3$s; update the app, or make the package again."),
+    UNSAFE_NAME("%1$s names a file outside of its folder: %2$s."),
+    LABEL_COUNT("%1$s has %2$s names for %3$s classes."),
+    UNKNOWN_RESIZE("This app cannot resize photos as %1$s does with %2$s interpolation."),
+    TOO_NARROW("This photo is too narrow a strip: %1$s × %2$s pixels."),
+    NOT_NB("%1$s is not a Paddle Lite model (.nb)."),
+    NB_CUT_SHORT("%1$s is cut short: it has %2$s bytes, and its topology alone ends at %3$s."),
+    NB_VERSION("The model was made by Paddle Lite %1$s, and this app has Paddle Lite %2$s: both must be the same; make the package with %2$s, or build the app with %1$s."),
+    UNKNOWN_ENGINE("This app has no engine “%1$s”; update the app."),
+    NO_LIBRARY("%1$s's library is not inside this app; build the app with it, as its documentation says."),
+    LIBRARY_NOT_LOADED("%1$s's library cannot be loaded on this processor (%2$s): %3$s."),
+    ENDED_THE_APP("%1$s ended the app when it last opened %2$s (made by version %3$s, for a library “with extra” of the same version); open it again to try once more."),
+    NOT_OPENED("%1$s cannot open %2$s: %3$s."),
+    INPUT_REFUSED("%1$s refuses an input of %2$s numbers."),
+    RUN_FAILED("%1$s failed while it ran the model: %2$s."),
+    OUTPUT_LENGTH("%1$s gave %2$s numbers for %3$s classes."),
+    NON_FINITE("The model computed %1$s numbers that are infinite or none at all."),
+    CLOSED("The model is closed."),
+    STOPPED("Stopped.");
+
+    private final String sentence;
+
+    Fault(String sentence) {
+        this.sentence = sentence;
+    }
+
+    /** The English sentence, with places like {@code %1$s} for the details. */
+    public String sentence() {
+        return sentence;
+    }
+}

@@ -1,0 +1,228 @@
+package org.paddleportage.core;
+
+import java.io.File;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A folder that {@code make package} made: a model, how photos become its input, its classes'
+ * names, and golden photos with the logits that the toolkit computed. Its form is described in
+ * docs/package.md.
+ */
+public final class ModelPackage {
+    /** The package's list of its own files. */
+    public static final String MANIFEST = "manifest.json";
+
+    private static final int SCHEMA = 1;
+    private static final String PREPROCESS = "preprocess.json";
+    private static final String LABELS = "labels.txt";
+
+    private final File folder;
+    private final Map<String, Fields> files = new LinkedHashMap<>();
+    private final String model;
+    private final String target;
+    private final String precision;
+    private final String weights;
+    private final String engine;
+    private final String engineVersion;
+    private final String modelName;
+    private final int classes;
+    private final int side;
+    private final boolean numericGate;
+    private final String photosName;
+    private final String photosSha256;
+
+    private ModelPackage(File folder, Fields manifest) throws PortageException {
+        this.folder = folder;
+        model = manifest.text("model");
+        target = manifest.text("target");
+        precision = manifest.text("precision");
+        weights = manifest.text("weights");
+        engine = manifest.text("engine");
+        engineVersion = manifest.text("engine_version");
+        classes = manifest.count("class_num");
+        int[] shape = manifest.indices("input_shape", 3, 1 << 14);
+        if (shape[0] != 3 || shape[1] < 1 || shape[1] != shape[2]) {
+            throw manifest.wrong("input_shape");
+        }
+        side = shape[1];
+        String gate = manifest.text("gate");
+        numericGate = gate.equals("numeric");
+        if (classes < 1) {
+            throw manifest.wrong("class_num");
+        }
+        if (!numericGate && !gate.equals("statistical")) {
+            throw manifest.wrong("gate");
+        }
+        Fields photos = manifest.fields("data");
+        photosName = photos.text("name");
+        photosSha256 = photos.text("sha256");
+        Fields listed = manifest.fields("files");
+        for (Object name : manifest.object("files").keySet()) {
+            files.put(inside((String) name), listed.fields((String) name));
+        }
+        modelName = modelFileIn(files, manifest);
+    }
+
+    /** Reads a package's manifest. The other files are read when they are asked for. */
+    public static ModelPackage open(File folder) throws PortageException {
+        Fields manifest = Fields.parse(WholeFile.text(new File(folder, MANIFEST)), MANIFEST);
+        int schema = manifest.count("schema");
+        if (schema != SCHEMA) {
+            throw new PortageException(Fault.OTHER_SCHEMA, MANIFEST, schema, SCHEMA);
+        }
+        return new ModelPackage(folder, manifest);
+    }
+
+    /** The one file that is a model, whatever the engine. */
+    private static String modelFileIn(Map<String, Fields> files, Fields manifest)
+            throws PortageException {
+        for (String name : files.keySet()) {
+            if (name.startsWith("model.")) {
+                return name;
+            }
+        }
+        throw manifest.wrong("files");
+    }
+
+    /** A manifest comes from elsewhere: no name in it may lead out of the package's folder. */
+    private static String inside(String name) throws PortageException {
+        boolean leaves = name.startsWith("/") || name.contains("\\") || name.contains("\0");
+        for (String part : name.split("/", -1)) {
+            leaves |= part.isEmpty() || part.equals(".") || part.equals("..");
+        }
+        if (leaves) {
+            throw new PortageException(Fault.UNSAFE_NAME, MANIFEST, name);
+        }
+        return name;
+    }
+
+    /**
+     * Compares every file's size and sha256 with the manifest; takes as long as reading them.
+     *
+     * @return what is wrong with each file that is; empty for a whole package
+     */
+    public List<PortageException> problems() {
+        List<PortageException> problems = new ArrayList<>();
+        for (Map.Entry<String, Fields> listed : files.entrySet()) {
+            try {
+                check(listed.getKey(), listed.getValue());
+            } catch (PortageException problem) {
+                problems.add(problem);
+            }
+        }
+        return problems;
+    }
+
+    private void check(String name, Fields listed) throws PortageException {
+        File file = new File(folder, name);
+        String expected = listed.text("sha256");
+        long bytes = listed.bytes("bytes");
+        if (!file.isFile()) {
+            throw new PortageException(Fault.MISSING, name);
+        }
+        if (file.length() != bytes) {
+            throw new PortageException(Fault.WRONG_SIZE, name, file.length(), bytes);
+        }
+        String found = Sha256.of(file);
+        if (!found.equals(expected)) {
+            throw new PortageException(Fault.WRONG_SHA256, name, shortened(found), shortened(expected));
+        }
+    }
+
+    private static String shortened(String sha256) {
+        return sha256.substring(0, Math.min(12, sha256.length()));
+    }
+
+    /** Every file of the package, relative to its folder, but the manifest itself. */
+    public List<String> fileNames() {
+        return new ArrayList<>(files.keySet());
+    }
+
+    /** The file for the engine. */
+    public File modelFile() {
+        return new File(folder, modelName);
+    }
+
+    /** The size of the model's file, as the manifest says. */
+    public long modelBytes() throws PortageException {
+        return files.get(modelName).bytes("bytes");
+    }
+
+    /** How photos become the model's input. */
+    public Preprocess preprocess() throws PortageException {
+        Preprocess preprocess = Preprocess.fromJson(text(PREPROCESS), PREPROCESS);
+        if (preprocess.side() != side) {
+            throw new PortageException(Fault.BAD_FIELD, PREPROCESS, "crop");
+        }
+        return preprocess;
+    }
+
+    private String text(String name) throws PortageException {
+        return WholeFile.text(new File(folder, name));
+    }
+
+    public Labels labels() throws PortageException {
+        return Labels.read(new File(folder, LABELS), classes);
+    }
+
+    /** The photos that the model is checked with. */
+    public Golden golden() throws PortageException {
+        return Golden.read(new File(folder, "golden"), side, classes);
+    }
+
+    public String model() {
+        return model;
+    }
+
+    /** The toolkit's name for what the model was made for, e.g. "lite-arm". */
+    public String target() {
+        return target;
+    }
+
+    /** "fp32", "fp16" or "int8". */
+    public String precision() {
+        return precision;
+    }
+
+    /** Where the weights are from: "official", "demo", a sha256, or "random". */
+    public String weights() {
+        return weights;
+    }
+
+    /** Which engine runs it: "paddle-lite" or "onnxruntime". */
+    public String engine() {
+        return engine;
+    }
+
+    /** The engine's version that the model was made with. */
+    public String engineVersion() {
+        return engineVersion;
+    }
+
+    public int classes() {
+        return classes;
+    }
+
+    /** S: the input is float32 [1, 3, S, S]. */
+    public int side() {
+        return side;
+    }
+
+    /** Whether the model must compute what the reference does, up to rounding. */
+    public boolean numericGate() {
+        return numericGate;
+    }
+
+    /** The name of the photos that the golden ones are from. */
+    public String photosName() {
+        return photosName;
+    }
+
+    /** The sha256 of the golden crops. */
+    public String photosSha256() {
+        return photosSha256;
+    }
+}

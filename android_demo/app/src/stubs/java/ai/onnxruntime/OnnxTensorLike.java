@@ -1,0 +1,4 @@
+package ai.onnxruntime;
+
+/** Shape only, to compile against where ONNX Runtime's own archive is not at hand; never shipped. */
+public abstract class OnnxTensorLike implements OnnxValue {}

@@ -1,0 +1,11 @@
+package com.baidu.paddle.lite;
+
+/** Shape only, to compile against where Paddle Lite's own archive is not at hand; never shipped. */
+public enum PowerMode {
+    LITE_POWER_HIGH,
+    LITE_POWER_LOW,
+    LITE_POWER_FULL,
+    LITE_POWER_NO_BIND,
+    LITE_POWER_RAND_HIGH,
+    LITE_POWER_RAND_LOW
+}

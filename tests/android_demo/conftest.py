@@ -1,0 +1,106 @@
+"""The app's core, compiled once; the toolkit's data for it, made once; JUnit's report of both."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.paths import ROOT
+from data.decode import decode_photo
+from tests.android_demo import arrays, java
+
+PHOTOS = 60
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Class files: the app's core and engines, the tests with the stand-in library; and jars."""
+
+    app: Path
+    tests: Path
+    jars: list[Path]
+
+
+@dataclass(frozen=True)
+class Run:
+    """JUnit's report, and the folder of what the tests handed over."""
+
+    report: dict[str, dict[str, str | None]]
+    out: Path
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory) -> Compiled:
+    folder = tmp_path_factory.mktemp("classes")
+    jars = [*java.junit_jars(), java.onnx_runtime_jar()]
+    main = java.SOURCES / "main" / "java" / "org" / "paddleportage"
+    stubs = java.compile_java(
+        java.sources_of(java.SOURCES / "stubs" / "java" / "com"), folder / "stubs"
+    )
+    sources = java.sources_of(main / "core", main / "engine")
+    app = java.compile_java(sources, folder / "app", [stubs, *jars])
+    # The tests bring Paddle Lite's classes themselves, and never see the stubs.
+    tests = java.compile_java(java.sources_of(java.TESTS), folder / "tests", [app, *jars])
+    return Compiled(app, tests, jars)
+
+
+@pytest.fixture(scope="session")
+def photos(shared) -> dict[str, np.ndarray]:
+    """Real photos, decoded: uint8 RGB [height, width, 3] by name."""
+    paths = sorted((shared / "data" / "images").iterdir())
+    chosen = paths[:: len(paths) // PHOTOS][:PHOTOS]
+    return {f"photo{index}": decode_photo(path.read_bytes()) for index, path in enumerate(chosen)}
+
+
+@pytest.fixture(scope="session")
+def package_build(shared, tmp_path_factory) -> Path:
+    """A build folder with packages of the real SqueezeNet1_1, made by the command."""
+    build = tmp_path_factory.mktemp("packages")
+    words = [sys.executable, ROOT / "deploy" / "package.py", "--model", "SqueezeNet1_1"]
+    words += ["--target", "onnx", "--target", "lite-arm", "--photos", str(PHOTOS)]
+    words += ["--weights", shared / "data" / "weights", "--data", shared / "data"]
+    done = subprocess.run(
+        words,
+        env=os.environ | {"BUILD_DIR": str(build)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if done.returncode == 3:
+        pytest.skip(f"the packages cannot be made here: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    return build
+
+
+@pytest.fixture(scope="session")
+def latencies() -> list[np.ndarray]:
+    return []
+
+
+@pytest.fixture(scope="session")
+def toolkit_data(package_build, photos, latencies, tmp_path_factory) -> Path:
+    """Everything that the Java tests read."""
+    folder = tmp_path_factory.mktemp("data")
+    for target in ("onnx", "lite-arm"):
+        name = f"SqueezeNet1_1-{target}-fp32"
+        made = package_build / "SqueezeNet1_1" / "package" / f"{target}-fp32" / name
+        shutil.copytree(made, folder / "packages" / target)
+    real = dict(list(photos.items())[::2])
+    arrays.write_preprocess(folder / "preprocess", real | arrays.made_up_photos())
+    arrays.write_photos(folder / "photos", photos)
+    arrays.write_drift(folder / "drift", arrays.drift_cases())
+    latencies.extend(arrays.write_latency(folder / "latency.txt"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def junit(compiled, toolkit_data, tmp_path_factory) -> Run:
+    """All Java tests, run on the class files that the compiler made."""
+    out = tmp_path_factory.mktemp("handed")
+    path = [compiled.app, compiled.tests, *compiled.jars]
+    return Run(java.run_junit(path, toolkit_data, out), out)

@@ -1,0 +1,108 @@
+"""The app's Java without Android: compiled, and its JUnit tests run in a child process."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from common.maven import maven_artifact
+from common.paths import ROOT
+from deploy.android.tools import QUICK
+
+SOURCES = ROOT / "android_demo" / "app" / "src"
+TESTS = SOURCES / "test" / "java"
+_TEST_FILES = sorted(TESTS.rglob("*Test.java"), key=lambda path: path.stem)
+TEST_CLASSES = [path.stem for path in _TEST_FILES]
+
+_LIMIT = 300.0  # seconds
+_JUNIT = (
+    ("junit", "junit", "4.13.2"),
+    "8e495b634469d64fb8acfa3495a065cbacc8a0fff55ce1e31007be4c16dc57d3",
+)
+_HAMCREST = (
+    ("org.hamcrest", "hamcrest-core", "1.3"),
+    "66fdef91e9739348df7a096aa384a5685f4e875584cce89386a7a47251c4d8e9",
+)
+# The last that the repository has for desktops; the Android archive has the same Java API.
+_ONNX_RUNTIME = (
+    ("com.microsoft.onnxruntime", "onnxruntime", "1.29.0"),
+    "5933bbc0c6c4d89afc04bf7c11011de23a947509c1352e5bf5936e62a84e4d10",
+)
+
+
+def junit_jars() -> list[Path]:
+    """JUnit and what it needs."""
+    return [maven_artifact(*name, sha256) for name, sha256 in (_JUNIT, _HAMCREST)]
+
+
+def onnx_runtime_jar() -> Path:
+    """ONNX Runtime for the desktop's JVM, with its native library inside."""
+    name, sha256 = _ONNX_RUNTIME
+    return maven_artifact(*name, sha256)
+
+
+def compile_java(sources: Sequence[Path], folder: Path, path: Sequence[Path] = ()) -> Path:
+    """Compile sources into a folder; whatever javac warns of is an error.
+
+    A missing serial number is no fault: exceptions are never stored.
+    """
+    folder.mkdir()
+    _call(
+        *("javac", *(f"-J{flag}" for flag in QUICK), "--release", "17", "-encoding", "UTF-8"),
+        *("-Xlint:all,-serial,-removal", "-Werror", "-classpath", _joined(path), "-d", folder),
+        *sources,
+    )
+    return folder
+
+
+def sources_of(*folders: Path) -> list[Path]:
+    """All Java files below these folders."""
+    return sorted(path for folder in folders for path in folder.rglob("*.java"))
+
+
+def run_junit(path: Sequence[Path], data: Path, out: Path) -> dict[str, dict[str, str | None]]:
+    """Run all test classes: for each, its tests' names with None or what went wrong.
+
+    `data` holds what the tests read, `out` takes what they hand over.
+    """
+    names = [".".join(path.relative_to(TESTS).with_suffix("").parts) for path in _TEST_FILES]
+    settings = [*QUICK, f"-Dportage.data={data}", f"-Dportage.out={out}"]
+    printed = _call("java", *settings, "-cp", _joined(path), "org.paddleportage.RunAll", *names)
+    lines = printed.splitlines()
+    assert "end" in lines, f"JUnit did not come to its end: {printed[-2000:]}"
+    report = {name: {} for name in TEST_CLASSES}
+    for line in lines:
+        if found := re.match(r"(passed|failed) (\S+) (\S+) ?(.*)", line):
+            verdict, test_class, test, trace = found.groups()
+            report[test_class][test] = None if verdict == "passed" else trace
+    return report
+
+
+def tests_written(test_class: str) -> int:
+    """How many tests a class's source has, so that none is left out unseen."""
+    [source] = TESTS.rglob(f"{test_class}.java")
+    return source.read_text().count("@Test\n")
+
+
+def assert_all_pass(report: dict[str, dict[str, str | None]], test_class: str) -> None:
+    """Every test that a class's source has was run, and passed."""
+    failures = {test: trace[:1500] for test, trace in report[test_class].items() if trace}
+    assert not failures
+    assert len(report[test_class]) == tests_written(test_class) > 0
+
+
+def _joined(path: Sequence[Path]) -> str:
+    return ":".join(map(str, path))
+
+
+def _call(tool: str, *arguments: object) -> str:
+    program = shutil.which(tool)
+    if program is None:
+        pytest.skip(f"needs a JDK: {tool} is not on this machine")
+    command = [program, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

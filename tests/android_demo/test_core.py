@@ -1,0 +1,160 @@
+"""The app's Java computes what the toolkit computes; JUnit and the toolkit look at it by turns."""
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from convert import nb
+from convert.runtimes.onnx_runtime import Session
+from data.preprocess import Preprocess
+from deploy import drift
+from deploy.imported import read_result
+from tests.android_demo import arrays, java
+
+
+@pytest.mark.parametrize("test_class", java.TEST_CLASSES)
+def test_junit(junit, test_class):
+    java.assert_all_pass(junit.report, test_class)
+
+
+def test_json_is_what_python_reads_too(junit):
+    assert json.loads((junit.out / "json.json").read_text()) == [
+        'a"b\\c\n\x01é中😀',
+        *(1, -0.1, 1e-7, True, None, {"k": []}, {}),
+    ]
+
+
+def test_the_header_of_a_model_is_what_the_toolkit_reads(junit, toolkit_data):
+    found = nb.read(toolkit_data / "packages" / "lite-arm" / "model.nb")
+    assert (junit.out / "nb.txt").read_text() == f"{found.version} {found.topology_bytes}"
+
+
+def test_percentiles_are_the_toolkits(junit, latencies):
+    lines = (junit.out / "latency.txt").read_text().splitlines()
+    assert len(lines) == len(latencies)
+    for line, sample in zip(lines, latencies, strict=True):
+        expected = np.percentile(sample / 1e6, (50, 90, 99), method="inverted_cdf")
+        assert np.allclose([float(word) for word in line.split()], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", arrays.drift_cases())
+def test_a_check_has_the_toolkits_numbers_and_verdict(junit, name):
+    case = arrays.drift_cases()[name]
+    found = json.loads((junit.out / f"{name}.json").read_text())
+    with np.errstate(invalid="ignore"):
+        expected = drift.compare(case.reference, case.measured, case.labels)
+    numbers = expected.to_json()
+    assert found["reference"].pop("runtime") == numbers["reference"].pop("runtime")
+    assert found["reference"] == pytest.approx(numbers["reference"], rel=1e-12)
+    assert found["measured"] == pytest.approx(numbers["measured"], rel=1e-12)
+    wanted = {key: numbers["drift"].get(key) for key in found["drift"]}
+    wanted["flips_beyond_tie"] = expected.flips_beyond_tie
+    assert found["drift"] == pytest.approx(wanted, rel=1e-12)
+
+    sound = np.isfinite(case.measured).all(axis=1)
+    decided = [
+        int(row.argmax()) if good else None for row, good in zip(case.measured, sound, strict=True)
+    ]
+    assert found["decisions"] == decided
+    if case.gate == "numeric":
+        assert found["verdict"] == drift.numeric_verdict(expected).verdict
+        assert found["budget"] == drift.numeric_verdict(expected).budget
+    else:
+        assert found["verdict"] == "undecided"
+        assert found["budget"]["kind"] == "statistical"
+    assert found["environment"] == {
+        "device": 'Maker "Phone" 5',
+        "soc": "SoC 1",
+        "abi": "arm64-v8a",
+        "android": "14",
+        "engine": "paddle-lite",
+        "versions": {"app": "0.1", "paddle-lite": "v2.14-rc"},
+        "threads": 4,
+        "power_mode": "high",
+    }
+
+
+def test_the_cases_of_drift_meet_every_verdict():
+    beyond = arrays.drift_cases()["beyond"]
+    found = drift.compare(beyond.reference, beyond.measured, beyond.labels)
+    assert found.flips_beyond_tie == found.images
+    assert found.max_rel < drift.MAX_RELATIVE
+
+    verdicts = {
+        name: drift.numeric_verdict(drift.compare(case.reference, case.measured, case.labels))
+        for name, case in arrays.drift_cases().items()
+        if case.gate == "numeric"
+    }
+    assert {name: verdict.verdict for name, verdict in verdicts.items()} == {
+        **dict.fromkeys(("equal", "close", "ties"), "pass"),
+        **dict.fromkeys(("far", "beyond", "broken", "zeros"), "fail"),
+    }
+
+
+def test_a_result_of_a_real_model_is_imported_as_a_pass(junit, package_build, monkeypatch):
+    monkeypatch.setenv("BUILD_DIR", str(package_build))
+    outcome = read_result(junit.out / "onnx-result.json")
+    assert outcome["verdict"] == "pass"
+    assert outcome["drift"]["max_rel"] < 1e-4
+    assert outcome["environment"]["versions"]["onnxruntime"].startswith("1.")
+
+
+def test_real_photos_get_the_same_top_5_as_in_python(junit, toolkit_data, photos):
+    session = Session(str(toolkit_data / "packages" / "onnx"), "fp32", threads=2)
+    preprocess = Preprocess()
+    lines = (junit.out / "top5.txt").read_text().splitlines()
+    assert len(lines) == len(photos) >= 50
+    for line, rgb in zip(lines, photos.values(), strict=True):
+        [logits] = session.run(preprocess.normalize(preprocess.crop_photo(rgb)[None]))
+        shares = np.exp(logits.astype(np.float64) - logits.max())
+        shares /= shares.sum()
+        top = np.argsort(-logits, kind="stable")[:5]
+        words = line.split()
+        assert [int(word) for word in words[::2]] == top.tolist()
+        assert np.allclose([float(word) for word in words[1::2]], shares[top], atol=1e-5)
+
+
+def test_a_table_of_measurements_is_read_by_another_csv_reader(junit, toolkit_data):
+    text = (junit.out / "bench.csv").read_bytes().decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    manifest = json.loads((toolkit_data / "packages" / "lite-arm" / "manifest.json").read_text())
+    assert len(rows) == 2
+    assert rows[1] == {
+        **{name: manifest[name] for name in ("model", "target", "precision", "weights", "engine")},
+        "engine_version": "v2.14-rc",
+        "threads": "4",
+        "power_mode": "no_bind",
+        "runs": "3",
+        "median_ms": "12.346",
+        "p90_ms": "20.000",
+        "p99_ms": "20.000",
+        "note": "warm, throttled",
+        "device": 'Maker, "Phone" 5',
+        "soc": "SoC\n1",
+        "abi": "arm64-v8a",
+        "android": "14",
+        "app": "0.1",
+    }
+
+
+def test_every_fault_is_translated_with_all_its_details():
+    source = (java.SOURCES / "main/java/org/paddleportage/core/Fault.java").read_text()
+    sentences = dict(re.findall(r'^    ([A-Z0-9_]+)\("(.*)"\)[,;]$', source, re.MULTILINE))
+    assert len(sentences) == source.count('("') > 20
+    listings = sorted((java.SOURCES / "main" / "res").glob("values-*/strings.xml"))
+    assert listings
+    for listing in listings:
+        array = ElementTree.parse(listing).find("./string-array[@name='faults']")
+        translated = dict(item.text.split("=", 1) for item in array)
+        assert translated.keys() == sentences.keys()
+        for name, sentence in sentences.items():
+            assert _places(translated[name]) == _places(sentence), name
+
+
+def _places(sentence: str) -> set[str]:
+    return set(re.findall(r"%\d\$s", sentence))
