@@ -9,17 +9,21 @@ VENV = .venv/bin
 # NAME=value on make's command line becomes --name value; several values become several flags.
 each = $(foreach word,$(2),--$(1) "$(word)")
 one = $(if $(2),--$(1) "$(2)")
+INT8_FLAGS = $(call one,calib,$(CALIB)) $(call one,calib-photos,$(CALIB_PHOTOS)) \
+  $(call one,method,$(METHOD)) $(call each,keep-float,$(KEEP_FLOAT))
 MODEL_FLAGS = $(call each,model,$(MODEL) $(MODELS))
 FILE_FLAGS = $(call each,target,$(TARGET) $(TARGETS)) $(call each,precision,$(PRECISION)) \
-  $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,opset,$(OPSET))
+  $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,opset,$(OPSET)) \
+  $(INT8_FLAGS)
 PHOTO_FLAGS = $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,budget,$(BUDGET))
 
-.PHONY: help setup doctor demo export convert validate train adapt evaluate matrix test bench lock clean
+.PHONY: help setup doctor demo export convert calibrate validate benchmark reference matrix train \
+  adapt fixtures evaluate package apk phone test bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-setup:  ## make .venv and .venv-lite from the lock files
+setup:  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the lock files
 	@$(PYTHON) convert/install.py
 
 doctor:  ## what this machine has, what is missing, how to get it
@@ -34,8 +38,17 @@ export:  ## MODEL=… [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoin
 convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13]: the files of a target
 	@$(RUN) deploy/build.py $(MODEL_FLAGS) $(FILE_FLAGS)
 
-validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder]: top-1 drift on photos
-	@$(RUN) deploy/validate.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS)
+calibrate:  ## MODEL=… TARGET=… [DATA=…] [CALIB=folder] [METHOD=entropy] [BUDGET=PP] [WITHIN_BUDGET=1] [MINUTES=N] [KEEP_FLOAT=layers]: INT8 files, judged
+	@$(RUN) deploy/calibrate.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS) $(if $(WITHIN_BUDGET),--within-budget) $(call one,minutes,$(MINUTES))
+
+validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder] [IMPORT=result.json]: top-1 drift on photos
+	@$(RUN) deploy/validate.py $(if $(IMPORT),$(call each,import,$(IMPORT)),$(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS))
+
+benchmark:  ## MODEL=… [TARGET=…] [PRECISION=…] [BATCH=1,4,8] [THREADS=N] [PEERS=1] [COMPARE="A B"]: latency here
+	@$(RUN) deploy/benchmark.py $(MODEL_FLAGS) $(FILE_FLAGS) $(call one,batch,$(BATCH)) $(call one,threads,$(THREADS)) $(if $(PEERS),--peers) $(if $(COMPARE),--compare $(COMPARE))
+
+reference:  ## [MODEL=…]: the published figures, and which of them are contested
+	@$(RUN) deploy/published.py $(MODEL_FLAGS)
 
 train:  ## MODEL=… DATA=… [EPOCHS=N] [INIT=official|path] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1]: train or fine-tune
 	@$(RUN) models/train.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,epochs,$(EPOCHS)) $(call one,init,$(INIT)) $(call one,batch,$(BATCH)) $(call one,lr,$(LR)) $(call one,devices,$(DEVICES)) $(call one,seed,$(SEED)) $(call one,out,$(OUT)) $(if $(RESUME),--resume)
@@ -49,6 +62,9 @@ evaluate:  ## MODEL=… [DATA=…] [WEIGHTS=…]: top-1 and top-5 of a checkpoin
 matrix:  ## [MODELS=…|all] [TARGETS=…] [PRECISION=…] [DATA=…] [PHOTOS=N] [JOBS=N]: every model on every target
 	@$(RUN) deploy/matrix.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS) $(call one,jobs,$(JOBS))
 
+package:  ## MODEL=… TARGET=lite-arm|onnx [PRECISION=…] [DATA=…] [PHOTOS=16] [LABELS=file]: what an app needs, a folder and a zip
+	@$(RUN) deploy/package.py $(MODEL_FLAGS) $(FILE_FLAGS) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,labels,$(LABELS))
+
 test: setup  ## linter, formatter and tests
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/python -m pytest
 
@@ -58,6 +74,7 @@ bench: setup  ## speed against plain scripts, with ratios
 lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit.in -o requirements/toolkit.txt
 	uv pip compile --quiet --python-version 3.7 --generate-hashes --no-emit-index-url --no-header requirements/lite.in -o requirements/lite.txt
+	uv pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-header requirements/trt.in -o requirements/trt.txt
 
 clean:  ## remove build/ (downloads stay in the cache)
 	rm -rf build
