@@ -39,7 +39,7 @@ from deploy.targets import TARGETS
 from models.registry import ModelSpec, find_model
 from models.weights import Weights, find_weights
 
-_PEERS = ROOT / "deploy" / "peers"
+PEERS = ROOT / "deploy" / "peers"
 _LIMIT = 3600.0  # seconds that any one command may take
 _NOISY = 0.2  # a spread above this share of the median says that something else was running
 
@@ -158,7 +158,7 @@ def load_cold(listing: str, preprocess: dict, cache: str) -> dict:
 
 
 def _load_plain(setting: _Setting) -> _Sample:
-    _, printed = _peer("loader.py", setting.listing, *setting.geometry)
+    _, printed = run_peer("loader.py", setting.listing, *setting.geometry)
     return _Sample({"loader.py": printed["seconds"]}, printed["sha256"])
 
 
@@ -174,7 +174,7 @@ def _validate_ours(setting: _Setting) -> _Sample:
     for kept in ("reference", "results"):
         shutil.rmtree(setting.built / setting.spec.name / kept, ignore_errors=True)
     with _scratch(setting) as cache:
-        seconds, printed = _command(
+        seconds, printed = run_command(
             *(sys.executable, ROOT / "deploy" / "validate.py", "--model", setting.spec.name),
             *(word for target in setting.runnable for word in ("--target", target)),
             *("--precision", "fp32", "--data", setting.listing, "--json"),
@@ -198,7 +198,7 @@ def _validate_plain(setting: _Setting) -> _Sample:
     seconds, right = {}, {}
     for target in setting.runnable:
         lite = target == "lite-x86"
-        seconds[target], printed = _peer(
+        seconds[target], printed = run_peer(
             "validate_lite.py" if lite else f"validate_{target}.py",
             *(setting.listing, (setting.built / setting.spec.name / _FILES[target].ours).parent),
             *(setting.python37 if lite else []),
@@ -229,7 +229,7 @@ def _chain_ours(setting: _Setting) -> _Sample:
 
 def _build(setting: _Setting, root: Path) -> float:
     """Export and convert for all targets into a build folder; returns the seconds."""
-    seconds, _ = _command(
+    seconds, _ = run_command(
         *(sys.executable, ROOT / "deploy" / "build.py", "--model", setting.spec.name),
         *(word for target in setting.targets for word in ("--target", target)),
         *("--precision", "fp32", "--weights", setting.weights.path),
@@ -241,7 +241,7 @@ def _build(setting: _Setting, root: Path) -> float:
 def _chain_plain(setting: _Setting) -> _Sample:
     weights = setting.weights.path.absolute()
     with _scratch(setting) as folder:
-        _, seconds = _peer(
+        _, seconds = run_peer(
             *("chain.py", setting.spec.name, weights, folder, DEFAULT_OPSET), *setting.python37
         )
         made = {name: Path(folder) / _FILES[name].plain for name in _FILES}
@@ -275,13 +275,13 @@ def _scratch(setting: _Setting) -> tempfile.TemporaryDirectory:
     return tempfile.TemporaryDirectory(dir=setting.scratch)
 
 
-def _peer(script: str, *arguments: object) -> tuple[float, dict]:
+def run_peer(script: str, *arguments: object) -> tuple[float, dict]:
     """Run a plain script; returns its seconds from start to end and the object it printed."""
-    seconds, printed = _command(sys.executable, _PEERS / script, *arguments)
+    seconds, printed = run_command(sys.executable, PEERS / script, *arguments)
     return seconds, json.loads(printed.splitlines()[-1])
 
 
-def _command(*words: object, **environment: object) -> tuple[float, str]:
+def run_command(*words: object, **environment: object) -> tuple[float, str]:
     """Run an interpreter on a script; returns its seconds and its standard output."""
     script = console.shown(Path(words[1]))
     settings = {name: str(value) for name, value in environment.items()}
@@ -379,7 +379,7 @@ def _speed(setting: _Setting, part: str, seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def _environment() -> dict:
+def describe_environment() -> dict:
     """This machine and the tools' versions, as they stand beside the timings."""
     return {
         "cpu": machine.cpu(),
@@ -397,7 +397,7 @@ def main() -> int:
     options = _parse()
     spec = find_model(options.model)
     parts = [part for part in _COMPARISONS if part.name in (options.only or _PARTS)]
-    environment = _environment()  # before our own work counts as load
+    environment = describe_environment()  # before our own work counts as load
     with tempfile.TemporaryDirectory(prefix="portage-bench-") as scratch:
         setting = _prepare(spec, {part.name for part in parts}, options, Path(scratch))
         measured = [_measure(part, setting, options.rounds) for part in parts]

@@ -21,6 +21,7 @@ import dataclasses
 import json
 
 from common.cli import Parser, run
+from common.console import say
 from deploy.chain import choose_models, class_count, inference_graph
 from deploy.request import (
     INT8,
@@ -59,6 +60,9 @@ def main() -> int:
     if options.precision != [INT8]:
         parser.error("only int8 is calibrated: leave out --precision")
     cells = chosen_cells(options)
+    for target, _ in cells:
+        if INT8 in target.on_request:
+            say(f"  warning: {target.name}: {target.warning}")
     specs = choose_models(options.model, options.weights)
     files, photos = chosen_files(options), chosen_photos(options)
 

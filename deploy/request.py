@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -187,7 +188,7 @@ def add_photo_arguments(parser: Parser) -> None:
     add_data_arguments(parser)
     parser.add_argument(
         "--budget",
-        type=float,
+        type=_points,
         metavar="PP",
         help="top-1 loss allowed, in percentage points (default: 1 %% of the reference's top-1)",
     )
@@ -196,6 +197,13 @@ def add_photo_arguments(parser: Parser) -> None:
         action="store_true",
         help="exit 0 where only the hardware is missing and its simulation passes",
     )
+
+
+def _points(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"a budget is a loss of 0 or more points, not {text}")
+    return value
 
 
 def chosen_cells(options: argparse.Namespace) -> list[Cell]:

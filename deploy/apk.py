@@ -1,0 +1,218 @@
+"""The demo app as an installable file, with packages inside, from package registries alone.
+
+    python deploy/apk.py [--model SqueezeNet1_1 ...] [--precision fp32] [--paddle-lite ARCHIVE]
+
+Without --model every package under build/*/package goes in. No Android SDK is needed, but a JDK
+(17 or newer), Maven and npm. The libraries of the engines cannot be had from the registries:
+`--paddle-lite` takes the official archive (android, armv8, c++_shared, with_extra, with_cv; a
+.tar.gz or its folder), `--onnxruntime` the archive onnxruntime-android-….aar. Without them the app
+is built all the same, and says on screen which library is not inside.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+
+import concurrent.futures
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+from common import files
+from common.cli import Exit, Parser, run
+from common.console import say, shown
+from common.errors import StepError, UserError
+from common.paths import ROOT, build_root
+from convert.artifact import Artifact, load
+from deploy.android import compile as compiling
+from deploy.android import engines as libraries
+from deploy.android.archive import Entry, read_archive, write_archive
+from deploy.android.engines import EngineLibrary
+from deploy.android.project import read_project
+from deploy.android.sign import sign
+from deploy.android.tools import find_tools
+from models.registry import find_model
+
+_NAME = "paddle-portage-demo.apk"
+_ENGINES = "assets/engines.json"
+_TARGETS = ("lite-arm", "onnx")
+_PACKAGE_LIMIT = 3600.0  # seconds, for the whole chain of some models
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    started = time.monotonic()
+    engines = _given_engines(options)
+    packages = _packages(options.model, options.precision)
+    apk = build_apk(packages, engines)
+    inside = ", ".join(sorted(package.facts["content"] for package in packages)) or "no package"
+    megabytes = apk.stat().st_size / 1e6
+    say(f"  {inside}; engines: {', '.join(engine.name for engine in engines) or 'none'}")
+    seconds = time.monotonic() - started
+    print(f"{shown(apk)}  {megabytes:.1f} MB  {seconds:.1f} s  sha256 {files.sha256(apk)}")
+    return Exit.OK
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python deploy/apk.py", description=__doc__)
+    parser.add_argument(
+        "--model", action="append", metavar="NAME", help="packaged first where it is not yet"
+    )
+    parser.add_argument(
+        "--precision", action="append", metavar="P", help="only these (with --model: default fp32)"
+    )
+    parser.add_argument(
+        "--paddle-lite",
+        type=Path,
+        metavar="PATH",
+        default=os.environ.get("PADDLE_LITE_ANDROID") or None,
+        help="Paddle Lite's Android archive or its folder (default: $PADDLE_LITE_ANDROID)",
+    )
+    parser.add_argument(
+        "--onnxruntime",
+        type=Path,
+        metavar="PATH",
+        default=os.environ.get("ONNXRUNTIME_ANDROID") or None,
+        help="ONNX Runtime's Android archive, .aar (default: $ONNXRUNTIME_ANDROID)",
+    )
+    return parser
+
+
+def build_apk(packages: list[Artifact], engines: list[EngineLibrary]) -> Path:
+    """Compile, pack, sign and verify `build/apk/…apk`; the same input gives the same bytes."""
+    project, tools = read_project(), find_tools()
+    target = build_root() / "apk" / _NAME
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".work-", dir=target.parent) as scratch:
+        work = Path(scratch)
+        jars = _engine_jars(engines, work)
+        linked = compiling.link(project, tools, work)
+        classes = compiling.compile_java(project, tools, work, jars)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            check = pool.submit(compiling.check_api, project, tools, classes)
+            dex = compiling.dex(project, tools, classes, jars, work)
+            check.result()
+        entries = [*read_archive(linked), *_dex_entries(dex), *_engine_entries(engines)]
+        entries += [entry for package in packages for entry in _package_entries(package)]
+        unsigned, signed = work / "unsigned.apk", work / "signed.apk"
+        write_archive(unsigned, entries)
+        schemes = sign(project, tools, unsigned, signed)
+        say(f"  signed with the debug key ({', '.join(schemes)}), and verified")
+        signed.replace(target)
+    return target
+
+
+def _given_engines(options) -> list[EngineLibrary]:
+    engines = []
+    if options.paddle_lite:
+        engines.append(libraries.paddle_lite(Path(options.paddle_lite)))
+    else:
+        say("  without Paddle Lite's library: PADDLE_LITE_ANDROID=path of its archive adds it")
+    if options.onnxruntime:
+        engines.append(libraries.onnxruntime(Path(options.onnxruntime)))
+    else:
+        say("  without ONNX Runtime's library: ONNXRUNTIME_ANDROID=path of its .aar adds it")
+    return engines
+
+
+# ---- packages ----
+
+
+def _packages(models: list[str] | None, precisions: list[str] | None) -> list[Artifact]:
+    """The packages that go into the app; those of named models are made where they are missing."""
+    if models:
+        specs = [find_model(name) for name in models]
+        wanted = [
+            (spec.name, target, precision)
+            for spec in specs
+            for target in _TARGETS
+            for precision in precisions or ["fp32"]
+        ]
+        missing = [cell for cell in wanted if load(_folder(*cell)) is None]
+        if missing:
+            _make_packages(missing)
+        return [_package(_folder(*cell)) for cell in wanted]
+    folders = sorted(path for path in build_root().glob("*/package/*") if path.is_dir())
+    chosen = [
+        path
+        for path in folders
+        if not path.name.startswith(".")
+        and (not precisions or path.name.rpartition("-")[2] in precisions)
+    ]
+    if not chosen:
+        say("  nothing is packaged yet, so no model is inside: --model NAME packages one")
+    return [_package(path) for path in chosen]
+
+
+def _folder(model: str, target: str, precision: str) -> Path:
+    return build_root() / model / "package" / f"{target}-{precision}"
+
+
+def _package(folder: Path) -> Artifact:
+    found = load(folder)
+    if found is None:
+        raise UserError(f"{shown(folder)} is not a whole package; remove it, and run make package")
+    return found
+
+
+def _make_packages(cells: list[tuple[str, str, str]]) -> None:
+    """Run `make package` in a child process, which shows its own progress and errors."""
+    words = [sys.executable, ROOT / "deploy" / "package.py"]
+    for column, flag in enumerate(("--model", "--target", "--precision")):
+        for value in dict.fromkeys(cell[column] for cell in cells):
+            words += [flag, value]
+    try:
+        done = subprocess.run(words, stdout=sys.stderr, timeout=_PACKAGE_LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        raise StepError(f"packaging: no end within {_PACKAGE_LIMIT:.0f} s") from None
+    if done.returncode == Exit.USAGE:
+        raise UserError("the packages could not be made, for the reason above")
+    if done.returncode:
+        raise StepError("the packages could not be made, for the reason above")
+
+
+def _package_entries(package: Artifact) -> list[Entry]:
+    name = package.facts["content"]
+    folder = package.file(name)
+    return [
+        Entry(f"assets/packages/{name}/{path.relative_to(folder).as_posix()}", path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+
+
+# ---- engines and code ----
+
+
+def _engine_jars(engines: list[EngineLibrary], work: Path) -> list[Path]:
+    jars = []
+    for number, engine in enumerate(engines):
+        jar = work / f"engine{number}.jar"
+        jar.write_bytes(engine.jar)
+        jars.append(jar)
+    return jars
+
+
+def _engine_entries(engines: list[EngineLibrary]) -> list[Entry]:
+    """The native libraries, and what the app says about them."""
+    about = {engine.name: engine.to_json() for engine in engines}
+    inside = {_ENGINES: (json.dumps(about, indent=2, sort_keys=True) + "\n").encode()}
+    for engine in engines:
+        for (abi, name), data in engine.native.items():
+            inside.setdefault(f"lib/{abi}/{name}", data)  # both may bring libc++_shared.so
+    return [Entry(name, data) for name, data in inside.items()]
+
+
+def _dex_entries(folder: Path) -> list[Entry]:
+    return [Entry(path.name, path) for path in sorted(folder.glob("*.dex"))]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,260 @@
+"""Run the app's check and bench on a phone, over adb, and take the results in.
+
+    python deploy/phone.py [--model SqueezeNet1_1 ...] [--run check|bench] [--serial ID]
+
+Installs the app that `make apk` built, pushes the packages of --model (without it the app runs
+those inside), runs check and bench without a touch on the screen, and pulls what they wrote to
+build/phone/<serial>. The check's results are then judged as by deploy/validate.py --import. The
+phone must be unlocked, and allow debugging over USB.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import venv
+
+    venv.enter()
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+
+from common import files
+from common.cli import Exit, Parser, positive, run
+from common.console import say, shown
+from common.errors import StepError, UserError
+from common.paths import build_root
+from deploy.android.project import read_project
+from models.registry import find_model
+
+_RUNS = ("check", "bench")
+_APK = "apk/paddle-portage-demo.apk"
+_DONE = "done.json"
+_POLL = 1.0  # seconds
+_SHORT, _LONG = 60.0, 900.0  # seconds, for a question, and for copying or installing
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    adb = shutil.which("adb")
+    if adb is None:
+        raise UserError("adb is not on this machine; install it (Debian: adb), or add it to PATH")
+    packages = _packages(options.model, options.precision)
+    apk = build_root() / _APK
+    if not apk.is_file():
+        raise UserError(f"{shown(apk)} is not there; build it: make apk MODELS=…")
+    serial = _serial(adb, options.serial)
+    if serial is None:
+        print("unavailable: no phone is connected; plug one in and allow debugging over USB")
+        return Exit.UNDECIDED
+    phone = Phone(adb, serial, read_project().application_id)
+    phone.install(apk)
+    for package in packages:
+        phone.push(package)
+    out = build_root() / "phone" / serial.replace(":", "-")
+    outcomes = [
+        phone.run(word, out / word, _extras(options), options.limit)
+        for word in options.run or _RUNS
+    ]
+    for outcome in outcomes:
+        for error in outcome.errors:
+            say(f"  on the phone: {error}")
+    return _exit_status(outcomes)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python deploy/phone.py", description=__doc__)
+    parser.add_argument("--model", action="append", metavar="NAME", help="push these packages")
+    parser.add_argument("--precision", action="append", metavar="P", help="only these of them")
+    parser.add_argument("--run", action="append", choices=_RUNS, help="default: both")
+    parser.add_argument("--threads", type=positive, help="default: as chosen in the app")
+    parser.add_argument("--runs", type=positive, help="of the bench (default: the app's 50)")
+    parser.add_argument("--serial", metavar="ID", help="which phone, where several are connected")
+    parser.add_argument(
+        "--limit",
+        type=positive,
+        default=1800,
+        metavar="SECONDS",
+        help="how long check or bench may take (default: 1800)",
+    )
+    return parser
+
+
+def _extras(options) -> dict[str, str]:
+    given = {"threads": options.threads, "runs": options.runs}
+    return {name: str(value) for name, value in given.items() if value}
+
+
+def _packages(models: Sequence[str] | None, precisions: Sequence[str] | None) -> list[Path]:
+    """The folders of the named models' packages, whatever their target."""
+    from deploy.package import content_folder, packaged
+
+    folders = []
+    for name in models or ():
+        spec = find_model(name)
+        kinds = sorted((build_root() / spec.name / "package").glob("*-*"))
+        made = [packaged(spec.name, *kind.name.rsplit("-", 1)) for kind in kinds]
+        chosen = [
+            package
+            for package in made
+            if package and (not precisions or package.manifest["precision"] in precisions)
+        ]
+        if not chosen:
+            raise UserError(f"{spec.name} has no such package here; make it: make package")
+        folders += [content_folder(package) for package in chosen]
+    return folders
+
+
+def _serial(adb: str, wanted: str | None) -> str | None:
+    """The phone to use; None where none is connected."""
+    lines = _adb([adb, "devices"], "adb devices").splitlines()
+    states = dict(line.split()[:2] for line in lines if len(line.split()) == 2)
+    if wanted and wanted not in states:
+        known = ", ".join(states) or "none"
+        raise UserError(f"phone {wanted} is not connected; connected: {known}")
+    ready = [serial for serial, state in states.items() if state == "device"]
+    if wanted:
+        ready = [serial for serial in ready if serial == wanted]
+    if len(ready) > 1:
+        raise UserError(f"{len(ready)} phones are connected; choose: --serial {ready[0]}")
+    if not ready and "unauthorized" in states.values():
+        raise UserError("the phone does not trust this machine yet; confirm on its screen")
+    return ready[0] if ready else None
+
+
+class Phone:
+    """A phone over adb, with the app on it."""
+
+    def __init__(self, adb: str, serial: str, application: str):
+        self._command = [adb, "-s", serial]
+        self._application = application
+        self._files = f"/sdcard/Android/data/{application}/files"
+
+    def install(self, apk: Path) -> None:
+        """Install the app, or update it, with its permissions granted."""
+        say(f"  installing {shown(apk)}")
+        try:
+            self._run("install", "-r", "-g", str(apk), limit=_LONG)
+        except StepError as error:
+            if "INSTALL_FAILED_UPDATE_INCOMPATIBLE" in str(error):
+                raise UserError(
+                    "the phone has the app signed with another key; remove that one first: "
+                    f"adb uninstall {self._application}"
+                ) from None
+            if "INSTALL_FAILED_NO_MATCHING_ABIS" in str(error):
+                raise UserError("the libraries in the app are not for this phone's ABI") from None
+            raise
+
+    def push(self, package: Path) -> None:
+        """Put a package beside those in the app; it takes the place of one of the same name."""
+        target = f"{self._files}/packages/{package.name}"
+        say(f"  pushing {package.name}")
+        self._shell(f"rm -rf '{target}' && mkdir -p '{self._files}/packages'")
+        self._run("push", str(package), target, limit=_LONG)
+
+    def run(self, word: str, out: Path, extras: dict[str, str], limit: float) -> "Outcome":
+        """Let the app check or bench, wait, and pull what it wrote into a folder."""
+        results = f"{self._files}/results/{word}"
+        self._shell(f"am force-stop {self._application}; rm -rf '{results}'")
+        self._shell("input keyevent KEYCODE_WAKEUP")
+        words = f"--es run {word} --es out {word}"
+        words += "".join(f" --es {name} {value}" for name, value in extras.items())
+        said = self._shell(
+            f"am start -W -n {self._application}/org.paddleportage.app.RunActivity {words}"
+        )
+        if "Error" in said:
+            raise StepError(f"starting {word} on the phone: {said.strip().splitlines()[-1]}")
+        say(f"  {word} is running on the phone")
+        done = self._wait(f"{results}/{_DONE}", word, limit)
+        with files.atomic_folder(out) as folder:
+            for name in done["files"]:
+                self._run("pull", f"{results}/{name}", str(folder / name), limit=_LONG)
+        return Outcome(word, [out / name for name in done["files"]], done["errors"])
+
+    def _wait(self, path: str, word: str, limit: float) -> dict:
+        """The app's last file; StepError when the app died, or takes longer than `limit` s."""
+        started = time.monotonic()
+        while time.monotonic() - started < limit:
+            # The process first: what it wrote before it ended is then seen.
+            alive = self._shell(f"pidof {self._application}; true").strip()
+            done = self._read(path)
+            if done:
+                return done
+            if not alive:
+                raise StepError(
+                    f"the app ended during {word} on the phone; its last words: {self._log()}"
+                )
+            time.sleep(_POLL)
+        raise StepError(f"{word} on the phone did not end within {limit:.0f} s")
+
+    def _read(self, path: str) -> dict | None:
+        text = self._shell(f"cat '{path}' 2>/dev/null; true")
+        try:
+            return json.loads(text)
+        except ValueError:
+            return None
+
+    def _log(self) -> str:
+        lines = self._shell("logcat -d -t 300 '*:F'; true").strip().splitlines()
+        telling = [line for line in lines if "Check failed" in line or "Abort message" in line]
+        return (telling or lines or ["none"])[-1].strip()
+
+    def _shell(self, command: str) -> str:
+        return self._run("shell", command)
+
+    def _run(self, *words: str, limit: float = _SHORT) -> str:
+        return _adb([*self._command, *words], f"adb {words[0]}", limit)
+
+
+class Outcome:
+    """What check or bench left: files here, and sentences about what went wrong there."""
+
+    def __init__(self, word: str, found: list[Path], errors: list[str]):
+        self.word = word
+        self.files = found
+        self.errors = errors
+
+
+def _adb(command: Sequence[str], label: str, limit: float = _SHORT) -> str:
+    """Run adb; StepError with its last line when it fails or does not answer."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired:
+        raise StepError(f"{label}: no answer from the phone within {limit:.0f} s") from None
+    if done.returncode:
+        lines = (done.stderr + done.stdout).strip().splitlines()
+        raise StepError(f"{label}: {lines[-1] if lines else 'it failed without a word'}")
+    return done.stdout
+
+
+def _exit_status(outcomes: list[Outcome]) -> int:
+    """Show the results; judge the check's as validate does. What did not run decides nothing."""
+    from deploy import imported, result
+    from deploy.validate import exit_status
+
+    status = Exit.OK
+    for outcome in outcomes:
+        for path in outcome.files:
+            print(shown(path))
+        if outcome.word == "check" and outcome.files:
+            judged = imported.import_results(outcome.files)
+            result.show(imported.beside(judged))
+            status = exit_status(judged, accept_simulated=False)
+    if status == Exit.OK and any(outcome.errors or not outcome.files for outcome in outcomes):
+        return Exit.UNDECIDED
+    return status
+
+
+if __name__ == "__main__":
+    run(main)

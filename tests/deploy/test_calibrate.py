@@ -1,0 +1,87 @@
+"""`python deploy/calibrate.py`: INT8 files, their verdicts, the search; and what it refuses."""
+
+import json
+
+import pytest
+
+from common import files
+from tests.conftest import assert_refused
+
+SCRIPT = "deploy/calibrate.py"
+
+
+@pytest.fixture
+def calibrate(command, built, weights, photos):
+    """Run the command on SqueezeNet1_1 and a few real photos."""
+
+    def run(*arguments, data=None):
+        return command(
+            *(SCRIPT, "--model", "SqueezeNet1_1", "--weights", weights),
+            *("--data", data or photos(45), *arguments),
+            BUILD_DIR=built,
+        )
+
+    return run
+
+
+def test_int8_is_judged_timed_and_remembered(calibrate, command, built, weights, photos):
+    done = calibrate("--target", "onnx", "--method", "percentile", "--json")
+    assert done.returncode == 3, done.stderr  # thirty photos decide nothing
+    one = json.loads(done.stdout)
+    assert (one["precision"], one["execution"], one["verdict"]) == ("int8", "native", "undecided")
+    assert one["calibration"] == {"method": "percentile", "keep_float": []}
+    assert one["data"]["images"] == 30
+    assert one["drift"]["agreement"] > 0.8
+    assert one["size"]["int8"] < one["size"]["fp32"] / 3
+    low, high = one["speed"]["ci95"]
+    assert 0 < low <= one["speed"]["ratio"] <= high
+    assert "15 photos calibrate INT8, 30 judge" in done.stderr
+
+    again = command(
+        *("deploy/validate.py", "--model", "SqueezeNet1_1", "--weights", weights),
+        *("--target", "onnx", "--precision", "int8", "--data", photos(45), "--json"),
+        BUILD_DIR=built,
+    )
+    manifest = files.read_json(built / "SqueezeNet1_1" / "onnx" / "int8" / "manifest.json")
+    assert manifest["parameters"]["recipe"]["method"] == "percentile"
+    assert json.loads(again.stdout)["drift"] == one["drift"]
+
+
+def test_the_search_leaves_sensitive_layers_in_float(calibrate):
+    # No loss is allowed, so that it goes on for as long as one photo is lost; ten seconds are
+    # enough for the first method, and the ranking takes part of the rest.
+    done = calibrate(
+        *("--target", "trt-t4", "--within-budget", "--budget", "0", "--minutes", "3", "--json")
+    )
+    attempts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["chosen"] for one in attempts] == [False] * (len(attempts) - 1) + [True]
+    best = attempts[-1]
+    assert best["execution"] == "simulated"
+    assert "speed" not in best
+    assert best["drift"]["top1_pp"] == max(one["drift"]["top1_pp"] for one in attempts)
+    if best["drift"]["top1_pp"] < 0:
+        assert best["sensitivity"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--target", "onnx", "--method", "nncf"], ["onnx", "nncf", "entropy"]),
+        (["--target", "onnx", "--method", "entropi"], ["entropi", "entropy"]),
+        (["--target", "onnx", "--keep-float", "Conv.77"], ["Conv.77", "did you mean Conv.7"]),
+        (["--target", "onnx", "--budget", "-1"], ["budget"]),
+        (["--target", "onnx", "--calib", "nowhere"], ["nowhere"]),
+    ],
+)
+def test_mistakes_are_refused(calibrate, arguments, words):
+    assert_refused(calibrate(*arguments), *words)
+
+
+def test_photos_that_judge_may_not_calibrate(calibrate, photos):
+    data = photos(45)
+    done = calibrate("--target", "onnx", "--calib", data, data=data)
+    assert_refused(done, "45 of 45", "also among those that judge")
+
+
+def test_two_photos_are_too_few(calibrate, photos):
+    assert_refused(calibrate("--target", "onnx", data=photos(2)), "too few to calibrate")
