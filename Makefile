@@ -70,6 +70,7 @@ test: setup  ## linter, formatter and tests
 
 bench: setup  ## speed against plain scripts, with ratios
 	@$(RUN) deploy/bench.py $(call one,data,$(DATA))
+	@$(RUN) deploy/bench_calibration.py $(call one,data,$(DATA))
 
 lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit.in -o requirements/toolkit.txt

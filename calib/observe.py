@@ -38,7 +38,7 @@ class Observer:
         del model  # as large as the session that comes now
         self._outputs = [name for name in self._names if name != self._input]
         added = [name for name in self._outputs if name != self._logits]
-        self._session = _open(source, added, Path(scratch))
+        self._session = open_with_outputs(source, added, Path(scratch))
         self._photos = 0
         self._tallies = [_Tally(len(self._names)) for _ in range(threads)]
         self._free = queue.SimpleQueue()
@@ -163,7 +163,7 @@ class _Tally:
         self.lowest, self.highest = arrays["lowest"], arrays["highest"]
 
 
-def _open(source: str, added: list[str], scratch: Path) -> onnxruntime.InferenceSession:
+def open_with_outputs(source: str, added: list[str], scratch: Path) -> onnxruntime.InferenceSession:
     """A session of the file with these tensors as outputs too; a thread runs on its own core.
 
     Serialised messages that follow each other are one message, lists appended: so outputs are

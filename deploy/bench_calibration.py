@@ -179,10 +179,11 @@ def main() -> int:
             rows += _rows(model, _PHOTOS[model], samples)
             kept[model] = {side: [vars(item) for item in taken] for side, taken in samples.items()}
             if model == _FLAT[0]:
-                flat = {
-                    photos: _ours(_prepare(model, photos, options, Path(scratch))).peak_mib
-                    for photos in _FLAT[1:]
-                }
+                flat = {}
+                for photos in _FLAT[1:]:
+                    taken = _ours(_prepare(model, photos, options, Path(scratch)))
+                    flat[photos] = taken.peak_mib
+                    console.say(f"  {model}, ours, {photos} photos: {taken.peak_mib:.0f} MiB")
     console.table(
         f"Calibration, median of {options.rounds}; ratios: this side over ours",
         [

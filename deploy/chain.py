@@ -5,13 +5,15 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from calib.overflow import LIMIT, beyond_half
 from calib.recipe import Recipe
 from common import console, files, machine
 from common.errors import StepError, UserError
 from common.paths import build_root
 from convert.artifact import Artifact
 from convert.export import export, exported
-from deploy.request import INT8, Cell, Files
+from convert.to_onnx import to_onnx
+from deploy.request import FP16, INT8, Cell, Files
 from deploy.targets.base import Options, Target
 from models.registry import MODELS, ModelSpec, find_model
 from models.weights import available, find_weights
@@ -56,9 +58,20 @@ def build_files(
         except StepError as error:
             return error
 
+    if any(precision == FP16 for _, precision in cells):
+        _warn_of_overflows(graph, options)
     buildable = [(target, precision) for target, precision in cells if not target.problem()]
     with concurrent.futures.ThreadPoolExecutor(machine.threads()) as pool:
         return dict(zip(buildable, pool.map(build, buildable), strict=True))
+
+
+def _warn_of_overflows(graph: Artifact, options: Options) -> None:
+    """Say which layers leave float16's range, before FP16 files are made."""
+    for what, size in beyond_half(to_onnx(graph, options.opset)):
+        console.say(
+            f"  warning: {graph.model}: {what} reaches {size:.6g}, more than FP16's {LIMIT:g}: "
+            "expect infinite logits in FP16"
+        )
 
 
 def options_for(cell: Cell, graph: Artifact, options: Options) -> Options:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Cell = tuple[Target, str]  # a target and one of its precisions
 INT8 = "int8"
+FP16 = "fp16"
 
 
 @dataclass(frozen=True)

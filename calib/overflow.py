@@ -1,0 +1,63 @@
+"""A look before FP16 files are made: which values would leave float16's range?
+
+Weights are read; activations are looked at on the made-up images that steps are checked with, or,
+where a calibration has measured the model, on its photos. What only photos show otherwise, the
+simulation of FP16 finds (`convert.simulate`).
+"""
+
+from pathlib import Path
+
+from calib.collect import RANGES
+from common import files
+from common.paths import build_root
+from convert import probe
+from convert.artifact import Artifact, load
+from convert.to_onnx import FILE
+from convert.worker import Worker
+
+LIMIT = 65504.0  # float16's largest value
+
+
+def beyond_half(onnx: Artifact) -> list[tuple[str, float]]:
+    """What of an ONNX file float16 cannot hold: its name, and its largest magnitude."""
+    ranges = load(build_root() / onnx.model / "ranges" / "fp32")
+    measured = ranges and ranges.manifest["inputs"]["onnx"] == onnx.key
+    with Worker("main", f"looking for overflows in {onnx.model}") as worker:
+        return worker.call(
+            "calib.overflow:find",
+            source=str(onnx.file(FILE)),
+            photos=probe.images(tuple(onnx.facts["input_shape"])),
+            ranges=str(ranges.file(RANGES)) if measured else None,
+        )
+
+
+def find(source: str, photos, ranges: str | None) -> list[tuple[str, float]]:
+    """In a child process: the weights, and the layers, in the order of the graph."""
+    import numpy as np
+    import onnx
+
+    from calib import tensors
+    from calib.observe import open_with_outputs
+
+    model = onnx.load(source)
+    found = [
+        (f"the weights '{tensor.name}'", float(np.abs(onnx.numpy_helper.to_array(tensor)).max()))
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims)
+    ]
+    makers, entry = tensors.producers(model), model.graph.input[0].name
+    logits = model.graph.output[0].name
+    names = [name for name in tensors.observed(model) if name != entry]
+    if ranges:
+        entries = files.read_json(Path(ranges))["tensors"]
+        sizes = {name: max(-entries[name]["min"], entries[name]["max"]) for name in names}
+    else:
+        added = [name for name in names if name != logits]
+        session = open_with_outputs(source, added, Path(source).parent)
+        results = [session.run(names, {entry: photo[None]}) for photo in photos]
+        sizes = {
+            name: max(float(np.abs(values).max()) for values in row)
+            for name, row in zip(names, zip(*results, strict=True), strict=True)
+        }
+    found += [(makers[name], size) for name, size in sizes.items()]
+    return [(what, size) for what, size in found if not size <= LIMIT]
