@@ -22,7 +22,7 @@ from common import console
 from common.cli import Exit, Parser, run
 from common.statistics import wilson_interval
 from deploy.chain import class_count, inference_graph
-from deploy.request import Files, add_data_arguments, add_weight_arguments, chosen_photos
+from deploy.request import Files, Photos, add_data_arguments, add_weight_arguments
 from deploy.targets.base import open_runner
 from deploy.targets.paddle import REFERENCE
 from models.registry import find_model
@@ -41,7 +41,8 @@ def main() -> int:
     add_data_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    spec, photos = find_model(options.model), chosen_photos(options)
+    spec = find_model(options.model)
+    photos = Photos(options.data, options.photos, options.skip_bad)
     files = Files(options.weights, options.classes)
 
     from data.loader import load_crops

@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
     venv.enter()
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -35,7 +36,6 @@ from deploy.labels import Labels, find_labels, read_names
 from deploy.model_card import model_card
 from deploy.request import (
     Cell,
-    Photos,
     add_data_arguments,
     add_file_arguments,
     chosen_cells,
@@ -43,7 +43,7 @@ from deploy.request import (
     chosen_photos,
 )
 from deploy.result import kept
-from deploy.targets.base import Options
+from deploy.validate import open_photos
 from models.registry import ModelSpec, find_model
 
 if TYPE_CHECKING:
@@ -89,21 +89,25 @@ def main() -> int:
         help="the classes' names, one a line (default: the list beside the checkpoint, ImageNet's "
         "for 1000 classes, else numbers)",
     )
-    parser.set_defaults(photos=_PHOTOS)
+    parser.set_defaults(photos=_PHOTOS, precision=None)
     options = parser.parse_args()
+    options.precision = options.precision or ["fp32"]
     specs = [find_model(name) for name in options.model]
     cells = packaged_cells(chosen_cells(options), options.target)
     wanted, photos = chosen_files(options), chosen_photos(options)
+    opened = {}
     for spec in specs:  # a mistyped file or folder is refused before any work
         classes = class_count(spec, wanted)
         if options.labels:
             read_names(options.labels, classes)
-        photos.open(classes)
+        opened[classes] = open_photos(photos, cells, classes)
     status = Exit.OK
     for spec in specs:
         graph = inference_graph(spec, wanted)
         labels = find_labels(graph, options.labels)
-        built = build_files(graph, cells, wanted.options)
+        images, calibration = opened[graph.facts["class_num"]]
+        choices = dataclasses.replace(wanted.options, calibration=calibration)
+        built = build_files(graph, cells, choices)
         for cell in cells:
             outcome = built.get(cell)
             if isinstance(outcome, StepError):
@@ -112,7 +116,7 @@ def main() -> int:
                 say(f"  {cell[0].name} {cell[1]} is unavailable: {cell[0].problem()}")
                 status = Exit.UNDECIDED
             else:
-                made = package(spec, graph, cell, outcome, labels, photos, wanted.options)
+                made = package(spec, graph, cell, outcome, labels, images, photos.skip_bad)
                 print(f"{spec.name} {cell[0].name} {cell[1]}: {shown(zip_path(made))}")
     return status
 
@@ -131,19 +135,19 @@ def package(
     cell: Cell,
     built: Artifact,
     labels: Labels,
-    photos: Photos,
-    options: Options,
+    images: "ImageSet",
+    skip_bad: bool,
 ) -> Artifact:
     """The package of a target's file; `content_folder` and `zip_path` say where its parts are.
 
-    The golden logits are the reference's: Paddle Inference with oneDNN, of the inference graph.
+    `images` become the golden photos. Their logits are the reference's: Paddle Inference with
+    oneDNN, of the inference graph.
     """
     from deploy.judge import Judge  # here: --help needs no numpy
 
     target, precision = cell
     engine = ENGINES[target.name]
-    images = photos.open(graph.facts["class_num"])
-    judge = Judge(spec, graph, images, photos.skip_bad)
+    judge = Judge(spec, graph, images, skip_bad)
     content = _content(spec, graph, cell, built, labels, judge, images)
     step = Step(
         name="package",

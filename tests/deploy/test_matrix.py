@@ -29,7 +29,7 @@ def test_a_users_mistake_ends_the_matrix_at_once(command, photos, tmp_path):
     (weights / "SqueezeNet1_0.pdparams").write_bytes(b"not weights")
     done = command(
         *("deploy/matrix.py", "--model", "SqueezeNet1_0", "--weights", weights),
-        *("--target", "onnx", "--data", photos(10)),
+        *("--target", "onnx", "--precision", "fp32", "--data", photos(10)),
     )
     assert done.returncode == 2
     assert "SqueezeNet1_0.pdparams" in done.stderr

@@ -61,7 +61,7 @@ def test_reduced_precision_is_judged_by_the_interval(command, built, weights, ph
 def test_one_precision_of_one_target_in_a_table(command, built, weights, photos):
     done = command(
         *("deploy/validate.py", "--model", "SqueezeNet1_1", "--weights", weights),
-        *("--target", "onnx", "--data", photos(10)),
+        *("--target", "onnx", "--precision", "fp32", "--data", photos(10)),
         BUILD_DIR=built,
     )
     assert done.returncode == 0
@@ -72,7 +72,16 @@ def test_one_precision_of_one_target_in_a_table(command, built, weights, photos)
 
 def test_random_weights_only_when_asked_for_and_every_result_says_so(command, photos, tmp_path):
     elsewhere = {"XDG_CACHE_HOME": tmp_path / "cache", "WEIGHTS_DIR": tmp_path / "none"}
-    chain = ("--model", "SqueezeNet1_1", "--target", "onnx", "--data", photos(10))
+    chain = (
+        "--model",
+        "SqueezeNet1_1",
+        "--target",
+        "onnx",
+        "--precision",
+        "fp32",
+        "--data",
+        photos(10),
+    )
     assert_refused(
         command("deploy/validate.py", *chain, **elsewhere), "no weights for SqueezeNet1_1"
     )
@@ -134,7 +143,7 @@ def listing(tmp_path, text: str):
 def test_bad_lists_are_refused(command, built, weights, tmp_path, text, words):
     done = command(
         *("deploy/validate.py", "--model", "SqueezeNet1_1", "--weights", weights),
-        *("--target", "onnx", "--data", listing(tmp_path, text)),
+        *("--target", "onnx", "--precision", "fp32", "--data", listing(tmp_path, text)),
         BUILD_DIR=built,
     )
     assert_refused(done, *words)
@@ -149,6 +158,7 @@ def test_unreadable_photos_are_all_named_or_skipped_and_counted(
     for name in ("cut1.jpg", "cut2.jpg"):
         (folder / name).write_bytes(photo[: len(photo) // 2])
     chain = ("--model", "SqueezeNet1_1", "--weights", weights, "--target", "onnx")
+    chain += ("--precision", "fp32")
     refused = command("deploy/validate.py", *chain, "--data", folder, BUILD_DIR=built)
     assert_refused(refused, "cut1.jpg", "cut2.jpg", "--skip-bad")
 
