@@ -62,8 +62,9 @@ def run(main: Callable[[], int]) -> NoReturn:
         status = _complain(str(error), Exit.USAGE)
     except StepError as error:
         status = _complain(str(error), Exit.BROKEN)
-    except KeyboardInterrupt:
-        status = _complain("interrupted; what was finished is kept, run again to go on", 130)
+    except KeyboardInterrupt as interruption:
+        usual = "interrupted; what was finished is kept, run again to go on"
+        status = _complain(str(interruption) or usual, 130)
     except BrokenPipeError:
         # The reader went away (`| head`): nothing left to say, and flushing at exit must not.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -66,6 +66,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 def _settle_worker(_worker: int) -> None:
     import cv2
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training, which ends these
     # Waiting to hand over a photo, a process would outlive a training that was killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     cv2.setNumThreads(0)  # one core per process; and OpenCV's threads do not survive the fork

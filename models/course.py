@@ -13,6 +13,8 @@ from models.learner import Learner
 from models.plan import Plan
 from models.state import load_arrays, write_state
 
+_KEPT = {"identity", "rows", "charted", "learner"}
+
 
 @dataclass
 class Course:
@@ -20,6 +22,7 @@ class Course:
 
     folder: Path
     rows: list[dict[str, Any]] = field(default_factory=list)  # of the log, one per epoch
+    charted: int = 0  # bytes of the chart that belong to these epochs
 
     @property
     def best(self) -> Path:
@@ -34,9 +37,14 @@ class Course:
         return self.folder / "checkpoint.pkl"
 
     @property
+    def charts(self) -> Path:
+        """The folder that VisualDL shows."""
+        return self.folder / "visualdl"
+
+    @property
     def best_row(self) -> dict[str, Any]:
         """The first of the epochs with the highest top-1."""
-        return max(self.rows, key=lambda row: row["top1"])
+        return _best(self.rows)
 
     def require_unused(self) -> None:
         """Raise UserError if the folder holds a training already, or cannot be one."""
@@ -65,7 +73,7 @@ class Course:
             )
         with self.checkpoint.open("rb") as stream:
             kept = load_arrays(stream, str(self.checkpoint))
-        if not isinstance(kept, dict) or kept.keys() != {"identity", "rows", "learner"}:
+        if not isinstance(kept, dict) or kept.keys() != _KEPT:
             raise UserError(f"{self.checkpoint} is not a checkpoint of a training")
         theirs, ours = kept["identity"], plan.identity
         different = [
@@ -78,20 +86,29 @@ class Course:
                 f"{shown(self.checkpoint)} is of another training: {', '.join(different)}; repeat "
                 "its settings, or start another training in another --out"
             )
-        self.rows = kept["rows"]
+        self.rows, self.charted = kept["rows"], kept["charted"]
         return kept["learner"]
 
-    def keep(self, plan: Plan, learner: Learner, row: dict[str, Any]) -> None:
+    def keep(self, plan: Plan, learner: Learner, row: dict[str, Any], charted: int) -> None:
         """Write everything after an epoch. The checkpoint comes last: it vouches for the rest."""
-        self.rows.append(row)
-        weights = learner.weights()
-        if self.best_row is row:
+        rows, weights = [*self.rows, row], learner.weights()
+        if _best(rows) is row:
             write_state(self.best, weights)
         write_state(self.last, weights)
         with files.atomic(self.folder / "log.csv") as stream:
             table = csv.DictWriter(stream, row.keys())
             table.writeheader()
-            table.writerows(self.rows)
-        kept = {"identity": plan.identity, "rows": self.rows, "learner": learner.state()}
+            table.writerows(rows)
+        kept = {
+            "identity": plan.identity,
+            "rows": rows,
+            "charted": charted,
+            "learner": learner.state(),
+        }
         with files.atomic(self.checkpoint, "wb") as stream:
             pickle.dump(kept, stream, protocol=4)
+        self.rows, self.charted = rows, charted
+
+
+def _best(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return max(rows, key=lambda row: row["top1"])

@@ -75,8 +75,10 @@ class Plan:
         }
 
 
-def open_photos(source: str) -> tuple[ImageSet, ImageSet, int]:
+def open_photos(source: str, photos: int | None = None) -> tuple[ImageSet, ImageSet, int]:
     """The photos to train on, those to judge by, and the number of classes.
+
+    With `photos` no more than so many of each, evenly spread.
 
     Raises UserError where one of the two is not there, or there is nothing to tell apart.
     """
@@ -89,6 +91,9 @@ def open_photos(source: str) -> tuple[ImageSet, ImageSet, int]:
     classes = len(training.class_names or range(max(training.labels) + 1))
     if classes < 2:
         raise UserError(f"{training.name} has photos of one class only; give at least two classes")
+    validation = ImageSet.open(source, class_num=classes, split="val")
+    if photos:
+        training, validation = training.spread(photos), validation.spread(photos)
     counts = Counter(training.labels)
     empty = [label for label in range(classes) if not counts[label]]
     if empty:
@@ -99,4 +104,4 @@ def open_photos(source: str) -> tuple[ImageSet, ImageSet, int]:
             f"{training.name}: no photos to train on for {len(empty)} of {classes} classes: "
             f"{named}{more}; add photos, or take those classes out and number the others anew"
         )
-    return training, ImageSet.open(source, class_num=classes, split="val"), classes
+    return training, validation, classes

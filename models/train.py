@@ -12,9 +12,10 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
+    from common import machine, venv
 
     venv.enter()
+    machine.let_mkl_use_avx2()
     os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's own chatter
     os.environ.setdefault("FLAGS_use_mkldnn", "1")  # on a CPU: kernels that use several threads
 
@@ -24,6 +25,8 @@ import shlex
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -34,6 +37,7 @@ from common.cli import Exit, Parser, run
 from common.console import progress, say, shown
 from common.errors import StepError, UserError
 from models.batches import training_batches
+from models.chart import Chart
 from models.course import Course
 from models.learner import Learner
 from models.plan import DROPOUT, Plan, open_photos
@@ -43,6 +47,8 @@ from models.weights import Weights, find_weights, weights_folder
 
 if TYPE_CHECKING:
     from data.loader import Crops
+
+_BOUND_BY_PHOTOS = 0.2  # the share of waiting from which on faster steps would gain little
 
 
 # ---- the training ----
@@ -78,6 +84,8 @@ def train(
             learner.restore(state)
         try:
             _run_epochs(plan, course, learner, judged, rank)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_how_to_go_on(plan, course)) from None
         except SystemError as error:
             if "DataLoader process" not in str(error):
                 raise
@@ -88,42 +96,79 @@ def train(
     return course
 
 
+def _how_to_go_on(plan: Plan, course: Course) -> str:
+    if not course.rows:
+        return "interrupted before an epoch was kept; run the same command again to start anew"
+    return (
+        f"interrupted; {len(course.rows)} of {plan.recipe.epochs} epochs are kept in "
+        f"{shown(course.folder)}, and the same command goes on after them with --resume"
+    )
+
+
 def _run_epochs(
     plan: Plan, course: Course, learner: Learner, judged: "Crops | None", rank: int
 ) -> None:
     import paddle
 
     first, started = len(course.rows), time.monotonic()
-    batches = training_batches(plan, first, rank)
-    for epoch in range(first, plan.recipe.epochs):
-        paddle.seed(int(plan.random(DROPOUT, epoch, rank).integers(2**31)))
+    batches = _Waited(training_batches(plan, first, rank))
+    with Chart(course.charts, course.charted) if rank == 0 else nullcontext() as chart:
+        for epoch in range(first, plan.recipe.epochs):
+            paddle.seed(int(plan.random(DROPOUT, epoch, rank).integers(2**31)))
+            begun, batches.seconds = time.monotonic(), 0.0
+            loss = _run_epoch(plan, course, learner, batches, epoch, chart)
+            seconds = time.monotonic() - begun
+            if rank:
+                continue
+            row = {
+                "epoch": epoch + 1,
+                "loss": loss,
+                "top1": learner.top1(judged),
+                "lr": plan.lr((epoch + 1) * plan.steps - 1),
+                "images_per_second": plan.steps * plan.batch * plan.devices / seconds,
+                "waited": batches.seconds / seconds,
+            }
+            points = {name: value for name, value in row.items() if name != "epoch"}
+            chart.mark("epoch", epoch + 1, points)
+            course.keep(plan, learner, row, chart.size())
+            done, left = epoch + 1 - first, plan.recipe.epochs - epoch - 1
+            _say_epoch(plan, row, left * (time.monotonic() - started) / done)
+
+
+class _Waited:
+    """An iterator that counts the seconds that were spent waiting for its next item."""
+
+    def __init__(self, items: Iterator):
+        self._items, self.seconds = items, 0.0
+
+    def __next__(self):
         begun = time.monotonic()
-        loss = _run_epoch(plan, course, learner, batches, epoch)
-        seconds = time.monotonic() - begun
-        if rank:
-            continue
-        row = {
-            "epoch": epoch + 1,
-            "loss": loss,
-            "top1": learner.top1(judged),
-            "lr": plan.lr((epoch + 1) * plan.steps - 1),
-            "images_per_second": plan.steps * plan.batch * plan.devices / seconds,
-        }
-        course.keep(plan, learner, row)
-        done, left = epoch + 1 - first, plan.recipe.epochs - epoch - 1
-        _say_epoch(plan, row, left * (time.monotonic() - started) / done)
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.monotonic() - begun
 
 
-def _run_epoch(plan: Plan, course: Course, learner: Learner, batches, epoch: int) -> float:
+def _run_epoch(
+    plan: Plan,
+    course: Course,
+    learner: Learner,
+    batches: _Waited,
+    epoch: int,
+    chart: Chart | None,
+) -> float:
     """Take the steps of an epoch, counted from 0; return the mean loss."""
     losses = []
     with progress(f"epoch {epoch + 1} of {plan.recipe.epochs}", "photos") as update:
         for step in range(plan.steps):
-            lr = plan.lr(epoch * plan.steps + step)
+            number = epoch * plan.steps + step
+            lr = plan.lr(number)
             losses.append(learner.step(*next(batches), lr))
             if not math.isfinite(losses[-1]):
                 loss = f"the loss is {losses[-1]} in step {step + 1}"
                 raise _diverged(plan, course, epoch, f"{loss} of epoch {epoch + 1}")
+            if chart:
+                chart.mark("step", number + 1, {"loss": losses[-1], "lr": lr})
             share = plan.batch * plan.devices
             update((step + 1) * share, plan.steps * share)
     # Activations can swallow what is undefined, and the loss looks sound.
@@ -146,7 +191,8 @@ def _say_epoch(plan: Plan, row: dict[str, Any], seconds_left: float) -> None:
     left = datetime.timedelta(seconds=round(seconds_left))
     say(
         f"  epoch {row['epoch']} of {plan.recipe.epochs}  loss {row['loss']:.4f}  "
-        f"top-1 {row['top1']:.2%}  {row['images_per_second']:.1f} images/s  time left {left}"
+        f"top-1 {row['top1']:.2%}  {row['images_per_second']:.1f} images/s  "
+        f"waited for photos {row['waited']:.0%}  time left {left}"
     )
 
 
@@ -160,7 +206,7 @@ def main() -> int:
     init = None
     if options.init != "random" and not options.resume:
         init = find_weights(spec, options.init)
-    training, validation, classes = open_photos(options.data)
+    training, validation, classes = open_photos(options.data, options.photos)
     # Not in the build folder: make clean must not take what cost the user hours.
     folder = options.out or weights_folder() / f"{spec.name}_{training.name}"
     device, count = options.devices
@@ -192,9 +238,21 @@ def main() -> int:
         return Exit.OK
     best = course.best_row
     print(f"best top-1 {best['top1']:.2%}, after epoch {best['epoch']}: {shown(course.best)}")
+    print(_what_bounds_it(course))
+    print(f"curves: {shown(course.folder / 'log.csv')}, visualdl --logdir {shown(course.charts)}")
     path = shlex.quote(str(course.best.resolve()))
     print(f"next: make export MODEL={spec.name} WEIGHTS={path} CLASSES={classes}")
     return Exit.OK
+
+
+def _what_bounds_it(course: Course) -> str:
+    share = sum(row["waited"] for row in course.rows) / len(course.rows)
+    cause = (
+        "reading and augmenting them is what bounds the speed, and more cores would help"
+        if share > _BOUND_BY_PHOTOS
+        else "the network's own steps are what bounds the speed"
+    )
+    return f"the steps waited for photos {share:.0%} of the time: {cause}"
 
 
 def _changed(published: Recipe, epochs: int | None, batch: int | None, lr: float | None) -> Recipe:
@@ -258,6 +316,9 @@ def _parser() -> Parser:
         metavar="DIR",
         help="a folder with train_list.txt and val_list.txt, or with train/ and val/ of one folder "
         "per class; or cifar10",
+    )
+    parser.add_argument(
+        "--photos", type=_count, metavar="N", help="train on N photos, and judge by no more"
     )
     parser.add_argument("--epochs", type=_count, metavar="N", help="default: the recipe's")
     parser.add_argument(

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from data.preprocess import Preprocess
 from models import batches
 from models import learner as learning
 from models import train as training
+from models.chart import Chart
 from models.course import Course
 from models.plan import Plan, open_photos
 from models.recipes import recipe
@@ -63,6 +65,18 @@ def small_plan(photos: Path, epochs: int = 2, lr: float = 0.02, **changes) -> Pl
     return Plan(spec, small, *open_photos(str(photos)))
 
 
+def read_charts(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The points of each curve, by its name, as VisualDL reads them."""
+    from visualdl import LogReader
+
+    [file] = folder.iterdir()
+    reader = LogReader(file_path=str(file))
+    return {
+        tag: [(point.id, point.value) for point in reader.get_data("scalar", tag)]
+        for tag in reader.get_tags()["scalar"]
+    }
+
+
 def read_log(course: Course) -> list[float]:
     """The losses in a training's log."""
     with (course.folder / "log.csv").open() as stream:
@@ -80,6 +94,15 @@ def test_the_loss_falls_and_everything_is_kept(photos, tmp_path):
     assert course.best_row["top1"] > 0.6
 
     assert read_log(course) == losses
+    charts = read_charts(course.charts)
+    for name in ("loss", "top1", "lr", "images_per_second", "waited"):
+        expected = [(row["epoch"], pytest.approx(row[name])) for row in course.rows]
+        assert charts[f"epoch/{name}"] == expected
+    assert charts["step/lr"] == [
+        (step + 1, pytest.approx(plan.lr(step))) for step in range(8 * plan.steps)
+    ]
+    first = [loss for step, loss in charts["step/loss"] if step <= plan.steps]
+    assert sum(first) / plan.steps == pytest.approx(losses[0], rel=1e-5)
     assert (course.folder / "classes.txt").read_text().split() == list(COLOURS)
     fresh = plan.spec.build(class_num=3).state_dict()
     for path in (course.best, course.last):
@@ -162,8 +185,52 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(photos, tmp_path):
     for name, value in read_state(resumed.last).items():
         np.testing.assert_allclose(value, read_state(whole.last)[name], atol=1e-5)
 
+    # Nor does the chart tell it from one that was not: no step twice, and none missing.
+    charts = read_charts(resumed.charts)
+    assert charts.keys() == read_charts(whole.charts).keys()
+    assert [step for step, _ in charts["step/loss"]] == list(range(1, 4 * plan.steps + 1))
+    assert [epoch for epoch, _ in charts["epoch/top1"]] == [1, 2, 3, 4]
+
     finished = train(plan, out, resume=True)  # nothing is left to do
     assert finished.rows == resumed.rows
+
+
+def test_steps_after_the_last_checkpoint_leave_no_mark_once_they_are_taken_again(tmp_path):
+    with Chart(tmp_path) as chart:
+        chart.mark("step", 1, {"loss": 3.0})
+        kept = chart.size()
+        chart.mark("step", 2, {"loss": 2.0})
+    with Chart(tmp_path, kept) as chart:
+        chart.mark("step", 2, {"loss": 2.5})
+    assert read_charts(tmp_path) == {"step/loss": [(1, 3.0), (2, 2.5)]}
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(photos, tmp_path):
+    arguments = ["--model", "SqueezeNet1_1", "--data", photos, "--out", tmp_path / "out"]
+    arguments += ["--epochs", "200", "--batch", "2", "--limit-steps", "1"]
+    child = subprocess.Popen(
+        [sys.executable, ROOT / "models/train.py", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    for line in child.stderr:
+        if line.lstrip().startswith("epoch 2 of 200"):
+            break
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does: the photos' processes get it too
+    rest = child.stderr.read()
+    assert child.wait(60) == 130
+    require_empty_group(child.pid)
+    assert "Traceback" not in rest
+    [complaint] = [line for line in rest.splitlines() if line.startswith("error: ")]
+    kept = Course(tmp_path / "out")
+    epochs = len(read_log(kept))
+    assert epochs >= 2
+    assert f"interrupted; {epochs} of 200 epochs are kept in {kept.folder}" in complaint
+    assert complaint.endswith("the same command goes on after them with --resume")
+    assert kept.checkpoint.is_file()
 
 
 def test_a_checkpoint_of_another_training_is_not_gone_on_from(photos, tmp_path):
@@ -306,6 +373,39 @@ def test_an_unreadable_photo(tmp_path):
     assert len(images) == len(targets) == 11
 
 
+def test_a_full_disk_costs_the_running_epoch_only(photos, tmp_path):
+    """The training's folder lies on a file system of its own that has room for one epoch."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    train_there = [sys.executable, ROOT / "models/train.py", "--model", "SqueezeNet1_1", "--data"]
+    train_there += [photos, "--epochs", 2, "--batch", 2, "--limit-steps", 1, "--out", disk / "out"]
+    line = shlex.join(map(str, train_there))
+    script = f"""
+        mount -t tmpfs -o size=13m tmpfs {disk} || exit 77
+        {line}; echo status $?; find {disk} -type f -printf '%P\n'
+        mount -o remount,size=40m {disk}; exec {line} --resume"""
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no mount namespaces here: {done.stderr.strip()}")
+    before, _, after = done.stderr.partition("error: ")
+    assert "epoch 1 of 2" in before
+    assert "no space left on the disk; free some" in after.splitlines()[0]
+    status, files = done.stdout.partition("\n")[::2]
+    assert status == "status 2"
+    assert set(files.partition("best top-1")[0].split()) == {
+        *("out/classes.txt", "out/best.pdparams", "out/last.pdparams", "out/checkpoint.pkl"),
+        *("out/log.csv", "out/visualdl/vdlrecords.training.log"),
+    }
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2 of 2" in after
+    assert "epoch 1 of 2" not in after
+
+
 def run_command(command, photos, *arguments, **options):
     return command(
         *("models/train.py", "--model", "SqueezeNet1_1", "--data", photos, *arguments),
@@ -317,7 +417,12 @@ def test_the_command_says_what_comes_next(command, photos, tmp_path):
     short = ("--epochs", 1, "--batch", 2, "--limit-steps", 1)
     done = run_command(command, photos, *short)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"epoch 1 of 1  loss [\d.]+  top-1 [\d.]+%  [\d.]+ images/s", done.stderr)
+    assert re.search(
+        r"epoch 1 of 1  loss [\d.]+  top-1 [\d.]+%  [\d.]+ images/s  waited for photos \d+%",
+        done.stderr,
+    )
+    assert re.search(r"the steps waited for photos \d+% of the time: .* bounds the sp", done.stdout)
+    assert "visualdl --logdir " in done.stdout
     best = tmp_path / "weights" / f"SqueezeNet1_1_{photos.name}" / "best.pdparams"
     assert f"next: make export MODEL=SqueezeNet1_1 WEIGHTS={best} CLASSES=3\n" in done.stdout
     assert best.is_file()
@@ -361,6 +466,14 @@ def test_a_class_without_photos_to_train_on(tmp_path):
     put(tmp_path, "train/a/1.png", "train/b/1.png", "val/a/2.png", "val/c/2.png")
     with pytest.raises(UserError, match="no photos to train on for 1 of 3 classes: c; add photos"):
         open_photos(str(tmp_path))
+
+
+def test_some_of_the_photos_will_do(photos):
+    training, validation, classes = open_photos(str(photos), 6)
+    assert sorted(training.labels) == sorted(validation.labels) == [0, 0, 1, 1, 2, 2]
+    assert classes == 3
+    with pytest.raises(UserError, match="no photos to train on for 1 of 3 classes"):
+        open_photos(str(photos), 2)
 
 
 def test_labels_to_judge_by_that_are_not_trained(tmp_path):
