@@ -15,9 +15,10 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
+    from common import machine, venv
 
     venv.enter()
+    machine.let_mkl_use_avx2()
     # Paddle's own chatter, most of it when it is imported.
     os.environ.setdefault("GLOG_minloglevel", "2")
     warnings.filterwarnings("ignore", module="paddle")
@@ -35,7 +36,7 @@ import numpy as np
 
 from common import files, machine
 from common.cli import Exit, Parser, positive, run
-from common.console import shown
+from common.console import say, shown
 from common.errors import StepError, UserError
 from common.statistics import wilson_interval
 from data.images import ImageSet, printable, spread_rows
@@ -60,9 +61,14 @@ MOST_HELD_OUT = 5000  # … and no more: that tells top-1 to ±1.4 points and bo
 LEAST_PHOTOS = 20
 LEAST_PER_CLASS = 2
 
+# Part of what identifies a checkpoint: count up when the same photos give another one.
+_METHOD = 2
+
 _SETTLING = 32  # photos that a random backbone's batch norms are set on
 _NAMED_IN_ERRORS = 5
 _SAME = 1e-3  # largest difference of logits, relative, as for any two fp32 files
+_SHARES = np.linspace(0, 1, 21)  # of a row that is added to every class, see `lift`
+_MARGIN = 0.1
 
 
 # ---- photos ----
@@ -163,8 +169,12 @@ class Features:
         self._runner = Runner(_before(network, head), input_shape)
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
+        return self.places(batch).mean(2)
+
+    def places(self, batch: np.ndarray) -> np.ndarray:
+        """The same before the mean: [N, width, places]; one place where there is no map."""
         values = self._runner(batch)
-        return values.reshape(*values.shape[:2], -1).mean(2)
+        return values.reshape(*values.shape[:2], -1)
 
 
 def _before(network: "nn.Layer", head: str) -> "nn.Layer":
@@ -212,11 +222,13 @@ def _shapes(network: "nn.Layer") -> dict[str, tuple[int, ...]]:
 
 
 def settle(network: "nn.Layer", stream: Stream, rows: Sequence[int]) -> None:
-    """Set made-up batch norms to the statistics of real photos, spread over the rows."""
+    """Set made-up batch norms, if there are any, by real photos, spread over the rows."""
     import paddle
 
     from models.layers import settle_batch_norms
 
+    if not any(isinstance(layer, paddle.nn.BatchNorm2D) for layer in network.sublayers()):
+        return
     some = spread_rows(len(rows), _SETTLING)
     photos = [batch for _, batch in stream.batches(rows[some], "batch norms")]
     if photos:
@@ -304,6 +316,11 @@ class Fit:
     rows: np.ndarray  # int64 [n]
     features: np.ndarray  # float32 [n, width]
 
+    @property
+    def logits(self) -> np.ndarray:
+        """Of the photos held out, float64 [n, classes]."""
+        return self.classifier.logits(self.features.astype(np.float64))
+
 
 def fit_head(head: Head, stream: Stream, held_out: np.ndarray) -> Fit:
     """The classifier of the photos in a stream; those in the rows `held_out` choose and judge."""
@@ -317,8 +334,31 @@ def fit_head(head: Head, stream: Stream, held_out: np.ndarray) -> Fit:
     scale = fit_scale(fitted.logits(features.astype(np.float64)), labels)
     fitted = fitted.scaled(scale)
     if head.rectified:
-        fitted = fitted.without_negatives()
+        fitted = lift(head, stream, fitted)
     return Fit(fitted, penalty, scale, rows, features)
+
+
+def lift(head: Head, stream: Stream, fitted: Classifier) -> Classifier:
+    """The same classifier with its outputs lifted above zero at every place of these photos.
+
+    ReLU then cuts none of them; in a photo unlike these it may cut at places that lie below the
+    lowest here by more than a tenth of the lift. All classes get the same constant, and the same
+    share of the row of weights that would leave no weight negative: of all shares the one whose
+    lift is smallest, as a lower precision spends its digits on what classes have in common too.
+    """
+    row = -fitted.weight.min(1)
+    weight, bias, common = (
+        values.astype(np.float32) for values in (fitted.weight.T, fitted.bias[:, None], row)
+    )
+    lowest, total, photos = np.full(len(_SHARES), np.inf), 0.0, 0
+    for _, batch in stream.batches(range(len(stream.labels)), "outputs"):
+        maps = head.features.places(batch)
+        own, shared = (weight @ maps + bias).min(1), common @ maps  # [n, places]
+        lowest = np.minimum(lowest, [(own + share * shared).min() for share in _SHARES])
+        total, photos = total + float(shared.mean(1).sum()), photos + len(batch)
+    lifts = _SHARES * total / photos - lowest
+    best = int(lifts.argmin())
+    return fitted.lifted(_SHARES[best] * row, _MARGIN * lifts[best] - lowest[best])
 
 
 def written_logits(spec: ModelSpec, checkpoint: Path, stream: Stream, made: Fit) -> np.ndarray:
@@ -332,7 +372,7 @@ def written_logits(spec: ModelSpec, checkpoint: Path, stream: Stream, made: Fit)
     runner = Runner(network, spec.input_shape)
     batches = stream.batches(made.rows, "written network")
     logits = np.concatenate([runner(batch) for _, batch in batches])
-    expected = made.classifier.logits(made.features.astype(np.float64))
+    expected = made.logits
     # Of their spread, not their size: what all classes have in common must not hide a difference.
     worst = float(np.abs(logits - expected).max() / np.ptp(expected, axis=1).max())
     if not worst <= _SAME:
@@ -346,6 +386,17 @@ def written_logits(spec: ModelSpec, checkpoint: Path, stream: Stream, made: Fit)
 # ---- the command ----
 
 
+def origin_of(spec: ModelSpec, images: ImageSet, weights: Weights, seed: int) -> dict[str, object]:
+    """What identifies a checkpoint before it is made."""
+    return {
+        "method": _METHOD,
+        "model": spec.name,
+        "data": images.sha256,
+        "backbone": weights.sha256,
+        "seed": seed,
+    }
+
+
 def adapt(
     spec: ModelSpec,
     images: ImageSet,
@@ -357,17 +408,16 @@ def adapt(
 ) -> dict:
     """Fit a classifier of these photos' classes and write the checkpoint `out`; returns the facts.
 
-    Beside it `<name>.classes.txt` (a name per class) and `<name>.json` (the facts).
+    Beside it `<name>.classes.txt` (a name per class) and `<name>.json` (the facts). Nothing is done
+    where they are there from the same inputs.
     """
     started = time.monotonic()
     classes = check_classes(images)
-    origin = {
-        "model": spec.name,
-        "data": images.sha256,
-        "backbone": weights.sha256,
-        "seed": seed,
-    }
-    claim(out, origin)
+    origin = origin_of(spec, images, weights, seed)
+    standing = claim(out, origin)
+    if standing:
+        say(f"  {shown(out)} is there already, from the same inputs")
+        return standing
     stream = Stream(images, spec.preprocess, skip_bad)
     fit_on, held_out = split(images.labels, seed)
     network = load_backbone(spec, weights, classes)
@@ -392,6 +442,7 @@ def adapt(
             "backbone": {"weights": weights.label, "sha256": weights.sha256},
             "penalty": made.penalty,
             "scale": made.scale,
+            "logits": _range(made.logits),
             "held_out": _share(right, len(made.rows)),
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -422,19 +473,31 @@ def _share(right: int, n: int) -> dict[str, object]:
     }
 
 
-def claim(out: Path, origin: Mapping[str, object]) -> None:
+def _range(logits: np.ndarray) -> dict[str, float]:
+    """What lower precisions have to hold: what a photo's logits have in common, and differ by."""
+    return {
+        "mean": float(logits.mean()),
+        "spread": float(np.ptp(logits, axis=1).mean()),
+        "largest": float(np.abs(logits).max()),
+    }
+
+
+def claim(out: Path, origin: Mapping[str, object]) -> dict | None:
     """Make sure that the checkpoint `out` may be written, before anything costs time.
 
-    Of files that are there only those are replaced that this command made of the same inputs and
-    nobody has changed since.
+    Returns the facts of one that is there from the same inputs, whole and unchanged: it need not
+    be made again. Anything else under these names is the user's, and not replaced.
     """
     if out.suffix not in SUFFIXES:
         raise UserError(f"{out}: weights are written as {' or '.join(SUFFIXES)} only")
-    facts = files.read_json(_beside(out, ".json"))
-    ours = isinstance(facts, dict) and facts.get("origin") == origin
-    if ours and (not out.exists() or files.sha256(out) == facts["sha256"]):
-        return
-    for path in (out, _beside(out, ".json"), _beside(out, ".classes.txt")):
+    listing, account = _beside(out, ".classes.txt"), _beside(out, ".json")
+    facts = files.read_json(account)
+    if isinstance(facts, dict) and facts.get("origin") == origin:
+        if not out.exists():
+            return None
+        if files.sha256(out) == facts["sha256"]:
+            return facts if listing.exists() else None
+    for path in (out, account, listing):
         if path.exists():
             raise UserError(
                 f"{shown(path)} is there already, and not from this command with the same model, "
@@ -444,6 +507,7 @@ def claim(out: Path, origin: Mapping[str, object]) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{out.parent} is not a folder; name another file with --out") from None
+    return None
 
 
 def _beside(out: Path, ending: str) -> Path:

@@ -74,14 +74,21 @@ class TestClaim:
 
         write_state(out, {"a.weight": np.zeros((2, 2), np.float32)})
         files.write_json(out.with_name("net.json"), {"origin": origin, "sha256": files.sha256(out)})
+        out.with_name("net.classes.txt").write_text("cat\ndog\n")
 
     def test_a_free_name_is_taken_and_its_folder_made(self, out):
-        head.claim(out, {"seed": 0})
+        assert head.claim(out, {"seed": 0}) is None
         assert out.parent.is_dir()
 
-    def test_its_own_work_of_the_same_inputs_is_replaced(self, out):
+    def test_its_own_work_of_the_same_inputs_is_there_already(self, out):
         self.leave(out, {"seed": 0})
-        head.claim(out, {"seed": 0})
+        assert head.claim(out, {"seed": 0})["origin"] == {"seed": 0}
+
+    @pytest.mark.parametrize("name", ["net.pdparams", "net.classes.txt"])
+    def test_its_own_work_is_made_again_where_a_part_of_it_is_missing(self, out, name):
+        self.leave(out, {"seed": 0})
+        out.with_name(name).unlink()
+        assert head.claim(out, {"seed": 0}) is None
 
     def test_other_inputs_are_refused(self, out):
         self.leave(out, {"seed": 0})
@@ -135,13 +142,14 @@ class TestSqueezeNet:
         fit = head.Fit(fitted, 0.0, 1.0, rows, features)
         return head.written_logits(SPEC, path, made[1], fit), features.astype(np.float64)
 
-    def test_without_negatives_relu_cuts_nothing_and_no_probability_changes(
-        self, made, fitted, tmp_path
-    ):
-        logits, features = self.written(made, fitted.without_negatives(), tmp_path / "n.pdparams")
+    def test_lifted_relu_cuts_nothing_and_no_probability_changes(self, made, fitted, tmp_path):
+        lifted = head.lift(*made, fitted)
+        logits, features = self.written(made, lifted, tmp_path / "net.pdparams")
         added = logits - fitted.logits(features)
         assert np.ptp(added, axis=1).max() < 1e-4  # the same for every class of a photo
-        assert added.min() > 0
+        # No higher than by the row of weights alone that leaves none negative, for any photo.
+        alone = fitted.lifted(-fitted.weight.min(1), -fitted.bias.min()).logits(features)
+        assert added.mean() < (alone - fitted.logits(features)).mean()
 
     def test_where_relu_cuts_the_check_of_the_written_file_says_so(self, made, fitted, tmp_path):
         with pytest.raises(StepError, match="differ by"):
@@ -189,23 +197,33 @@ class TestBackbone:
 
 
 class TestAdapt:
-    def test_a_failed_run_leaves_the_earlier_files_and_nothing_else(
-        self, photos, tmp_path, monkeypatch
-    ):
-        images, weights = head.open_photos(str(photos)).spread(24), find_weights(SPEC, "random")
-        out = tmp_path / "net.pdparams"
-        head.adapt(SPEC, images, weights, out)
-        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-        assert set(before) == {"net.pdparams", "net.json", "net.classes.txt"}
-
+    @pytest.fixture
+    def disk_fills_up(self, monkeypatch):
         def fill_the_disk(path, state):
             path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(head, "write_state", fill_the_disk)
+
+    def test_a_failed_run_leaves_nothing(self, photos, tmp_path, disk_fills_up):
+        images, weights = head.open_photos(str(photos)).spread(24), find_weights(SPEC, "random")
         with pytest.raises(OSError, match="No space"):
-            head.adapt(SPEC, images, weights, out)
-        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+            head.adapt(SPEC, images, weights, tmp_path / "net.pdparams")
+        assert not list(tmp_path.iterdir())
+
+    def test_what_is_there_from_the_same_inputs_is_not_made_again(
+        self, photos, tmp_path, monkeypatch, capsys
+    ):
+        images, weights = head.open_photos(str(photos)).spread(24), find_weights(SPEC, "random")
+        out = tmp_path / "net.pdparams"
+        facts = head.adapt(SPEC, images, weights, out)
+        assert {path.name for path in tmp_path.iterdir()} == {
+            *("net.pdparams", "net.json", "net.classes.txt")
+        }
+        capsys.readouterr()
+        monkeypatch.setattr(head, "load_backbone", None)
+        assert head.adapt(SPEC, images, weights, out) == json.loads(json.dumps(facts))
+        assert "is there already, from the same inputs" in capsys.readouterr().err
 
     def test_no_readable_photo_is_said_even_if_bad_ones_may_be_skipped(self, tmp_path):
         root = write_photos(tmp_path / "colours", 8)

@@ -77,6 +77,18 @@ class TestRidge:
         chosen = ridge.count_right(fitted.logits(held_out.astype(np.float64)), truth)
         assert chosen > ridge.count_right(unpenalised, truth)
 
+    def test_differences_that_a_lower_precision_would_swallow_are_not_bet_on(self):
+        generator = np.random.default_rng(0)
+        labels = np.arange(800) % 2
+        tiny = 100 + 0.1 * labels  # tells the classes apart without a mistake
+        plain = 4.0 * labels + 2 * generator.standard_normal(800)  # with a few
+        features = np.stack([tiny, plain], axis=1).astype(np.float32)
+        moments = moments_of(features[:400], labels[:400], 100)
+        fitted, _ = ridge.fit(moments, features[400:], labels[400:])
+        step = features.max() / 127  # of eight bits
+        rounded = np.round(features / step) * step
+        assert ridge.count_right(fitted.logits(rounded), labels) > 0.75 * 800
+
     def test_features_that_never_change_are_refused(self):
         moments = moments_of(np.ones((8, 3), np.float32), np.arange(8) % 2, 4)
         with pytest.raises(UserError, match="same for every photo"):
@@ -90,6 +102,14 @@ class TestScale:
         chances = np.exp(7 * logits) / np.exp(7 * logits).sum(1, keepdims=True)
         labels = (chances.cumsum(1) < generator.random((20_000, 1))).sum(1)
         assert ridge.fit_scale(logits, labels) == pytest.approx(7, rel=0.05)
+
+    def test_one_photo_out_of_all_proportion_does_not_count(self):
+        generator = np.random.default_rng(0)
+        labels = np.arange(300) % 3
+        logits = np.eye(3)[labels] + generator.standard_normal((300, 3))
+        expected = ridge.fit_scale(logits, labels)
+        logits, labels = np.vstack([logits, [[-1e4, 0, 1e4]]]), np.append(labels, 0)
+        assert ridge.fit_scale(logits, labels) == pytest.approx(expected)
 
     def test_stays_finite_where_every_photo_is_right(self):
         logits = np.eye(3)[np.arange(30) % 3]
