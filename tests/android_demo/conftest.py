@@ -62,7 +62,8 @@ def package_build(shared, tmp_path_factory) -> Path:
     """A build folder with packages of the real SqueezeNet1_1, made by the command."""
     build = tmp_path_factory.mktemp("packages")
     words = [sys.executable, ROOT / "deploy" / "package.py", "--model", "SqueezeNet1_1"]
-    words += ["--target", "onnx", "--target", "lite-arm", "--photos", str(PHOTOS)]
+    words += ["--target", "onnx", "--target", "lite-arm", "--precision", "fp32"]
+    words += ["--photos", str(PHOTOS)]
     words += ["--weights", shared / "data" / "weights", "--data", shared / "data"]
     done = subprocess.run(
         words,

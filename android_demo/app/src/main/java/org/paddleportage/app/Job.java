@@ -1,0 +1,57 @@
+package org.paddleportage.app;
+
+import android.os.Handler;
+import java.util.concurrent.ExecutorService;
+import org.paddleportage.core.PortageException;
+
+/** Work on another thread that can be stopped; what it shows is shown on the main thread. */
+final class Job {
+    /** What is to be done; asks {@code goesOn} now and then. */
+    interface Work {
+        void run(Job job) throws PortageException;
+    }
+
+    /** Hears how it ended, on the main thread; {@code problem} is null where it went well. */
+    interface End {
+        void ended(PortageException problem);
+    }
+
+    private final Handler main;
+    private volatile boolean stopped;
+
+    private Job(Handler main) {
+        this.main = main;
+    }
+
+    static Job start(ExecutorService thread, Handler main, Work work, End end) {
+        Job job = new Job(main);
+        thread.execute(() -> {
+            PortageException problem = null;
+            try {
+                work.run(job);
+            } catch (PortageException error) {
+                problem = error;
+            }
+            PortageException found = problem;
+            main.post(() -> end.ended(found));
+        });
+        return job;
+    }
+
+    void stop() {
+        stopped = true;
+    }
+
+    boolean goesOn() {
+        return !stopped;
+    }
+
+    /** Shows something, unless the job was stopped meanwhile. */
+    void show(Runnable show) {
+        main.post(() -> {
+            if (!stopped) {
+                show.run();
+            }
+        });
+    }
+}

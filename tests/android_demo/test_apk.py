@@ -1,0 +1,286 @@
+"""The APK: built by the command from made-up engines and packages, and taken apart."""
+
+import dataclasses
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from common.errors import StepError, UserError
+from deploy.android import compile as compiling
+from deploy.android import engines, sign
+from deploy.android.elf import read_library
+from deploy.android.project import read_project
+from deploy.android.tools import Tools, find_tools
+from tests.android_demo import apks
+from tests.conftest import assert_refused
+
+ABIS = {"arm64-v8a", "x86_64"}
+LIBRARIES = {
+    "lib/arm64-v8a/libpaddle_lite_jni.so",
+    "lib/arm64-v8a/libonnxruntime.so",
+    "lib/x86_64/libonnxruntime.so",
+}
+MODEL = bytes(range(256)) * 400
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    if shutil.which("javac") is None:
+        pytest.skip("needs a JDK: javac is not on this machine")
+    return find_tools()
+
+
+@pytest.fixture(scope="session")
+def given(tmp_path_factory, tools) -> dict[str, Path]:
+    """Archives in the forms of the engines' official ones, by the command's flags."""
+    folder = tmp_path_factory.mktemp("engines")
+    arm, intel = apks.shared_object(apks.ARM64, "libc.so"), apks.shared_object(apks.X86_64)
+    lite, onnx = apks.jar_of_stubs(folder, "com"), apks.jar_of_stubs(folder, "ai")
+    libraries = {"arm64-v8a/libonnxruntime.so": arm, "x86_64/libonnxruntime.so": intel}
+    return {
+        "--paddle-lite": apks.write_paddle_lite(folder / "lite.tar.gz", lite, arm),
+        "--onnxruntime": apks.write_aar(folder / "onnxruntime.aar", onnx, libraries),
+    }
+
+
+def build(folder: Path, words: list) -> tuple[Path, subprocess.CompletedProcess]:
+    """Run the command with packages in a build folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BUILD_DIR", str(folder))
+        for target in apks.MODELS:
+            apks.write_package(target, MODEL)
+        done = subprocess.run(
+            [sys.executable, "deploy/apk.py", *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    assert done.returncode == 0, done.stderr
+    return folder / "apk" / "paddle-portage-demo.apk", done
+
+
+@pytest.fixture(scope="session")
+def apk(given, tmp_path_factory) -> Path:
+    """An app with both engines and two packages."""
+    words = [word for pair in given.items() for word in pair]
+    return build(tmp_path_factory.mktemp("with-engines"), words)[0]
+
+
+@pytest.fixture(scope="session")
+def bare(tools, tmp_path_factory) -> tuple[Path, str]:
+    """An app without an engine, and what the command said."""
+    path, done = build(tmp_path_factory.mktemp("bare"), [])
+    return path, done.stderr
+
+
+def test_it_asks_for_the_camera_and_for_nothing_else(apk, tools):
+    badging = apks.aapt2(tools, "dump", "badging", apk)
+    assert re.findall("^uses-permission.*", badging, re.M) == [
+        "uses-permission: name='android.permission.CAMERA'"
+    ]
+    assert "package: name='org.paddleportage.demo' versionCode='1'" in badging
+    assert "sdkVersion:'23'" in badging
+    assert int(re.search(r"targetSdkVersion:'(\d+)'", badging)[1]) >= 34
+    assert "launchable-activity: name='org.paddleportage.app.MainActivity'" in badging
+    [abis] = re.findall("^native-code: (.*)", badging, re.M)
+    assert set(re.findall("'([^']*)'", abis)) == ABIS
+    assert "uses-feature-not-required: name='android.hardware.camera'" in badging
+    assert "application-debuggable" not in badging
+
+
+def test_only_the_screens_that_others_need_are_open_to_them(apk, tools):
+    tree = apks.aapt2(tools, "dump", "xmltree", apk, "--file", "AndroidManifest.xml")
+    parts = re.split(r"\n(?=\s*E: )", tree)
+    open_ones = {
+        re.search(r'app\.(\w+)"', part)[1] for part in parts if re.search("exported.*=true", part)
+    }
+    assert open_ones == {"MainActivity", "RunActivity"}
+    [run] = [part for part in parts if "RunActivity" in part]
+    assert 'permission(0x01010006)="android.permission.DUMP"' in run
+    [application] = [part for part in parts if "E: application" in part]
+    assert re.search("extractNativeLibs.*=true", application)
+
+
+def test_models_and_libraries_are_stored_and_aligned(apk):
+    found = apks.entries(apk)
+    libraries = {name for name in found if name.endswith(".so")}
+    assert libraries == LIBRARIES
+    models = {name for name in found if name.endswith((".nb", ".onnx"))}
+    assert len(models) == 2
+    for name in (*libraries, *models, "resources.arsc"):
+        assert found[name].stored, name
+        assert found[name].start % (16384 if name in libraries else 4) == 0, name
+    assert not found["classes.dex"].stored
+
+
+def test_packages_are_inside_as_they_were_made(apk):
+    found = apks.entries(apk)
+    inside = {name for name in found if name.startswith("assets/packages/")}
+    assert inside == {
+        f"assets/packages/Tiny-{target}-fp32/{name}"
+        for target, model in apks.MODELS.items()
+        for name in (model, "manifest.json", "golden/crops.bin")
+    }
+    assert found["assets/packages/Tiny-lite-arm-fp32/model.nb"].content == MODEL
+
+
+def test_the_engines_classes_are_shipped_and_their_stubs_are_not(apk, bare):
+    shipped = apks.classes_in(apks.entries(apk)["classes.dex"].content)
+    assert {"com.baidu.paddle.lite.MobileConfig", "ai.onnxruntime.OrtSession"} <= shipped
+    alone = apks.classes_in(apks.entries(bare[0])["classes.dex"].content)
+    assert "org.paddleportage.engine.PaddleLiteEngine" in alone
+    assert not [name for name in alone if name.startswith(("com.baidu", "ai.onnxruntime"))]
+
+
+def test_without_engines_it_is_built_and_says_what_is_missing(bare):
+    path, said = bare
+    assert not [name for name in apks.entries(path) if name.endswith(".so")]
+    assert "without Paddle Lite's library: PADDLE_LITE_ANDROID=path" in said
+    assert "without ONNX Runtime's library: ONNXRUNTIME_ANDROID=path" in said
+    assert "Tiny-lite-arm-fp32, Tiny-onnx-fp32; engines: none" in said
+
+
+def test_the_signature_holds_and_breaks(apk, tools, tmp_path):
+    assert sign.verify(tools, 23, apk) == ["v1", "v2", "v3"]
+    data = bytearray(apk.read_bytes())
+    data[apks.entries(apk)["lib/arm64-v8a/libonnxruntime.so"].start + 100] ^= 1
+    damaged = tmp_path / "damaged.apk"
+    damaged.write_bytes(data)
+    with pytest.raises(StepError, match=r"signature of damaged\.apk"):
+        sign.verify(tools, 23, damaged)
+
+
+def test_androids_own_verifier_agrees(apk):
+    if shutil.which("apksigner") is None:
+        pytest.skip("needs apksigner, which is not on this machine")
+    words = ["apksigner", "verify", "--min-sdk-version", "23", "--verbose", apk]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_same_input_gives_the_same_bytes(bare, tmp_path):
+    again, _ = build(tmp_path / "elsewhere", [])
+    assert again.read_bytes() == bare[0].read_bytes()
+
+
+# ---- what the oldest Android lacks ----
+
+
+def compile_alone(tools: Tools, folder: Path, body: str) -> tuple:
+    """Compile one class as the app's; returns the project and the folder of class files."""
+    source = folder / "src" / "Newer.java"
+    source.parent.mkdir()
+    source.write_text(f"class Newer {{\n    Object at(Object x) {{\n        {body}\n    }}\n}}\n")
+    project = dataclasses.replace(read_project(), java=source.parent)
+    return project, compiling.compile_java(project, tools, folder, [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return java.nio.file.Paths.get(x.toString());",
+        "return x.toString().isBlank();",
+        "return java.util.stream.Stream.of(x);",
+    ],
+)
+def test_a_newer_java_class_is_named_with_its_line(tools, tmp_path, body):
+    project, classes = compile_alone(tools, tmp_path, body)
+    with pytest.raises(StepError, match=r"an API newer than .* 23: .*Newer\.java:3"):
+        compiling.check_api(project, tools, classes)
+
+
+def test_a_newer_android_class_does_not_compile(tools, tmp_path):
+    with pytest.raises(StepError, match=r"javac: .*Newer\.java:3.*cannot find symbol"):
+        compile_alone(tools, tmp_path, "return new android.graphics.ImageDecoder[0];")
+
+
+# ---- bad input ----
+
+
+def test_a_broken_package_is_refused(command, build_folder):
+    package = apks.write_package("onnx", MODEL)
+    (package / "model.onnx").write_bytes(MODEL[:-1])
+    done = command("deploy/apk.py", BUILD_DIR=build_folder)
+    assert_refused(done, "onnx-fp32", "not a whole package", "make package")
+
+
+def test_a_mistyped_model_is_refused(command):
+    assert_refused(command("deploy/apk.py", "--model", "SqueezeNet1_7"), "SqueezeNet1_1")
+
+
+def test_without_java_it_says_what_to_install(command, tmp_path):
+    done = command("deploy/apk.py", PATH=tmp_path, JAVA_HOME="")
+    assert_refused(done, "java is not on this machine", "openjdk-17-jdk-headless")
+    done = command("deploy/apk.py", JAVA_HOME=tmp_path)
+    assert_refused(done, "java is not in JAVA_HOME", str(tmp_path))
+
+
+def refused(read, path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_no_engine_is_refused(tmp_path, given):
+    library = apks.shared_object(apks.ARM64)
+    absent = tmp_path / "absent.tar.gz"
+    assert "no such file" in refused(engines.paddle_lite, absent)
+    text = tmp_path / "text.tar.gz"
+    text.write_text("<html>404</html>")
+    assert "cannot be read" in refused(engines.paddle_lite, text)
+    assert "classes.jar is not inside" in refused(
+        engines.onnxruntime, apks.write_paddle_lite(tmp_path / "swapped.aar", b"", library)
+    )
+    assert "its jar is damaged" in refused(
+        engines.paddle_lite, apks.write_paddle_lite(tmp_path / "jar.tar.gz", b"PK", library)
+    )
+    damaged = apks.write_paddle_lite(tmp_path / "so.tar.gz", b"PK", library[:80])
+    assert "libpaddle_lite_jni.so is not a library for Android" in refused(
+        engines.paddle_lite, damaged
+    )
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(given["--paddle-lite"].read_bytes()[:-2000])
+    assert "cannot be read" in refused(engines.paddle_lite, cut)
+    empty = apks.write_aar(tmp_path / "empty.aar", b"", {})
+    assert "no native library" in refused(engines.onnxruntime, empty)
+
+
+def test_an_unpacked_archive_is_the_same_engine(tmp_path, given):
+    shutil.unpack_archive(given["--paddle-lite"], tmp_path / "unpacked", filter="data")
+    packed, unpacked = (
+        engines.paddle_lite(path) for path in (given["--paddle-lite"], tmp_path / "unpacked")
+    )
+    assert (packed.jar, packed.native, packed.abis) == (
+        unpacked.jar,
+        unpacked.native,
+        ["arm64-v8a"],
+    )
+
+
+def test_what_a_phone_would_refuse_to_load_is_said(tmp_path, given, capsys):
+    with_needs = apks.shared_object(apks.ARM64, "libc.so", "libc++_shared.so", page=4096)
+    jar = engines.paddle_lite(given["--paddle-lite"]).jar
+    path = apks.write_paddle_lite(tmp_path / "lite.tar.gz", jar, with_needs)
+    engines.paddle_lite(path)
+    said = capsys.readouterr().err
+    assert "libpaddle_lite_jni.so (arm64-v8a) is aligned to 4096 bytes" in said
+    assert "needs libc++_shared.so, which is not in the archive" in said
+    assert "needs libc.so" not in said
+    # The first archive of a name is remembered, since nobody publishes checksums.
+    assert "another file than when first used" in said
+
+
+def test_a_real_library_is_read():
+    [path] = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime_providers_shared.so")
+    library = read_library(path)
+    assert library.abi in ("x86_64", "arm64-v8a")
+    assert library.page >= 4096
+    assert "libc.so.6" in library.needed
+    assert read_library(path.read_bytes()[:50]) is None
+    assert read_library(b"text") is None
