@@ -114,7 +114,7 @@ def _demo(class_num: int | None, split: str) -> _Content:
     if class_num not in (None, CLASSES):
         raise UserError(
             f"{DEMO} has photos of ImageNet's {CLASSES} classes, the model has {class_num}; give "
-            "photos of the model's own classes (DATA=folder)"
+            "photos of the model's own classes (DATA=folder; to calibrate on: CALIB=folder)"
         )
     if split == "train":
         raise UserError(

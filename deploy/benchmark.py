@@ -13,6 +13,7 @@ Exit status: 0 all measured, 1 a target broke, 2 bad input, 3 a target is unavai
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import sys
@@ -59,19 +60,15 @@ def main() -> int:
     options = _parse()
     ways = Ways(options.batch, _cores(options.threads), options.limit, options.peers)
     specs = choose_models(options.model, options.weights)
+    files = chosen_files(options)
     if options.compare:
+        files = dataclasses.replace(files, named=True)
         sides = [_side(word) for word in options.compare]
-        outcomes = [
-            outcome
-            for spec in specs
-            for outcome in compare(spec, sides, chosen_files(options), ways)
-        ]
+        outcomes = [outcome for spec in specs for outcome in compare(spec, sides, files, ways)]
         _print(outcomes, options.json, benchmark_tables.show_comparisons)
         return Exit.OK if outcomes else Exit.UNDECIDED
     cells = chosen_cells(options)
-    results = [
-        outcome for spec in specs for outcome in benchmark(spec, cells, chosen_files(options), ways)
-    ]
+    results = [outcome for spec in specs for outcome in benchmark(spec, cells, files, ways)]
     _print(results, options.json, benchmark_tables.show)
     if any(outcome["verdict"] == "fail" for outcome in results):
         return Exit.BROKEN
@@ -153,14 +150,15 @@ def benchmark(
     from deploy import latency, roofline
 
     graph = inference_graph(spec, wanted)
-    running = [cell for cell in cells if _has_speed(cell[0].timed(cell[1]))]
-    options = wanted.options_for(running, graph.facts["class_num"])
+    absent = [cell for cell in cells if not _has_speed(cell[0].timed(cell[1]))]
+    running = [cell for cell in cells if cell not in absent]
+    running, options = wanted.with_calibration(running, graph.facts["class_num"])
     built = build_files(graph, running, options)
     floors = {}
     if any(_on_cpu_in_fp32(cell) for cell in running):
         onnx = to_onnx(graph, wanted.options.opset)
         floors = roofline.floors(onnx, ways.batches, ways.cores)
-    for target, precision in cells:
+    for target, precision in (cell for cell in cells if cell in (*running, *absent)):
         plan, artifact = target.timed(precision), built.get((target, precision))
         outcome = {
             "schema": 1,
@@ -262,7 +260,7 @@ def compare(
             raise UserError(
                 f"{target.name} {precision} cannot be compared: {_why_absent(target, plan)}"
             )
-    options = wanted.options_for(sides, graph.facts["class_num"])
+    _, options = wanted.with_calibration(list(sides), graph.facts["class_num"])
     built = build_files(graph, sides, options)
     for artifact in built.values():
         if isinstance(artifact, StepError):

@@ -31,9 +31,9 @@ def main() -> int:
     status = Exit.OK
     for spec in specs:
         graph = inference_graph(spec, files)
-        options = files.options_for(cells, graph.facts["class_num"])
-        built = build_files(graph, cells, options)
-        for target, precision in cells:
+        wanted, choices = files.with_calibration(cells, graph.facts["class_num"])
+        built = build_files(graph, wanted, choices)
+        for target, precision in wanted:
             outcome = built.get((target, precision))
             if isinstance(outcome, StepError):
                 raise outcome

@@ -76,23 +76,33 @@ class Photos:
 class Files:
     """From which weights, and how, the files are made. None: see `deploy.chain`.
 
-    `photos` are those to calibrate on where none are given to judge by.
+    `photos` are those to calibrate on where none are given to judge by; `named` says whether the
+    user named precisions, or photos to calibrate on.
     """
 
     weights: str | None = None
     class_num: int | None = None
     options: Options = field(default_factory=lambda: Options(DEFAULT_OPSET))
     photos: Photos = field(default_factory=Photos)
+    named: bool = True
 
-    def options_for(self, cells: Sequence[Cell], class_num: int) -> Options:
-        """The options with photos to calibrate on where a cell is INT8, for a model of so many
-        classes; for commands that judge nothing.
+    def with_calibration(self, cells: list[Cell], class_num: int) -> tuple[list[Cell], Options]:
+        """The cells, and the options with photos to calibrate on where one of them is INT8; for
+        commands that judge nothing, and a model of so many classes.
+
+        Where there are no such photos, and nobody named INT8, its cells are left out, with a word.
         """
-        if all(precision != INT8 for _, precision in cells):
-            return self.options
-        return dataclasses.replace(
-            self.options, calibration=self.photos.open_calibration(class_num)
-        )
+        floats = [cell for cell in cells if cell[1] != INT8]
+        if floats == cells:
+            return cells, self.options
+        try:
+            calibration = self.photos.open_calibration(class_num)
+        except UserError as error:
+            if self.named:
+                raise
+            say(f"  int8 is left out, for want of photos to calibrate on: {error}")
+            return floats, self.options
+        return cells, dataclasses.replace(self.options, calibration=calibration)
 
 
 def every_cell() -> list[Cell]:
@@ -220,6 +230,7 @@ def chosen_files(options: argparse.Namespace) -> Files:
         options.classes,
         Options(options.opset, recipe=_recipe(options)),
         Photos(calibration=options.calib, calibration_count=options.calib_photos),
+        named=bool(options.precision or options.calib),
     )
 
 

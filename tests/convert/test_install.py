@@ -112,8 +112,13 @@ def test_set_up_needs_no_package(tmp_path):
 def test_doctor_tells_what_is_here_and_what_is_missing(command):
     done = command("deploy/doctor.py", PATH="")
     assert done.returncode == 0, done.stderr
-    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    assert "3.1.1" in rows["paddlepaddle"]
-    assert "ok (.venv)" in rows["paddlepaddle"]
-    assert "missing" in rows["adb"]
-    assert "none" in rows["lite-arm"]
+    lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    tools = {words[0]: words for words in lines}
+    assert tools["paddlepaddle"][1] == "3.1.1"
+    assert tools["paddlepaddle"][-2:] == ["ok", "(.venv)"]
+    assert "missing:" in tools["adb"]
+    runs = {tuple(words[:2]): words[2] for words in lines if len(words) > 2}
+    assert runs["onnx", "int8"] == "native"
+    assert runs["onnx", "fp16"] == "simulated"
+    assert runs["lite-arm", "fp32"] == "none"
+    assert runs["lite-arm", "int8"] == ("none" if LITE.problem() else "simulated")

@@ -59,6 +59,15 @@ def test_another_class_count(command, tmp_path):
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "build" / "SqueezeNet1_1" / "onnx" / "fp32"
     assert np.load(folder / "probe.npy").shape == (8, 7)
+    # Nobody asked for INT8, and there are no photos of these seven classes to calibrate on.
+    assert "int8 is left out" in done.stderr and "CALIB=folder" in done.stderr
+    assert "int8" not in done.stdout
+
+
+def test_int8_that_is_asked_for_is_not_left_out(command):
+    chain = (*SQUEEZENET, "--target", "onnx", "--classes", "7")
+    done = command("deploy/build.py", *chain, "--precision", "int8")
+    assert_refused(done, "the model has 7", "CALIB=folder")
 
 
 def test_up_to_date_work_is_not_done_again(command):
