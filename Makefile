@@ -50,11 +50,14 @@ benchmark:  ## MODEL=… [TARGET=…] [PRECISION=…] [BATCH=1,4,8] [THREADS=N] 
 reference:  ## [MODEL=…]: the published figures, and which of them are contested
 	@$(RUN) deploy/published.py $(MODEL_FLAGS)
 
-train:  ## MODEL=… DATA=… [EPOCHS=N] [INIT=official|path] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1]: train or fine-tune
-	@$(RUN) models/train.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,epochs,$(EPOCHS)) $(call one,init,$(INIT)) $(call one,batch,$(BATCH)) $(call one,lr,$(LR)) $(call one,devices,$(DEVICES)) $(call one,seed,$(SEED)) $(call one,out,$(OUT)) $(if $(RESUME),--resume)
+train:  ## MODEL=… DATA=… [EPOCHS=N] [PHOTOS=N] [INIT=official|path] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1]: train or fine-tune
+	@$(RUN) models/train.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,epochs,$(EPOCHS)) $(call one,init,$(INIT)) $(call one,batch,$(BATCH)) $(call one,lr,$(LR)) $(call one,devices,$(DEVICES)) $(call one,seed,$(SEED)) $(call one,out,$(OUT)) $(if $(RESUME),--resume)
 
 adapt:  ## MODEL=… DATA=cifar10|folder [INIT=path|official|demo|random] [PHOTOS=N] [OUT=file]: a new classifier
 	@$(RUN) models/head.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,init,$(INIT)) $(call one,photos,$(PHOTOS)) $(call one,out,$(OUT)) $(call one,seed,$(SEED))
+
+fixtures:  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models from random backbones (an hour)
+	@$(RUN) models/fixtures.py $(MODEL_FLAGS) $(call one,photos,$(PHOTOS))
 
 evaluate:  ## MODEL=… [DATA=…] [WEIGHTS=…]: top-1 and top-5 of a checkpoint, and its worst classes
 	@$(RUN) deploy/evaluate.py $(MODEL_FLAGS) $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS))
