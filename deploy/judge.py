@@ -49,7 +49,7 @@ class Judge:
         `options` what it was built with.
         """
         plan = target.plan(precision)
-        rows = spread_rows(len(self.crops), plan.photos)
+        rows, made = spread_rows(len(self.crops), plan.photos), ""
         try:
             if isinstance(built, StepError):
                 raise built
@@ -57,6 +57,7 @@ class Judge:
                 outcome = result.absent(plan.reason)
             else:
                 if plan.execution == SIMULATED:
+                    made = target.established(built)
                     built = target.stand_in(built, self._graph, precision, options)
                 outcome = self._measure(target, precision, plan, built, rows, budget_pp)
         except StepError as error:
@@ -75,6 +76,7 @@ class Judge:
                 "sha256": self.crops.sha256,
             },
             **outcome,
+            **({"made": made} if made else {}),
             **self._speed(target, precision, built, outcome["environment"]),
         }
 
@@ -102,7 +104,8 @@ class Judge:
         budget_pp: float | None,
     ) -> dict:
         # The same file in the same session, as several targets simulate fp16, is run once.
-        way = (built.key, plan.session, repr(plan.options), precision, tuple(rows))
+        content = tuple(fact["sha256"] for fact in built.manifest["files"].values())
+        way = (content, plan.session, repr(plan.options), precision, tuple(rows))
         if way not in self._ran:
             title = f"{self._spec.name} on {target.name} {precision}"
             self._ran[way] = self._run(plan, built, precision, rows, title)

@@ -88,6 +88,8 @@ def show(results: list[dict[str, Any]]) -> None:
                 f"{outcome['model']} {_where(outcome)} {outcome['precision']}: "
                 f"{outcome['verdict']}: {outcome['reason']}"
             )
+        if "made" in outcome:
+            print(f"{outcome['model']} {_where(outcome)} {outcome['precision']}: {outcome['made']}")
 
 
 def colored(verdict: str) -> str:

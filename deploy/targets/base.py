@@ -108,6 +108,10 @@ class Target(abc.ABC):
         """Why its files cannot even be built here, with the command that would mend it."""
         return None
 
+    def established(self, artifact: Artifact) -> str:
+        """What making the file has shown of a target that does not run here; "" for nothing."""
+        return ""
+
     def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
         """The artifact to run in place of `artifact` where the plan is a simulation."""
         return artifact

@@ -60,6 +60,21 @@ class TensorRt(Target):
         plan = self.plan(precision)
         return dataclasses.replace(plan, session=RESIDENT) if plan.session == SESSION else plan
 
+    def established(self, artifact: Artifact) -> str:
+        if "parsed_by" not in artifact.facts:  # an engine, which runs
+            return ""
+        built = artifact.facts["ahead_of_time"]
+        ahead = (
+            f"not built ahead of time: {built['not_built']}"
+            if "not_built" in built
+            else f"built ahead of time for {self._architecture} in {built['seconds']:.1f} s "
+            f"({built['engine_bytes'] / 1e6:.1f} MB)"
+        )
+        return (
+            f"TensorRT {artifact.facts['checked_for']} knows its opset and operators; parsed by "
+            f"{artifact.facts['parsed_by']}; {ahead}"
+        )
+
     def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
         if self._gpu() or precision == "int8":  # its integers are in the file
             return artifact
