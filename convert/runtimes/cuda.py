@@ -27,6 +27,7 @@ class Device:
         self._call("cuCtxSetCurrent", context)
         self._call("cuStreamCreate", ctypes.byref(stream), 0)
         self.stream = stream.value
+        self._device = device
 
     def allocate(self, count: int) -> int:
         """The address of so many bytes of the GPU's memory."""
@@ -58,6 +59,22 @@ class Device:
     def wait(self) -> None:
         """Return when everything on the stream is done."""
         self._call("cuStreamSynchronize", ctypes.c_void_p(self.stream))
+
+    def clocks_mhz(self) -> dict:
+        """The clocks of the GPU's processors ("sm") and "memory" now, where the driver tells."""
+        bus, handle, clock = ctypes.create_string_buffer(32), ctypes.c_void_p(), ctypes.c_uint()
+        self._call("cuDeviceGetPCIBusId", bus, len(bus), self._device)
+        try:
+            nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        except OSError:
+            return {}
+        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByPciBusId_v2(bus, ctypes.byref(handle)):
+            return {}
+        return {
+            name: clock.value
+            for name, kind in (("sm", 1), ("memory", 2))  # of NVML's clocks
+            if not nvml.nvmlDeviceGetClockInfo(handle, kind, ctypes.byref(clock))
+        }
 
     def _call(self, name: str, *arguments) -> None:
         status = getattr(self._cuda, name)(*arguments)

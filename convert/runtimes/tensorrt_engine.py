@@ -94,6 +94,8 @@ class Session:
     deployment; a larger one is taken in parts.
     """
 
+    TRANSFERS = "timed"  # copies to the GPU and back
+
     def __init__(self, folder: str, precision: str, threads: int, gpu: dict):
         import tensorrt as trt
 
@@ -122,51 +124,80 @@ class Session:
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Logits float32 [N, classes] of a batch float32 [N, 3, S, S]."""
-        size = self._largest
-        return np.concatenate(
-            [self._infer(batch[start : start + size]) for start in range(0, len(batch), size)]
-        )
+        self._hold(batch)
+        self._compute()
+        return self._logits()
 
     def environment(self) -> dict:
-        """What ran: `gpu` is the name that the GPU gives itself."""
+        """What ran: `gpu` is the name that the GPU gives itself, the clocks are those now."""
         return {
             "threads": self._threads,
             "gpu": self._gpu["name"],
             "driver": self._gpu["driver"],
+            "gpu_clocks_mhz": self._device.clocks_mhz(),
             "arithmetic": self._precision,
+            "cuda_graph": False,
+            "transfers": self.TRANSFERS,
             "versions": {"tensorrt": version("tensorrt")},
         }
 
-    def _infer(self, batch: np.ndarray) -> np.ndarray:
-        self._choose(len(batch))
-        self._context.set_input_shape(INPUT, batch.shape)
-        logits = np.empty(tuple(self._context.get_tensor_shape(OUTPUT)), np.float32)
-        for name, array in ((INPUT, batch), (OUTPUT, logits)):
-            self._context.set_tensor_address(name, self._buffer(name, array))
-        self._device.upload(np.ascontiguousarray(batch), self._buffer(INPUT, batch))
-        self._compute()
-        self._device.download(self._buffer(OUTPUT, logits), logits)
-        return logits
+    def _hold(self, batch: np.ndarray) -> None:
+        """Copy a batch to the GPU, in parts that the largest profile takes."""
+        size = self._largest
+        parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+        for number, part in enumerate(parts):
+            address = self._buffer(INPUT, number, part[0].nbytes)
+            self._device.upload(np.ascontiguousarray(part), address)
+        self._sizes = [len(part) for part in parts]
+        self._shape = batch.shape[1:]
+        self._bound = None
 
     def _compute(self) -> None:
-        if not self._context.execute_async_v3(self._device.stream):
-            raise StepError(f"TensorRT did not run the engine: {self._log.last_error()}")
+        """Begin to compute the logits of what is held."""
+        for number in range(len(self._sizes)):
+            if number != self._bound:
+                self._bind(number)
+            if not self._context.execute_async_v3(self._device.stream):
+                raise StepError(f"TensorRT did not run the engine: {self._log.last_error()}")
+
+    def _bind(self, number: int) -> None:
+        """Make a part that is held the one that is computed next."""
+        self._choose(self._sizes[number])
+        self._context.set_input_shape(INPUT, (self._sizes[number], *self._shape))
+        self._classes = tuple(self._context.get_tensor_shape(OUTPUT))[1]
+        widths = {INPUT: 4 * int(np.prod(self._shape)), OUTPUT: 4 * self._classes}
+        for name, width in widths.items():
+            self._context.set_tensor_address(name, self._buffer(name, number, width))
+        self._bound = number
 
     def _choose(self, batch: int) -> None:
-        """Make the profile for batches of that size the active one."""
+        """Make the profile for batches of that size the active one; for all parts it is the last,
+        since to change it the GPU must be waited for.
+        """
         own = (batch, batch, batch)
         last = len(self._profiles) - 1
-        index = self._profiles.index(own) if own in self._profiles else last
+        alone = len(self._sizes) == 1 and own in self._profiles
+        index = self._profiles.index(own) if alone else last
         if index != self._profile:
             self._context.set_optimization_profile_async(index, self._device.stream)
             self._device.wait()
             self._profile = index
 
-    def _buffer(self, name: str, array: np.ndarray) -> int:
-        """The GPU's memory for a tensor, as large as the largest batch needs."""
-        if name not in self._buffers:
-            self._buffers[name] = self._device.allocate(array[0].nbytes * self._largest)
-        return self._buffers[name]
+    def _logits(self) -> np.ndarray:
+        """Wait for the logits, and copy them from the GPU."""
+        logits = np.empty((sum(self._sizes), self._classes), np.float32)
+        start = 0
+        for number, size in enumerate(self._sizes):
+            part = logits[start : start + size]
+            self._device.download(self._buffer(OUTPUT, number, 4 * self._classes), part)
+            start += size
+        return logits
+
+    def _buffer(self, name: str, number: int, width: int) -> int:
+        """The GPU's memory for a part's tensor, for the largest batch of so many bytes an image."""
+        if (name, number) not in self._buffers:
+            self._buffers[name, number] = self._device.allocate(width * self._largest)
+        return self._buffers[name, number]
 
 
 class Resident(Session):
@@ -176,16 +207,18 @@ class Resident(Session):
     too at the end.
     """
 
+    TRANSFERS = "not timed"
+
     _held = None
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """The batch's logits; for the batch of the run before, those of the run before."""
         if batch is not self._held:
-            self._held, self._logits = batch, super().run(batch)
+            self._held, self._answer = batch, super().run(batch)
         else:
             self._compute()
             self._device.wait()
-        return self._logits
+        return self._answer
 
 
 def _validity(gpu: dict) -> dict:
@@ -229,9 +262,9 @@ def _sentence(error) -> str:
 
 
 def _use_cache(config, path: Path) -> None:
-    """Begin with the kernels' timings that earlier builds took, if this TensorRT made them."""
+    """Begin with the kernels' timings that earlier builds took, if this TensorRT takes them."""
     known = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
-    if not config.set_timing_cache(known, False):
+    if known is None or not config.set_timing_cache(known, False):
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
 

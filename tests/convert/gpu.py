@@ -21,6 +21,7 @@ from deploy.targets import tensorrt
 
 HERE = Path(__file__).parent / "tensorrt_surface"
 T4 = ("Tesla T4", "75")
+DRIVER = "535.104.05 (CUDA 12.2)"
 
 _MODULE = """
 import sys
@@ -42,6 +43,7 @@ class Machine:
         self.driver.parent.mkdir()
         options = ["-shared", "-fPIC", f"-Wl,-soname,{self.driver.name}"]
         subprocess.run(["gcc", *options, "-o", self.driver, HERE / "driver.c"], check=True)
+        self.driver.with_name("libnvidia-ml.so.1").symlink_to(self.driver)
         self._patch.setenv("LD_LIBRARY_PATH", str(self.driver.parent))
 
     def plug_in(self, name: str, architecture: str) -> None:

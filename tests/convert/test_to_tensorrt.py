@@ -15,9 +15,9 @@ from common import nvidia
 from common.errors import StepError, UserError
 from convert import probe, to_tensorrt
 from convert.half import write_half
-from convert.runtimes import tensorrt_engine
+from convert.runtimes import cuda, tensorrt_engine
 from convert.to_tensorrt import PROFILES, to_engine, to_portable
-from tests.convert.gpu import T4, Machine
+from tests.convert.gpu import DRIVER, T4, Machine
 from tests.convert.tensorrt_surface import fake
 from tests.convert.toy import CONV, CONVOLUTIONAL, FLATTEN, FULLY_CONNECTED, POOL, SHAPE, make
 
@@ -102,7 +102,7 @@ def in_process(machine, monkeypatch):
         machine.plug_in(*T4)
         ctypes.CDLL(str(machine.driver))  # loaded under its name, so that nobody looks for another
         monkeypatch.setitem(sys.modules, "tensorrt", fake.module(version))
-        return {"index": 0, "name": "Tesla T4", "driver": "CUDA 12.2"}
+        return {"index": 0, "name": "Tesla T4", "driver": DRIVER}
 
     return install
 
@@ -155,6 +155,51 @@ def test_batches_of_any_size(toy, in_process, tmp_path, kind):
             np.testing.assert_allclose(session.run(batch), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_what_is_timed_is_the_whole_batch_without_its_transfers(
+    toy, in_process, tmp_path, monkeypatch
+):
+    computed, uploaded = [], []
+    execute, upload = fake._IExecutionContext.execute_async_v3, cuda.Device.upload
+
+    def counted(self, stream_handle):
+        computed.append(self.facts.shape[0])
+        return execute(self, stream_handle)
+
+    def noted(self, array, address):
+        uploaded.append(len(array))
+        upload(self, array, address)
+
+    monkeypatch.setattr(fake._IExecutionContext, "execute_async_v3", counted)
+    monkeypatch.setattr(cuda.Device, "upload", noted)
+    gpu = in_process("8.6.0")
+    source = toy(FULLY_CONNECTED).file("model.onnx")
+    engine = tmp_path / "model.engine"
+    tensorrt_engine.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    session = tensorrt_engine.Resident(str(tmp_path), "fp32", 1, gpu)
+    batch = np.tile(probe.images(SHAPE), (3, 1, 1, 1))[:20]
+    for _ in range(3):
+        session.run(batch)
+    assert computed == 3 * [8, 8, 4]
+    assert uploaded == [8, 8, 4]
+    assert session.environment()["transfers"] == "not timed"
+
+
+def test_a_timing_cache_that_tensorrt_refuses_is_replaced(toy, in_process, tmp_path, monkeypatch):
+    make = fake._IBuilderConfig.create_timing_cache
+
+    def refuse_rubbish(self, serialized_timing_cache):
+        refused = serialized_timing_cache == b"rubbish"
+        return None if refused else make(self, serialized_timing_cache)
+
+    monkeypatch.setattr(fake._IBuilderConfig, "create_timing_cache", refuse_rubbish)
+    gpu = in_process("8.6.0")
+    cache = tmp_path / "cache"
+    cache.write_bytes(b"rubbish")
+    source = toy(CONVOLUTIONAL).file("model.onnx")
+    tensorrt_engine.build_here(source, tmp_path / "e.engine", "fp32", PROFILES, cache, gpu)
+    assert cache.read_bytes() == b"timings"
+
+
 @pytest.mark.parametrize(
     "other", [{"driver": "CUDA 12.3"}, {"name": "NVIDIA T4G"}, {"tensorrt": "10.0.1"}]
 )
@@ -188,7 +233,7 @@ def test_an_engine_is_built_checked_and_described(toy, machine, version, precisi
     assert set(made.manifest["files"]) == {"model.engine", "engine.json", "probe.npy"}
     assert made.manifest["tools"] == {"tensorrt": version}
     assert made.manifest["parameters"]["gpu"] == "Tesla T4"
-    assert made.manifest["parameters"]["driver"] == "CUDA 12.2"
+    assert made.manifest["parameters"]["driver"] == DRIVER
     if precision == "fp32":
         assert made.facts["probe_difference"] < 1e-6
     else:  # TensorRT 11 has no flag for it: the file says it

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from common import files, nvidia
+from deploy.benchmark import Ways, benchmark
 from deploy.request import Files, Photos
 from deploy.targets import TARGETS
 from deploy.targets.base import NATIVE, SIMULATED
@@ -154,6 +155,36 @@ def test_an_engine_is_judged_on_photos(machine, built, weights, photos, monkeypa
         assert one["simulation"] == "pass"
         assert one["reason"].startswith("simulated, since this GPU, NVIDIA H100 80GB HBM3 (sm_90)")
         assert exit_status([one], accept_simulated=True) == 0
+
+
+@pytest.mark.parametrize("gpu", [T4, H100])
+def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
+    machine, built, weights, monkeypatch, gpu
+):
+    machine.plug_in(*gpu)
+    machine.install("8.6.0")
+    monkeypatch.setenv("BUILD_DIR", str(built))
+    ways = Ways(batches=(1, 2), cores=(0,), limit=0, peers=False)
+    cells = [(TARGETS["trt-t4"], "fp32")]
+    (one,) = benchmark(MODELS[MODEL], cells, Files(str(weights)), ways)
+    assert one["verdict"] == "measured"
+    environment = one["environment"]
+    assert (environment["gpu"], environment["transfers"]) == (gpu[0], "not timed")
+    assert environment["gpu_clocks_mhz"] == {"sm": 1590, "memory": 5001}
+    assert "floor" not in one  # it is the CPU's
+    rows = one["published"]["batch"]
+    assert list(rows) == ["1", "4", "8"]
+    if gpu == T4:
+        assert one["published"]["comparable"]
+        ratio = one["latency"]["1"]["median_ms"] / rows["1"]["ms"]
+        assert rows["1"]["ratio"] == pytest.approx(ratio)
+        assert "ratio" not in rows["4"]
+    else:
+        assert not one["published"]["comparable"]
+        assert one["published"]["why"] == "this GPU, NVIDIA H100 80GB HBM3, is not a T4"
+        assert "ratio" not in rows["1"]
+        assert one["execution"] == SIMULATED
+        assert one["latency"]["1"]["median_ms"] > 0
 
 
 @without_gpu

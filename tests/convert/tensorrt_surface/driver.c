@@ -1,4 +1,4 @@
-/* A stand-in for libcuda.so.1: one GPU, named by GPU_NAME and GPU_ARCHITECTURE (75 for sm_75),
+/* A stand-in for libcuda.so.1 and libnvidia-ml.so.1: one GPU, named by GPU_NAME and GPU_ARCHITECTURE (75 for sm_75),
    whose memory is the host's. HANG makes it wait for ever, as a broken driver does. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,6 +21,9 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
     *value = attribute == 75 ? architecture() / 10 : architecture() % 10;
     return 0;
 }
+int cuDeviceGetPCIBusId(char *id, int size, int device) {
+    return strncpy(id, "0000:00:04.0", size), 0;
+}
 int cuDevicePrimaryCtxRetain(void **context, int device) { return *context = malloc(1), 0; }
 int cuCtxSetCurrent(void *context) { return context == 0; }
 int cuStreamCreate(void **stream, unsigned flags) { return *stream = malloc(1), 0; }
@@ -33,4 +36,15 @@ int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *stre
 }
 int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *stream) {
     return memcpy(to, (void *)from, bytes), stream == 0;
+}
+
+int nvmlInit_v2(void) { return 0; }
+int nvmlSystemGetDriverVersion(char *version, unsigned size) {
+    return strncpy(version, "535.104.05", size), 0;
+}
+int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **handle) {
+    return *handle = 0, strcmp(id, "0000:00:04.0");
+}
+int nvmlDeviceGetClockInfo(void *handle, int kind, unsigned *mhz) {
+    return *mhz = kind == 1 ? 1590 : 5001, 0;
 }
