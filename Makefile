@@ -68,6 +68,12 @@ matrix:  ## [MODELS=…|all] [TARGETS=…] [PRECISION=…] [DATA=…] [PHOTOS=N]
 package:  ## MODEL=… TARGET=lite-arm|onnx [PRECISION=…] [DATA=…] [PHOTOS=16] [LABELS=file]: what an app needs, a folder and a zip
 	@$(RUN) deploy/package.py $(MODEL_FLAGS) $(FILE_FLAGS) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,labels,$(LABELS))
 
+apk:  ## [MODELS=…] [PRECISION=…] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
+	@$(RUN) deploy/apk.py $(MODEL_FLAGS) $(call each,precision,$(PRECISION)) $(call one,paddle-lite,$(PADDLE_LITE_ANDROID)) $(call one,onnxruntime,$(ONNXRUNTIME_ANDROID))
+
+phone:  ## [MODEL=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…]: check and bench on a phone, over adb
+	@$(RUN) deploy/phone.py $(MODEL_FLAGS) $(call each,precision,$(PRECISION)) $(call each,only,$(ONLY)) $(call one,threads,$(THREADS)) $(call one,runs,$(RUNS)) $(call one,serial,$(SERIAL))
+
 test: setup  ## linter, formatter and tests
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/python -m pytest
 

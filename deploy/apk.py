@@ -138,7 +138,10 @@ def _packages(models: list[str] | None, precisions: list[str] | None) -> list[Ar
         missing = [cell for cell in wanted if load(_folder(*cell)) is None]
         if missing:
             _make_packages(missing)
-        return [_package(_folder(*cell)) for cell in wanted]
+        made = [package for cell in wanted if (package := load(_folder(*cell)))]
+        if not made:
+            raise UserError("none of the packages can be made here, for the reasons above")
+        return made
     folders = sorted(path for path in build_root().glob("*/package/*") if path.is_dir())
     chosen = [
         path
@@ -174,7 +177,7 @@ def _make_packages(cells: list[tuple[str, str, str]]) -> None:
         raise StepError(f"packaging: no end within {_PACKAGE_LIMIT:.0f} s") from None
     if done.returncode == Exit.USAGE:
         raise UserError("the packages could not be made, for the reason above")
-    if done.returncode:
+    if done.returncode not in (Exit.OK, Exit.UNDECIDED):  # undecided: some cannot be made here
         raise StepError("the packages could not be made, for the reason above")
 
 

@@ -1,9 +1,9 @@
 """Run the app's check and bench on a phone, over adb, and take the results in.
 
-    python deploy/phone.py [--model SqueezeNet1_1 ...] [--run check|bench] [--serial ID]
+    python deploy/phone.py [--model SqueezeNet1_1 ...] [--only check|bench] [--serial ID]
 
 Installs the app that `make apk` built, pushes the packages of --model (without it the app runs
-those inside), runs check and bench without a touch on the screen, and pulls what they wrote to
+all that it has), runs check and bench without a touch on the screen, and pulls what they wrote to
 build/phone/<serial>. The check's results are then judged as by deploy/validate.py --import. The
 phone must be unlocked, and allow debugging over USB.
 """
@@ -32,6 +32,7 @@ from deploy.android.project import read_project
 from models.registry import find_model
 
 _RUNS = ("check", "bench")
+_NOTHING = "none"
 _APK = "apk/paddle-portage-demo.apk"
 _DONE = "done.json"
 _POLL = 1.0  # seconds
@@ -53,12 +54,11 @@ def main() -> int:
         return Exit.UNDECIDED
     phone = Phone(adb, serial, read_project().application_id)
     phone.install(apk)
-    for package in packages:
-        phone.push(package)
+    phone.push(packages)
     out = build_root() / "phone" / serial.replace(":", "-")
     outcomes = [
-        phone.run(word, out / word, _extras(options), options.limit)
-        for word in options.run or _RUNS
+        phone.run(word, _extras(options), options.limit, out / word)
+        for word in options.only or _RUNS
     ]
     for outcome in outcomes:
         for error in outcome.errors:
@@ -70,7 +70,7 @@ def _parser() -> Parser:
     parser = Parser(prog="python deploy/phone.py", description=__doc__)
     parser.add_argument("--model", action="append", metavar="NAME", help="push these packages")
     parser.add_argument("--precision", action="append", metavar="P", help="only these of them")
-    parser.add_argument("--run", action="append", choices=_RUNS, help="default: both")
+    parser.add_argument("--only", action="append", choices=_RUNS, help="default: both")
     parser.add_argument("--threads", type=positive, help="default: as chosen in the app")
     parser.add_argument("--runs", type=positive, help="of the bench (default: the app's 50)")
     parser.add_argument("--serial", metavar="ID", help="which phone, where several are connected")
@@ -85,7 +85,8 @@ def _parser() -> Parser:
 
 
 def _extras(options) -> dict[str, str]:
-    given = {"threads": options.threads, "runs": options.runs}
+    models = [find_model(name).name for name in options.model or ()]
+    given = {"model": ",".join(models), "threads": options.threads, "runs": options.runs}
     return {name: str(value) for name, value in given.items() if value}
 
 
@@ -149,15 +150,27 @@ class Phone:
                 raise UserError("the libraries in the app are not for this phone's ABI") from None
             raise
 
-    def push(self, package: Path) -> None:
-        """Put a package beside those in the app; it takes the place of one of the same name."""
-        target = f"{self._files}/packages/{package.name}"
-        say(f"  pushing {package.name}")
-        self._shell(f"rm -rf '{target}' && mkdir -p '{self._files}/packages'")
-        self._run("push", str(package), target, limit=_LONG)
+    def push(self, packages: Sequence[Path]) -> None:
+        """Put packages beside those in the app; each takes the place of one of the same name."""
+        if packages:
+            # The folder must be the app's own: what a shell makes there is not always readable.
+            self._start(_NOTHING, {}, _LONG)
+        for package in packages:
+            target = f"{self._files}/packages/{package.name}"
+            say(f"  pushing {package.name}")
+            self._shell(f"rm -rf '{target}'")
+            self._run("push", str(package), target, limit=_LONG)
 
-    def run(self, word: str, out: Path, extras: dict[str, str], limit: float) -> "Outcome":
+    def run(self, word: str, extras: dict[str, str], limit: float, out: Path) -> "Outcome":
         """Let the app check or bench, wait, and pull what it wrote into a folder."""
+        results, done = self._start(word, extras, limit)
+        with files.atomic_folder(out) as folder:
+            for name in done["files"]:
+                self._run("pull", f"{results}/{name}", str(folder / name), limit=_LONG)
+        return Outcome(word, [out / name for name in done["files"]], done["errors"])
+
+    def _start(self, word: str, extras: dict[str, str], limit: float) -> tuple[str, dict]:
+        """Let the app do something to its end: the folder of its results, and their list."""
         results = f"{self._files}/results/{word}"
         self._shell(f"am force-stop {self._application}; rm -rf '{results}'")
         self._shell("input keyevent KEYCODE_WAKEUP")
@@ -168,12 +181,9 @@ class Phone:
         )
         if "Error" in said:
             raise StepError(f"starting {word} on the phone: {said.strip().splitlines()[-1]}")
-        say(f"  {word} is running on the phone")
-        done = self._wait(f"{results}/{_DONE}", word, limit)
-        with files.atomic_folder(out) as folder:
-            for name in done["files"]:
-                self._run("pull", f"{results}/{name}", str(folder / name), limit=_LONG)
-        return Outcome(word, [out / name for name in done["files"]], done["errors"])
+        if word != _NOTHING:
+            say(f"  {word} is running on the phone")
+        return results, self._wait(f"{results}/{_DONE}", word, limit)
 
     def _wait(self, path: str, word: str, limit: float) -> dict:
         """The app's last file; StepError when the app died, or takes longer than `limit` s."""

@@ -93,19 +93,19 @@ class PlayedPhone:
 
     def answers(self, outcomes: dict[str, dict[str, object]], errors: tuple[str, ...] = ()) -> None:
         """Let the app write these files when it is started for check or bench."""
-        for word, written in outcomes.items():
+        for word, written in (outcomes | {"none": {}}).items():
             folder = self.root / "answers" / word
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             for name, content in written.items():
                 text = content if isinstance(content, str) else json.dumps(content)
                 (folder / name).write_text(text)
             done = {"files": list(written), "errors": list(errors)}
             (folder / "done.json").write_text(json.dumps(done))
-        results = self.root / FILES / "results"
+        results, packages = self.root / FILES / "results", self.root / FILES / "packages"
         self.program(
             "am",
-            f'case "$1" in start) mkdir -p {results}\n'
-            f'for word in check bench; do case " $* " in *" --es out $word "*)\n'
+            f'case "$1" in start) mkdir -p {results} {packages}\n'
+            f'for word in none check bench; do case " $* " in *" --es out $word "*)\n'
             f"cp -r {self.root}/answers/$word {results}/$word;; esac; done;; esac; true",
         )
 
@@ -156,14 +156,14 @@ def test_check_and_bench_are_run_and_taken_in(phone, run, build_folder):
 def test_a_changed_decision_is_drift(phone, run):
     wrong = result([1, 2, 3, 9], agreed=3)
     phone.answers({"check": {"squeezenet1_1-onnx-fp32.json": wrong}})
-    done = run("--run", "check")
+    done = run("--only", "check")
     assert done.returncode == 1, done.stderr
     assert "the phone said pass, but" in done.stdout
 
 
 def test_what_could_not_run_on_the_phone_is_said_and_decides_nothing(phone, run):
     phone.answers({"check": {}}, ("SqueezeNet1_1-lite-arm-fp32: Paddle Lite's library is absent.",))
-    done = run("--run", "check")
+    done = run("--only", "check")
     assert done.returncode == 3
     assert "on the phone: SqueezeNet1_1-lite-arm-fp32: Paddle Lite's library" in done.stderr
 
@@ -171,10 +171,14 @@ def test_what_could_not_run_on_the_phone_is_said_and_decides_nothing(phone, run)
 def test_named_packages_are_pushed(phone, run):
     package = apks.write_package("onnx", b"a model", model="SqueezeNet1_1")
     phone.answers({"bench": {"bench.csv": "x\r\n"}})
-    assert run("--run", "bench", "--model", "SqueezeNet1_1").returncode == 0
+    assert run("--only", "bench", "--model", "SqueezeNet1_1").returncode == 0
     pushed = phone.root / FILES / "packages" / package.name
     assert (pushed / "model.onnx").read_bytes() == b"a model"
     assert not list(pushed.glob("*.zip"))
+    # Only then is there a folder of the app's own; and only the named model is measured.
+    started = [words[-1] for words in phone.calls if words[-1].startswith("am start")]
+    assert "--es run none" in started[0]
+    assert started[1].endswith("--es run bench --es out bench --es model SqueezeNet1_1")
 
 
 def test_a_model_without_a_package_is_refused(phone, run):
@@ -184,7 +188,7 @@ def test_a_model_without_a_package_is_refused(phone, run):
 def test_an_app_that_dies_is_an_error_with_its_last_words(phone, run):
     phone.program("pidof", "true")
     phone.program("logcat", "echo 'F DEBUG : Abort message: Check failed: op'; echo other")
-    done = run("--run", "check")
+    done = run("--only", "check")
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "the app ended during check" in line
@@ -192,7 +196,7 @@ def test_an_app_that_dies_is_an_error_with_its_last_words(phone, run):
 
 
 def test_an_app_that_hangs_is_not_waited_for_forever(phone, run):
-    done = run("--run", "check", "--limit", "2")
+    done = run("--only", "check", "--limit", "2")
     assert done.returncode == 1
     assert "did not end within 2 s" in done.stderr
 
@@ -226,7 +230,7 @@ def test_of_several_phones_one_is_chosen(phone, run):
     assert_refused(run(), "2 phones are connected", "--serial")
     assert_refused(run("--serial", "third"), "third is not connected", SERIAL)
     phone.answers({"bench": {"bench.csv": "x\r\n"}})
-    assert run("--serial", SERIAL, "--run", "bench").returncode == 0
+    assert run("--serial", SERIAL, "--only", "bench").returncode == 0
 
 
 def test_without_adb_or_an_app_it_says_what_to_do(phone, run, command, build_folder, tmp_path):

@@ -21,7 +21,6 @@ from deploy.imported import read_result
 from tests.android_demo import screens
 
 RESOURCES = screens.SOURCES / "main" / "res"
-FAULTS = screens.SOURCES / "main" / "java" / "org" / "paddleportage" / "core" / "Fault.java"
 [SOURCE] = (screens.SOURCES / "screens").rglob("ScreensTest.java")
 TESTS = re.findall(r"@Test\n(?:\s+@Config.*\n)?\s+public void (\w+)", SOURCE.read_text())
 PICTURES = (
@@ -106,12 +105,3 @@ def test_every_text_is_there_in_both_languages():
     assert english.keys() == chinese.keys()
     for name in english.keys() - {"faults"}:
         assert [places(text) for text in english[name]] == [places(text) for text in chinese[name]]
-
-
-def test_every_fault_has_a_translation():
-    faults = dict(re.findall(r'^    ([A-Z0-9_]+)\("(.*)"\)[,;]$', FAULTS.read_text(), re.M))
-    assert len(faults) > 20
-    translated = dict(line.split("=", 1) for line in texts("values-zh")["faults"])
-    assert translated.keys() == faults.keys()
-    for name, sentence in faults.items():
-        assert set(places(translated[name])) == set(places(sentence)), name

@@ -2,6 +2,7 @@ package org.paddleportage.app;
 
 import android.os.Handler;
 import java.util.concurrent.ExecutorService;
+import org.paddleportage.core.Fault;
 import org.paddleportage.core.PortageException;
 
 /** Work on another thread that can be stopped; what it shows is shown on the main thread. */
@@ -31,6 +32,8 @@ final class Job {
                 work.run(job);
             } catch (PortageException error) {
                 problem = error;
+            } catch (OutOfMemoryError full) {
+                problem = new PortageException(Fault.RUN_FAILED, "Android", "out of memory");
             }
             PortageException found = problem;
             main.post(() -> end.ended(found));

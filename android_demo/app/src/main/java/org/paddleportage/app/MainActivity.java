@@ -249,7 +249,10 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     protected void onActivityResult(int request, int result, Intent data) {
         if (request == PICK && result == RESULT_OK && data != null && data.getData() != null) {
             photo = data.getData();
-            source = Source.PHOTO; // onStart, which follows, reads it
+            source = Source.PHOTO;
+            if (visible) { // before onStart or after it: Android's versions differ
+                use(Source.PHOTO);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.json.JSONArray;
 import org.json.JSONException;
@@ -25,9 +26,10 @@ import org.paddleportage.engine.PowerMode;
  * Check or bench without a touch, for adb: {@code am start -n
  * org.paddleportage.demo/org.paddleportage.app.RunActivity --es run check --es out NAME}.
  *
- * <p>Extras: {@code run} is check or bench; {@code out} names the folder, under {@code results} of
- * the app's files on shared storage; {@code model} (else all), {@code threads}, {@code power} and
- * {@code runs} say how. The folder gets the results, and last of all {@code done.json}: their names
+ * <p>Extras: {@code run} is check, bench, or none, which makes the app's folders and no more; {@code
+ * out} names the folder, under {@code results} of the app's files on shared storage; {@code model}
+ * (some, with commas between them; else all), {@code threads}, {@code power} and {@code runs} say
+ * how. The folder gets the results, and last of all {@code done.json}: their names
  * and the sentences about what went wrong. Only adb may start it: it needs a permission that apps
  * cannot have.
  */
@@ -78,7 +80,7 @@ public final class RunActivity extends Activity {
     private void run(Job running, PackageStore store, File folder, Outcome outcome)
             throws PortageException {
         Files.delete(folder);
-        boolean bench = text("run", "check").equals("bench");
+        String word = text("run", "check");
         int threads = number("threads", app.settings().threads());
         PowerMode mode = mode();
         Jobs jobs = new Jobs(app);
@@ -88,14 +90,15 @@ public final class RunActivity extends Activity {
         }
         for (ModelPackage pack : store.packages()) {
             String title = PackageStore.title(pack);
-            if (!text("model", pack.model()).equals(pack.model())) {
+            List<String> models = Arrays.asList(text("model", pack.model()).split(","));
+            if (!models.contains(pack.model())) {
                 continue;
             }
             running.show(() -> status.setText(title));
             try {
-                if (bench) {
+                if (word.equals("bench")) {
                     rows.addAll(bench(jobs, running, pack, mode));
-                } else {
+                } else if (word.equals("check")) {
                     Jobs.Checked checked = jobs.check(
                             pack, threads, mode, (done, total) -> running.goesOn());
                     write(new File(folder, Jobs.fileName(pack)), checked.json(), outcome);

@@ -6,8 +6,9 @@ import org.paddleportage.core.Fault;
 import org.paddleportage.core.PortageException;
 
 /**
- * A file beside a model that says "being opened". A library that ends the whole process (a version
- * or an operator that it does not know) leaves it there, and the next start can say so.
+ * A file beside a model that says "being opened", or run for the first time. A library that ends the
+ * whole process (a version or an operator that it does not know) leaves it there, and the next start
+ * can say so. It lies there no longer than that: Android may end an idle app at any time.
  */
 final class OpeningNote {
     private final File note;
@@ -28,6 +29,15 @@ final class OpeningNote {
             return new OpeningNote(note); // without the note a crash stays unexplained, no more
         }
         return new OpeningNote(note);
+    }
+
+    /** Leaves the note once more, for another step that may end the process. */
+    void putBack() {
+        try {
+            note.createNewFile();
+        } catch (IOException readOnly) {
+            // As above.
+        }
     }
 
     /** It went well, or failed with an error of its own: either way the process is still there. */

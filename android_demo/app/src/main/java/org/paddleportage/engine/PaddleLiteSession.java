@@ -59,6 +59,7 @@ final class PaddleLiteSession implements Session {
             opened = true;
             return version;
         } finally {
+            note.takeAway();
             if (!opened) {
                 close();
             }
@@ -97,12 +98,11 @@ final class PaddleLiteSession implements Session {
         if (!input.setData(chw)) {
             throw new PortageException(Fault.INPUT_REFUSED, PaddleLiteEngine.TITLE, chw.length);
         }
-        if (!predictor.run()) {
+        if (!runPredictor()) {
             throw new PortageException(
                     Fault.RUN_FAILED, PaddleLiteEngine.TITLE, "it gives no reason");
         }
         if (output == null) {
-            note.takeAway();
             output = predictor.getOutput(0);
         }
         float[] logits = output == null ? new float[0] : output.getFloatData(); // a copy
@@ -113,10 +113,22 @@ final class PaddleLiteSession implements Session {
         return logits;
     }
 
+    /** The first run is when a library finds out what it lacks. */
+    private boolean runPredictor() {
+        if (output != null) {
+            return predictor.run();
+        }
+        note.putBack();
+        try {
+            return predictor.run();
+        } finally {
+            note.takeAway();
+        }
+    }
+
     @Override
     public void close() {
         thread.close(() -> {
-            note.takeAway();
             if (predictor != null) {
                 predictor.release();
             }

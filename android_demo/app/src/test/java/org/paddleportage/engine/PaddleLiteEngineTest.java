@@ -236,11 +236,15 @@ public class PaddleLiteEngineTest {
     }
 
     @Test
-    public void theNoteStaysUntilTheFirstRunIsOver() throws Exception {
+    public void theNoteIsThereOnlyWhileTheLibraryMayEndTheApp() throws Exception {
+        FakeLibrary.watched = note();
         try (Session session = open()) {
-            assertTrue(note().exists());
+            assertTrue(FakeLibrary.WATCHED.containsAll(Arrays.asList("create", "getVersion")));
+            assertFalse("Android may end an idle app", note().exists());
+            FakeLibrary.WATCHED.clear();
             session.run(input(1));
-            assertFalse(note().exists());
+            session.run(input(2));
+            assertEquals(Collections.singletonList("run"), FakeLibrary.WATCHED);
         }
     }
 }

@@ -1,5 +1,6 @@
 package com.baidu.paddle.lite;
 
+import java.io.File;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -11,6 +12,10 @@ public final class FakeLibrary {
     public static final List<String> CALLS = new ArrayList<>();
     public static final List<String> THREADS = new ArrayList<>();
 
+    /** The calls that were made while the watched file was there. */
+    public static final List<String> WATCHED = new ArrayList<>();
+
+    public static File watched;
     public static String version;
     public static boolean opens;
     public static boolean hasInput;
@@ -26,6 +31,8 @@ public final class FakeLibrary {
     public static synchronized void reset(String libraryVersion, int classes) {
         CALLS.clear();
         THREADS.clear();
+        WATCHED.clear();
+        watched = null;
         version = libraryVersion;
         opens = hasInput = resizes = runs = hasOutput = true;
         lacksVersion = false;
@@ -35,6 +42,9 @@ public final class FakeLibrary {
 
     static synchronized void note(String call) {
         CALLS.add(call);
+        if (watched != null && watched.exists()) {
+            WATCHED.add(call);
+        }
         String thread = Thread.currentThread().getName() + "#" + Thread.currentThread().getId();
         if (!THREADS.contains(thread)) {
             THREADS.add(thread);
