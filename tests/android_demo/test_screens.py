@@ -26,7 +26,7 @@ TESTS = re.findall(r"@Test\n(?:\s+@Config.*\n)?\s+public void (\w+)", SOURCE.rea
 PICTURES = (
     *("main", "main-zh-night-landscape", "main-large-text", "photo", "no-photo", "no-engine"),
     *("damaged-model", "no-permission", "check", "check-zh-night-landscape", "bench"),
-    "bench-zh-night-landscape",
+    *("bench-large-text", "bench-zh-night-landscape"),
 )
 
 

@@ -47,6 +47,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     private Uri photo;
     private int sample;
     private boolean visible;
+    private PortageException unopened;
 
     @Override
     protected void onCreate(Bundle saved) {
@@ -168,7 +169,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
         picture.setImageDrawable(null);
         samples.setVisible(chosen == Source.SAMPLES);
         top.clear();
-        say("", null);
+        sayWhetherOpen();
         if (chosen == Source.CAMERA) {
             getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
             startCamera();
@@ -288,11 +289,30 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
 
     @Override
     public void opening() {
+        unopened = null;
         top.clear();
         status.setText(R.string.opening);
         say("", null);
         if (source != Source.CAMERA) {
             use(source); // the photo is asked again, of the new model
+        }
+    }
+
+    @Override
+    public void opened(PortageException problem) {
+        unopened = problem;
+        status.setText("");
+        if (problem != null) {
+            sayWhetherOpen();
+        }
+    }
+
+    /** A model that cannot be opened stays said, whatever photos are chosen. */
+    private void sayWhetherOpen() {
+        if (unopened == null) {
+            say("", null);
+        } else {
+            say(Sentences.of(this, unopened), picker::choose);
         }
     }
 
@@ -310,7 +330,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     public void fault(PortageException problem) {
         top.clear();
         status.setText("");
-        say(Sentences.of(this, problem), picker::choose);
+        say(Sentences.of(this, problem), () -> use(source));
     }
 
     /** Shows a sentence over the picture; {@code again} is what its button does, null for none. */

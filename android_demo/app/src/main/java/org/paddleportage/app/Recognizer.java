@@ -21,9 +21,12 @@ final class Recognizer {
         /** A model is being opened: what was said about the last one no longer holds. */
         void opening();
 
+        /** It is open; {@code problem} says why it cannot be, null where it is. */
+        void opened(PortageException problem);
+
         void answer(Answer answer);
 
-        /** The model cannot be opened, or the photo cannot be recognized. */
+        /** A photo cannot be recognized. */
         void fault(PortageException problem);
     }
 
@@ -112,10 +115,15 @@ final class Recognizer {
     }
 
     private void fail(PortageException problem) {
+        boolean closed = session == null;
         synchronized (this) {
-            failed = session == null;
+            failed = closed;
         }
-        tell(heard -> heard.fault(problem));
+        if (closed) {
+            tell(heard -> heard.opened(problem));
+        } else {
+            tell(heard -> heard.fault(problem));
+        }
     }
 
     private boolean isWorkWaiting() {
@@ -140,6 +148,7 @@ final class Recognizer {
         preprocess = choice.pack().preprocess();
         Engine engine = engines.of(choice.pack());
         session = engine.open(choice.pack(), choice.threads(), choice.mode());
+        tell(heard -> heard.opened(null));
     }
 
     private void recognize(Question photo) throws PortageException {

@@ -77,6 +77,7 @@ public class ScreensTest {
     }
 
     private static void draw(Activity activity, String name) throws Exception {
+        ShadowLooper.idleMainLooper(); // what was just said takes its place
         View all = activity.getWindow().getDecorView();
         Bitmap bitmap =
                 Bitmap.createBitmap(all.getWidth(), all.getHeight(), Bitmap.Config.ARGB_8888);
@@ -213,6 +214,9 @@ public class ScreensTest {
         assertTrue(isShown(main, R.id.message));
         assertTrue(isShown(main, R.id.retry));
         draw(main, "no-engine");
+        click(main, R.id.use_camera);
+        click(main, R.id.use_samples);
+        assertTrue(text(main, R.id.message).contains("library is not inside"));
     }
 
     @Test
@@ -338,6 +342,15 @@ public class ScreensTest {
         String csv = shared(bench, "text/csv");
         assertEquals(1 + lines, csv.trim().split("\r\n").length);
         assertTrue(csv, csv.contains("thermal none"));
+    }
+
+    @Test
+    @Config(qualifiers = PORTRAIT)
+    public void theBenchInLargeText() throws Exception {
+        RuntimeEnvironment.setFontScale(2.0f);
+        BenchActivity bench = Robolectric.buildActivity(BenchActivity.class).setup().get();
+        await("packages", () -> Views.<Spinner>find(bench, R.id.model).getCount() == 2);
+        draw(bench, "bench-large-text");
     }
 
     @Test
