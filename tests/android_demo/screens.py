@@ -106,13 +106,17 @@ def draw_screens(apk: Path, photo: Path, expects: Expected, out: Path) -> dict[s
         for package in ("java.io", "java.lang", "java.util"):
             words += ["--add-opens", f"java.base/{package}=ALL-UNNAMED"]
         words += ["-cp", ":".join(map(str, path)), "org.paddleportage.RunAll", TEST]
-        done = subprocess.run(
-            list(map(str, words)), capture_output=True, text=True, timeout=_LIMIT, check=False
-        )
+        done = _run(words)
+        if done.returncode < 0:  # Robolectric's native code: once in many runs it dies as it starts
+            done = _run(words)
     said = f"status {done.returncode}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
     assert "end" in done.stdout.splitlines(), said
     found = re.findall(r"^(passed|failed) \S+ (\S+) ?(.*)", done.stdout, re.M)
     return {test: None if verdict == "passed" else trace for verdict, test, trace in found}
+
+
+def _run(words: list) -> subprocess.CompletedProcess:
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=_LIMIT)
 
 
 def _compile(tools: Tools, libraries: list[Path], work: Path) -> Path:
@@ -125,7 +129,7 @@ def _compile(tools: Tools, libraries: list[Path], work: Path) -> Path:
     words = [tools.javac, "--release", "17", "-nowarn", "-encoding", "UTF-8", "-proc:none"]
     words += ["-classpath", ":".join(map(str, [classes, *libraries, tools.framework]))]
     words += ["-d", classes, *sources]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=_LIMIT)
+    done = _run(words)
     assert done.returncode == 0, done.stderr
     return classes
 
@@ -149,7 +153,7 @@ def _libraries(work: Path) -> tuple[list[Path], Path]:
     pom.write_text(_POM)
     words = [shutil.which("mvn"), "-B", "-q", "-f", pom, f"-Dmdep.outputFile={listing}"]
     words += ["org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=_LIMIT)
+    done = _run(words)
     assert done.returncode == 0, done.stdout
     paths = sorted(map(Path, listing.read_text().strip().split(":")), key=lambda path: path.name)
     found = files.sha256_of({path.name: files.sha256(path) for path in paths})

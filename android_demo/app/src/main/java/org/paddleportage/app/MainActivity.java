@@ -164,7 +164,6 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
         select(R.id.use_camera, chosen == Source.CAMERA);
         select(R.id.use_photo, chosen == Source.PHOTO);
         select(R.id.use_samples, chosen == Source.SAMPLES);
-        camera.setVisible(chosen == Source.CAMERA);
         picture.setVisibility(chosen == Source.CAMERA ? View.GONE : View.VISIBLE);
         picture.setImageDrawable(null);
         samples.setVisible(chosen == Source.SAMPLES);
@@ -177,6 +176,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
         }
         getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
         camera.stop();
+        camera.setVisible(false);
         if (chosen == Source.SAMPLES) {
             samples.pick(sample);
         } else if (photo != null) {
@@ -189,7 +189,10 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     }
 
     private void startCamera() {
-        if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
+        boolean allowed =
+                checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED;
+        camera.setVisible(allowed);
+        if (allowed) {
             camera.start();
         } else if (shouldShowRequestPermissionRationale(Manifest.permission.CAMERA)) {
             askForCamera();
