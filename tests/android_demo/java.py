@@ -70,7 +70,8 @@ def run_junit(path: Sequence[Path], data: Path, out: Path) -> dict[str, dict[str
     """
     names = [".".join(path.relative_to(TESTS).with_suffix("").parts) for path in _TEST_FILES]
     settings = [*QUICK, f"-Dportage.data={data}", f"-Dportage.out={out}"]
-    printed = _call("java", *settings, "-cp", _joined(path), "org.paddleportage.RunAll", *names)
+    words = [*settings, "-cp", _joined(path), "org.paddleportage.RunAll", *names]
+    printed = _call("java", arguments_in(out / "java.txt", words))
     lines = printed.splitlines()
     assert "end" in lines, f"JUnit did not come to its end: {printed[-2000:]}"
     report = {name: {} for name in TEST_CLASSES}
@@ -79,6 +80,17 @@ def run_junit(path: Sequence[Path], data: Path, out: Path) -> dict[str, dict[str
             verdict, test_class, test, trace = found.groups()
             report[test_class][test] = None if verdict == "passed" else trace
     return report
+
+
+def arguments_in(file: Path, words: Sequence[object]) -> str:
+    """Java's arguments, kept in a file: the one word that stands for them.
+
+    ONNX Runtime searches its process's command line with a regular expression; on one of four
+    thousand characters, as a class path easily has, that overflows the stack of a Java thread.
+    """
+    lines = [str(word).replace("\\", "\\\\").replace('"', '\\"') for word in words]
+    file.write_text("".join(f'"{line}"\n' for line in lines))
+    return f"@{file}"
 
 
 def tests_written(test_class: str) -> int:

@@ -102,13 +102,11 @@ def draw_screens(apk: Path, photo: Path, expects: Expected, out: Path) -> dict[s
             "portage.top": expects.top,
             "portage.photo_top": expects.photo_top,
         }
-        words = [tools.java, *QUICK, *(f"-D{name}={value}" for name, value in settings.items())]
+        words = [*QUICK, *(f"-D{name}={value}" for name, value in settings.items())]
         for package in ("java.io", "java.lang", "java.util"):
             words += ["--add-opens", f"java.base/{package}=ALL-UNNAMED"]
         words += ["-cp", ":".join(map(str, path)), "org.paddleportage.RunAll", TEST]
-        done = _run(words)
-        if done.returncode < 0:  # Robolectric's native code: once in many runs it dies as it starts
-            done = _run(words)
+        done = _run([tools.java, java.arguments_in(work / "java.txt", words)])
     said = f"status {done.returncode}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
     assert "end" in done.stdout.splitlines(), said
     found = re.findall(r"^(passed|failed) \S+ (\S+) ?(.*)", done.stdout, re.M)
