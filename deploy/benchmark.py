@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -103,7 +104,11 @@ def _parse() -> argparse.Namespace:
         "--threads", type=positive, metavar="N", help="on as many cores (default: all)"
     )
     parser.add_argument(
-        "--limit", type=float, default=10.0, metavar="S", help="seconds for a figure (default: 10)"
+        "--limit",
+        type=_seconds,
+        default=10.0,
+        metavar="S",
+        help="seconds for a figure (default: 10)",
     )
     parser.add_argument(
         "--peers",
@@ -122,6 +127,13 @@ def _batches(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(positive(word) for word in text.split(",")))
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a list such as 1,4,8") from None
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"a time limit is 0 or more seconds, not {text}")
+    return value
 
 
 def _cores(threads: int | None) -> tuple[int, ...]:

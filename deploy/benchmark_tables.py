@@ -20,6 +20,18 @@ def show(results: list[dict]) -> None:
         block = outcome.get("published")
         if block:
             print(f"{name}: {_published(block)}")
+    floors = {
+        (outcome["model"], batch): _parts(floor)
+        for outcome in results
+        for batch, floor in outcome.get("floor", {}).items()
+    }
+    if floors:
+        print()
+        console.table(
+            "The floor in fp32: what a batch takes, and what these cores reached",
+            ["model", *(f">{name}" for name in _PARTS), "bound by"],
+            [[model, batch, *parts] for (model, batch), parts in floors.items()],
+        )
     peers = [
         [outcome["model"], outcome["target"], batch, peer, *_ratio(figures)]
         for outcome in results
@@ -60,6 +72,19 @@ def _figures(figure: dict) -> list[str]:
 
 def _floor(floor: dict | None) -> list[str]:
     return [_ms(floor["ms"]), f"{floor['times']:.2f}"] if floor else ["-", "-"]
+
+
+_PARTS = ("batch", "multiply-adds 1e9", "MB", "1e9 multiply-adds/s", "GB/s", "floor ms")
+
+
+def _parts(floor: dict) -> list[str]:
+    """How a floor came about, and which of its two times is the larger."""
+    work, pace = floor["gmacs"], floor["peak_gmacs_per_s"]
+    moved, flow = floor["gbytes"], floor["peak_gbytes_per_s"]
+    return [
+        *(f"{work:.3f}", f"{1000 * moved:.1f}", f"{pace:.1f}", f"{flow:.1f}", _ms(floor["ms"])),
+        "arithmetic" if work / pace > moved / flow else "memory",
+    ]
 
 
 def _mark(figure: dict) -> str:

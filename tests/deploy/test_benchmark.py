@@ -69,6 +69,7 @@ def test_the_table_compares_with_the_default_session(benchmark):
     done = benchmark("--target", "onnx", "--batch", "1", "--limit", "0.1", "--peers")
     assert done.returncode == 0, done.stderr
     assert re.search(r"onnx +fp32 +\d+ +1 +\d+\.\d\d +-?\d.* % .*\d+%.* \d+\.\d\d", done.stdout)
+    assert re.search(r"SqueezeNet1_1 +1 +0\.350 .* (arithmetic|memory)", done.stdout)
     row = next(line for line in done.stdout.splitlines() if "default session" in line)
     assert re.search(r"\d+\.\d{3} +\d\.\d{3} … \d+\.\d{3} +\d+ +(ours is|no difference)", row)
 
@@ -103,6 +104,8 @@ def test_mistakes_are_one_line(command):
 
     assert_refused(refused("--batch", "1,x"), "1,x", "is not a list")
     assert_refused(refused("--batch", "0"), "at least 1")
+    assert_refused(refused("--limit", "-1"), "0 or more seconds")
+    assert_refused(refused("--compare", "onnx"), "expected 2 arguments")
     assert_refused(refused("--threads", "4096"), "--threads 4096", "cores only")
     assert_refused(refused("--target", "onx"), "unknown target 'onx'", "did you mean onnx")
     assert_refused(refused("--compare", "onnx", "onnx:int3"), "no precision 'int3'")
