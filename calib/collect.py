@@ -37,8 +37,8 @@ def collect(
 ) -> Artifact:
     """The ranges of all tensors of a float ONNX file over these photos, from a run or an earlier.
 
-    Raises UserError where there are no photos or they have another size than the input, StepError
-    where a tensor has values that are not finite, or no photo's logits differ from another's.
+    Raises UserError where there are no photos or they have another size than the input, where a
+    tensor has values that are not finite, or no photo's logits differ from another's.
     """
     side = onnx.facts["input_shape"][-1]
     if not len(crops):

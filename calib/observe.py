@@ -20,7 +20,7 @@ from calib import tensors
 from calib.collect import HISTOGRAMS, RANGES
 from calib.histogram import BINS, STATE, Histogram
 from common import files
-from common.errors import StepError
+from common.errors import UserError
 from data.preprocess import Preprocess
 
 
@@ -47,7 +47,7 @@ class Observer:
         self._pool = concurrent.futures.ThreadPoolExecutor(threads)
 
     def fold(self, crops: np.ndarray) -> None:
-        """Take in crops, uint8 [n, S, S, 3]. Raises StepError for values that are not finite."""
+        """Take in crops, uint8 [n, S, S, 3]. Raises UserError for values that are not finite."""
         numbers = range(self._photos + 1, self._photos + len(crops) + 1)
         list(self._pool.map(self._fold_one, crops, numbers))
         self._photos += len(crops)
@@ -65,7 +65,7 @@ class Observer:
             for name, histogram in zip(self._names, tally.histograms, strict=True):
                 histogram.update(batch if name == self._input else _view(results[name]))
                 if histogram.non_finite:
-                    raise StepError(
+                    raise UserError(
                         f"{self._label}: {self._producers.get(name, name)} gives "
                         f"{histogram.non_finite} values that are infinite or not a number on photo "
                         f"{number}; see whether the weights are whole"
@@ -97,7 +97,7 @@ class Observer:
         seen = dict(zip(self._names, total.histograms, strict=True))
         logits = seen[self._logits]
         if logits.minimum == logits.maximum or (self._photos > 1 and total.logits_stand_still):
-            raise StepError(
+            raise UserError(
                 f"{self._label}: the {self._photos} photos all give the same logits, so their "
                 "ranges say nothing; see whether the weights are whole and the photos differ"
             )

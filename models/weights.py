@@ -145,8 +145,8 @@ def _options(spec: "ModelSpec") -> str:
 def load_state(weights: Weights, shapes: Shapes) -> dict[str, np.ndarray]:
     """The arrays of a network whose state dict has these names and shapes, in that order.
 
-    Floating-point values are float32. Raises UserError when the file is damaged, or does not
-    hold exactly these names and shapes.
+    Floating-point values are float32. Raises UserError when the file is damaged, does not hold
+    exactly these names and shapes, or holds values that are not finite.
     """
     if weights.origin == "random":
         return random_state(shapes)
@@ -176,6 +176,11 @@ def _check_fit(weights: Weights, state: Mapping[str, np.ndarray], shapes: Shapes
     for name in shapes:
         if state[name].dtype != np.float32:
             raise UserError(f"{weights.path}: {name} holds {state[name].dtype}, not floats")
+        if not np.isfinite(state[name]).all():
+            raise UserError(
+                f"{weights.path}: {name} holds values that are infinite or not a "
+                "number; take a checkpoint from before the training went astray"
+            )
 
 
 def _check_head(

@@ -15,7 +15,7 @@ from calib import tensors
 from calib.collect import Ranges, collect
 from calib.histogram import Histogram
 from calib.methods import METHODS
-from common.errors import StepError, UserError
+from common.errors import UserError
 from common.paths import ROOT
 from convert.artifact import Artifact
 from data.images import ImageSet
@@ -192,7 +192,7 @@ def test_no_photos_and_photos_of_another_size_are_refused(build_folder, tmp_path
 
 def test_values_that_are_not_finite_name_the_layer_and_the_photo(build_folder, tmp_path):
     toy = stored(network(fill=np.inf), tmp_path)
-    with pytest.raises(StepError, match=r"second \(Conv\) gives \d+ values that .* on photo 1"):
+    with pytest.raises(UserError, match=r"second \(Conv\) gives \d+ values that .* on photo 1"):
         collect(toy, photo_set(), PREPROCESS, quiet)
     assert not (build_folder / "Toy" / "ranges" / "fp32").exists()
 
@@ -209,7 +209,7 @@ def test_a_constant_activation_is_named_and_has_a_range(build_folder, tmp_path, 
 
 def test_logits_that_never_change_are_an_error(build_folder, tmp_path):
     same = np.repeat(PHOTOS[:1], 3, axis=0)
-    with pytest.raises(StepError, match="the 3 photos all give the same logits"):
+    with pytest.raises(UserError, match="the 3 photos all give the same logits"):
         collect(stored(network(), tmp_path), photo_set(same), PREPROCESS, quiet)
 
 

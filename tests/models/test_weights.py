@@ -250,6 +250,16 @@ def test_integers_where_floats_belong_are_refused(folder):
         load_state(weights(folder / "tiny.pdparams"), SHAPES)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(folder, value):
+    state = random_state(SHAPES)
+    state["norm.bias"][3] = value
+    write_state(folder / "tiny.pdparams", state)
+    with pytest.raises(UserError, match=r"norm\.bias holds values that are infinite") as error:
+        load_state(weights(folder / "tiny.pdparams"), SHAPES)
+    one_line(error)
+
+
 def test_a_truncated_file_is_one_line(folder):
     path = put(folder / "tiny.pdparams")
     path.write_bytes(path.read_bytes()[:500])
