@@ -8,6 +8,7 @@ import numpy as np
 from calib.qdq import calibrated_on
 from calib.quantize_onnx import has_vnni, quantize_onnx
 from calib.recipe import NNCF, Recipe, check_layers
+from common.errors import StepError
 from convert import probe
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE as ONNX_FILE
@@ -18,6 +19,7 @@ from data.loader import Crops
 from data.preprocess import Preprocess
 from models.registry import MODELS
 
+_LAYERS = ("Convolution", "GroupConvolution", "MatMul")
 _LIMIT = 3600.0  # seconds: NNCF runs the network on every photo, and every layer again
 
 
@@ -95,7 +97,6 @@ def write_with_nncf(
 
     model = openvino.convert_model(source)
     normalize = Preprocess.from_json(preprocess).normalize
-    names = {node.get_friendly_name() for node in model.get_ops()}
     operators = {node.get_type_name() for node in model.get_ops()}
     quantized = nncf.quantize(
         model,
@@ -103,9 +104,27 @@ def write_with_nncf(
         subset_size=len(crops),
         # NNCF's name for networks whose attention and normalization must stay in float.
         model_type=nncf.ModelType.TRANSFORMER if "Softmax" in operators else None,
-        ignored_scope=nncf.IgnoredScope(names=[name for name in keep_float if name in names]),
+        ignored_scope=nncf.IgnoredScope(names=_operators_of(model, keep_float)),
         advanced_parameters=AdvancedQuantizationParameters(
             overflow_fix=OverflowFix.FIRST_LAYER if vnni else OverflowFix.ENABLE
         ),
     )
     openvino.save_model(quantized, output, compress_to_fp16=False)
+
+
+def _operators_of(model, layers: list[str]) -> list[str]:
+    """The operators that OpenVINO computes an ONNX file's layers with, biases apart.
+
+    A layer with a bias becomes an addition of the layer's name behind "<name>/WithoutBiases".
+    """
+    names = [
+        node.get_friendly_name() for node in model.get_ops() if node.get_type_name() in _LAYERS
+    ]
+    found = {
+        layer: [name for name in names if name == layer or name.startswith(f"{layer}/")]
+        for layer in layers
+    }
+    for layer, operators in found.items():
+        if not operators:
+            raise StepError(f"OpenVINO has no operator for layer '{layer}' that could stay float")
+    return [name for operators in found.values() for name in operators]

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from calib.collect import Ranges
-from calib.recipe import Recipe
+from calib.recipe import DEFAULT_METHOD, NNCF, Recipe
 from calib.twins import Grid, Twins
 from common.console import Progress
 from convert.artifact import Artifact
@@ -54,12 +54,13 @@ def rank(
 ) -> list[Effect]:
     """The layers of an ONNX file, those with the largest effect on the logits first.
 
-    Layers that no time was left for come last, the noisiest first.
+    Layers that no time was left for come last, the noisiest first. NNCF's ranges are its own: with
+    its method the layers are ranked by the default's.
     """
     measured = Ranges.load(ranges)
+    method = DEFAULT_METHOD if recipe.method == NNCF else recipe.method
     scope = {
-        name: measured.range_of(name, recipe.method, symmetric=grid.symmetric)
-        for name in measured.names
+        name: measured.range_of(name, method, symmetric=grid.symmetric) for name in measured.names
     }
     end = time.monotonic() + seconds
     rows = spread_rows(len(crops), PHOTOS)
