@@ -8,14 +8,45 @@ again by the layers after it (as in NNCF's "fast" correction).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from calib.twins import Grid, Twins
+from convert.artifact import Artifact
+from convert.to_onnx import FILE
+from convert.worker import Worker
+from data.images import spread_rows
+from data.loader import Crops
+from models.registry import MODELS
 
-PHOTOS = 60  # a channel's mean settles long before a histogram's tail does
-SESSION = "calib.correct:Correction"
+_PHOTOS = 60  # a channel's mean settles long before a histogram's tail does
+_BATCH = 4
 _AXES = {"Conv": (0, 2, 3), "Gemm": (0,)}  # what the mean is taken over; MatMul: all but the last
+
+
+def measure_errors(
+    worker: Worker,
+    onnx: Artifact,
+    crops: Crops,
+    ranges: Mapping[str, tuple[float, float]],
+    grid: Grid,
+    skip: Sequence[str],
+) -> None:
+    """Open a `Correction` of an ONNX file in the worker, and show it some of the photos.
+
+    `ranges` by tensor, `skip` the layers that stay in float.
+    """
+    worker.open(
+        "calib.correct:Correction",
+        source=str(onnx.file(FILE)),
+        ranges=ranges,
+        grid=asdict(grid),
+        skip=skip,
+    )
+    rows = spread_rows(len(crops), _PHOTOS)
+    for batch in crops.batches(_BATCH, MODELS[onnx.model].preprocess, rows):
+        worker.use("add", batch=batch)
 
 
 class Correction:
@@ -34,13 +65,15 @@ class Correction:
         twins = Twins(self._model, ranges, Grid(**grid))
         self._weights = twins.weights
         del twins.model.graph.output[:]
-        self._biases = []
+        self._biases: list[str] = []
+        self._results: list[str] = []  # the tensors that the biases have been added to
         for node in self._model.graph.node:
             if node.name not in skip and twins.possible(node):
-                bias = self._bias_of(node, twins.channels(node))
+                bias, result = self._bias_of(node, twins.channels(node))
                 if bias is not None:
                     _add_mean_error(twins, node)
                     self._biases.append(bias)
+                    self._results.append(result)
         self._session = twins.session() if self._biases else None
         self._sums = [np.zeros(self._weights[bias].size) for bias in self._biases]
         self._photos = 0
@@ -54,39 +87,45 @@ class Correction:
             total += error.astype(np.float64) * len(batch)  # the last batch may be smaller
         self._photos += len(batch)
 
+    def shifts(self) -> dict[str, np.ndarray]:
+        """What to add to biases, float64 [channels], by the tensor that has the bias in it."""
+        means = (total / self._photos for total in self._sums)
+        return dict(zip(self._results, means, strict=True))
+
     def write(self, output: str) -> int:
         """Write the float file with corrected biases; returns how many were corrected."""
         import onnx
         from onnx import numpy_helper
 
-        shifts = dict(zip(self._biases, self._sums, strict=True))
+        shifts = dict(zip(self._biases, self.shifts().values(), strict=True))
         for tensor in self._model.graph.initializer:
             if tensor.name in shifts:
                 values = self._weights[tensor.name]
-                shift = (shifts[tensor.name] / self._photos).reshape(values.shape)
+                shift = shifts[tensor.name].reshape(values.shape)
                 tensor.CopyFrom(
                     numpy_helper.from_array((values + shift).astype(np.float32), tensor.name)
                 )
         onnx.save(self._model, output)
         return len(shifts)
 
-    def _bias_of(self, node, channels: int) -> str | None:
+    def _bias_of(self, node, channels: int) -> tuple[str | None, str]:
         """The bias that can take up a layer's error: its own, or that of an Add behind a MatMul.
 
-        None where there is none, or where others use it too.
+        And the tensor that has it in it. No bias where there is none, or where others use it too.
         """
         nodes = self._model.graph.node
-        bias = None
+        bias, result = None, node.output[0]
         if node.op_type in _AXES and len(node.input) == 3:
             bias = node.input[2]
         elif node.op_type == "MatMul":
             readers = [other for other in nodes if node.output[0] in other.input]
             if len(readers) == 1 and readers[0].op_type == "Add":
                 bias = next((name for name in readers[0].input if name != node.output[0]), None)
+                result = readers[0].output[0]
         if bias not in self._weights or self._weights[bias].size != channels:
-            return None
+            return None, result
         uses = sum(list(other.input).count(bias) for other in nodes)
-        return bias if uses == 1 else None
+        return bias if uses == 1 else None, result
 
 
 def _add_mean_error(twins: Twins, node) -> None:

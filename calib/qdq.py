@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from calib.collect import Ranges
-from calib.correct import PHOTOS
-from calib.correct import SESSION as CORRECTION
+from calib.correct import measure_errors
 from calib.recipe import Recipe, check_layers
 from calib.twins import LAYERS, Grid
 from convert import probe
@@ -22,11 +21,7 @@ from convert.to_onnx import FILE
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.toolchain import MAIN
 from convert.worker import Worker
-from data.images import spread_rows
 from data.loader import Crops
-from models.registry import MODELS
-
-_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -81,17 +76,7 @@ def to_qdq(
                 for name in measured.names
             }
             corrected = folder / "corrected.onnx"
-            worker.open(
-                CORRECTION,
-                source=str(onnx.file(FILE)),
-                ranges=scope,
-                grid=asdict(placement.grid),
-                skip=recipe.keep_float,
-            )
-            preprocess = MODELS[onnx.model].preprocess
-            rows = spread_rows(len(crops), PHOTOS)
-            for batch in crops.batches(_BATCH, preprocess, rows):
-                worker.use("add", batch=batch)
+            measure_errors(worker, onnx, crops, scope, placement.grid, recipe.keep_float)
             shifted = worker.use("write", output=str(corrected))
             facts = worker.call(
                 "calib.qdq:write_qdq",

@@ -5,6 +5,8 @@ them into integer kernels; Paddle's own executor computes the same numbers in fl
 simulation of the ARM kernels.
 """
 
+import collections
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from calib.collect import Ranges
+from calib.correct import measure_errors
 from calib.qdq import calibrated_on
 from calib.recipe import Recipe, check_layers
+from calib.twins import Grid
 from convert import probe
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS, SESSION
@@ -27,6 +31,8 @@ KIND = "quantized"
 # How the graph is run to see its integers' effect: nothing fused, nothing replaced.
 AS_WRITTEN = {"onednn": False, "optimize": False}
 
+GRID = Grid(symmetric=True, weight_limit=127)
+_BIASES = {"elementwise_add": "Y", "batch_norm": "Bias"}  # the operators with one, and its input
 _OPERATORS = ["conv2d", "depthwise_conv2d", "mul", "matmul", "matmul_v2"]
 _SAME = 1e-3  # of a tensor's size: float32's rounding, even in a deep network, stays below it
 
@@ -48,27 +54,30 @@ def quantize_lite(
         inputs={"inference": inference.key, "onnx": onnx.key, "ranges": ranges.key},
         parameters={"recipe": asdict(recipe)},
         tools={name: MAIN.version(name) for name in ("paddlepaddle", "onnxruntime")},
-        sources=("calib/quantize_lite.py", "calib/methods.py"),
+        sources=tuple(
+            f"calib/{name}.py" for name in ("quantize_lite", "correct", "twins", "methods")
+        ),
     )
     label = f"quantize_lite of {inference.model}"
 
     def make(folder: Path) -> dict:
         photo = next(crops.batches(1, MODELS[inference.model].preprocess))
         measured = Ranges.load(ranges)
-        scales = {
-            name: measured.range_of(name, recipe.method, symmetric=True)[1]
-            for name in measured.names
+        scope = {
+            name: measured.range_of(name, recipe.method, symmetric=True) for name in measured.names
         }
         with Worker("main", label) as worker:
             layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(ONNX_FILE)))
             check_layers(recipe.keep_float, layers, onnx.model)
+            measure_errors(worker, onnx, crops, scope, GRID, recipe.keep_float)
             facts = worker.call(
                 "calib.quantize_lite:write_quantized",
                 source=str(inference.folder),
                 onnx_file=str(onnx.file(ONNX_FILE)),
                 output=str(folder),
                 photo=photo,
-                scales=scales,
+                scales={name: high for name, (_, high) in scope.items()},
+                shifts=worker.use("shifts"),
                 keep_float=list(recipe.keep_float),
             )
             checked = probe.verify(worker, SESSION, folder, inference, "int8", **AS_WRITTEN)
@@ -89,12 +98,13 @@ def write_quantized(
     output: str,
     photo: np.ndarray,
     scales: Mapping[str, float],
+    shifts: Mapping[str, np.ndarray],
     keep_float: list[str],
 ) -> dict:
     """In a child process: insert the rounding operators and write; returns facts.
 
     `photo` is float32 [1, 3, S, S]; `scales` maps the ONNX file's tensors to the magnitude that
-    becomes 127.
+    becomes 127, `shifts` some of them to what their bias needs more of, [channels].
     """
     import paddle
     from paddle.static.quantization import PostTrainingQuantization
@@ -104,7 +114,13 @@ def write_quantized(
     values = _onnx_values(onnx_file, photo, scales)
     names = _counterparts(executor, source, photo, values)
     known = {name: scales[twin] * factor or 1.0 for name, (twin, factor) in names.items()}
-    program, _, _ = paddle.static.load_inference_model(f"{source}/inference", executor)
+    program, feeds, fetched = paddle.static.load_inference_model(f"{source}/inference", executor)
+    corrected = _correct_biases(program, shifts, names)
+    corrected_graph = Path(output) / "corrected"
+    entry = [program.global_block().var(name) for name in feeds]
+    paddle.static.save_inference_model(
+        str(corrected_graph / "inference"), entry, fetched, executor, program=program
+    )
     inputs = _layer_inputs(program)
     skipped = [
         *(name for name in inputs if name not in known),
@@ -112,7 +128,7 @@ def write_quantized(
     ]
     quantization = PostTrainingQuantization(
         executor,
-        source,
+        str(corrected_graph),
         model_filename=GRAPH,
         params_filename=PARAMETERS,
         data_loader=lambda: iter([{"x": photo}]),  # it insists on a run; its ranges are replaced
@@ -125,12 +141,44 @@ def write_quantized(
     quantized = quantization.quantize()
     _set_output_scales(quantized, known)
     quantization.save_quantized_model(output, GRAPH, PARAMETERS)
+    shutil.rmtree(corrected_graph)
     kinds = [operator.type for operator in quantized.global_block().ops]
     return {
         "layers": len([kind for kind in kinds if kind in _OPERATORS]),
         "layers_int8": sum("dequantize" in kind for kind in kinds),
+        "corrected_biases": corrected,
         "without_range": len([name for name in inputs if name not in known]),
     }
+
+
+def _correct_biases(
+    program, shifts: Mapping[str, np.ndarray], names: Mapping[str, tuple[str, float]]
+) -> int:
+    """Shift the biases, in the global scope, of tensors with a counterpart; returns how many.
+
+    A bias is what an addition or a batch norm adds, and what no other operator reads.
+    """
+    import paddle
+
+    block, scope = program.global_block(), paddle.static.global_scope()
+    readers = collections.Counter(
+        name for operator in block.ops for name in operator.input_arg_names
+    )
+    makers = {name: operator for operator in block.ops for name in operator.output_arg_names}
+    done = 0
+    for name, (twin, factor) in names.items():
+        if twin not in shifts or name not in makers or makers[name].type not in _BIASES:
+            continue
+        bias = makers[name].input(_BIASES[makers[name].type])[0]
+        if bias in makers and makers[bias].type == "reshape2":
+            bias = makers[bias].input("X")[0]
+        if block.var(bias).persistable and readers[bias] == 1:
+            tensor = scope.find_var(bias).get_tensor()
+            values = np.array(tensor)
+            values += (factor * shifts[twin]).reshape(values.shape).astype(values.dtype)
+            tensor.set(values, paddle.CPUPlace())
+            done += 1
+    return done
 
 
 def _layer_inputs(program) -> list[str]:
