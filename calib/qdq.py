@@ -155,12 +155,41 @@ def write_qdq(
         extra_options=options,
     )
     quantizer.quantize_model()
+    if placement["optimize"]:
+        _keep_from_optimizer(quantizer.model.model, keep_float)
     quantizer.model.topological_sort()
     result = quantizer.model.model
     onnx.checker.check_model(result)
     onnx.save(result, output)
     kinds = [node.op_type for node in result.graph.node]
     return {"nodes": len(kinds), "pairs": kinds.count("QuantizeLinear")}
+
+
+def _keep_from_optimizer(model, layers: list[str]) -> None:
+    """Keep ONNX Runtime from quantizing layers that are to stay in float.
+
+    Its optimizer quantizes the weights of any layer between a DequantizeLinear and a QuantizeLinear
+    (pass WeightBiasQuantization; a Relu in between goes first, as redundant): in eight bits, and
+    without asking. A Max, which it leaves alone, does what the Relu did, or nothing.
+    """
+    import onnx
+
+    graph = model.graph
+    for layer in [node for node in graph.node if node.name in layers]:
+        result = layer.output[0]
+        readers = [node for node in graph.node if result in node.input]
+        floor = f"{layer.name}/floor"
+        if [node.op_type for node in readers] == ["Relu"]:
+            relu, lowest = readers[0], 0.0
+            relu.op_type = "Max"
+            relu.input.append(floor)
+        elif any(node.op_type == "QuantizeLinear" for node in readers):
+            lowest = float(np.finfo(np.float32).min)
+            layer.output[0] = f"{result}/float"
+            graph.node.append(onnx.helper.make_node("Max", [layer.output[0], floor], [result]))
+        else:
+            continue
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(lowest, np.float32), floor))
 
 
 def after_last_layer(model) -> list[str]:

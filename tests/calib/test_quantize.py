@@ -2,6 +2,8 @@
 
 import numpy as np
 import onnx
+import onnxruntime
+import openvino
 import pytest
 
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
@@ -96,6 +98,17 @@ def test_a_layer_kept_in_float_has_no_pairs(measured):
     assert plain == {"Conv.0", "Conv.25"}
 
 
+def test_onnx_runtime_does_not_quantize_what_is_kept_in_float(measured, tmp_path):
+    made = quantize_onnx(*writers(measured), Recipe("mse", ("Conv.5", "Conv.25")))
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(
+        made.file("model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    graph = onnx.load(tmp_path / "optimized.onnx").graph
+    assert [node.op_type for node in graph.node].count("QLinearConv") == 24
+
+
 @pytest.mark.parametrize("writer", [quantize_onnx, quantize_trt, quantize_openvino])
 def test_an_unknown_layer_is_refused_with_a_suggestion(measured, writer):
     with pytest.raises(UserError, match=r"no layer 'Conv\.99'.*Conv\.\d"):
@@ -116,9 +129,17 @@ def test_openvino_is_close_with_our_ranges_and_with_nncfs(measured, expected, me
     assert made.file("model.bin").stat().st_size < 2e6
 
 
+def test_nncf_leaves_a_layer_in_float(measured):
+    made = quantize_openvino(*writers(measured), Recipe(NNCF, ("Conv.0", "Conv.25")))
+    operators = openvino.Core().read_model(made.file("model.xml")).get_ops()
+    weights = [one for one in operators if one.get_type_name() == "Constant"]
+    assert sum(one.get_element_type() == openvino.Type.i8 for one in weights) == 24
+
+
 def test_paddles_graph_gets_every_range_and_is_close(measured, expected):
     made = quantize_lite(measured.inference, *writers(measured), MSE)
     assert made.facts["layers"] == made.facts["layers_int8"] == 26
+    assert made.facts["corrected_biases"] == 26
     assert made.facts["without_range"] == 0  # dropout's factor went into ONNX' weights
     assert_close_and_not_equal(run(PADDLE, made, measured.others, **AS_WRITTEN), expected)
 
