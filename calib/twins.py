@@ -3,6 +3,7 @@
 The twin reads the layer's own float input, so that what it shows is this layer's error alone.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,11 @@ class Grid:
 
     symmetric: bool
     weight_limit: int
+
+    @property
+    def weight_bits(self) -> int:
+        """8, or 7 where a CPU without VNNI would saturate."""
+        return round(math.log2(2 * self.weight_limit + 1))
 
     def of_range(self, bounds: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
         """The scale and the zero point of a tensor with this range."""

@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from calib.recipe import Recipe
 from common import console, files
 from common.errors import StepError
 from common.paths import build_root
@@ -14,6 +15,7 @@ from data.images import ImageSet, spread_rows
 from data.loader import Crops, load_crops
 from deploy import drift, latency, result
 from deploy.reference import published_block
+from deploy.request import INT8
 from deploy.targets.base import NONE, SIMULATED, Options, Plan, Target, open_runner
 from deploy.targets.paddle import REFERENCE
 from models.registry import ModelSpec
@@ -77,6 +79,7 @@ class Judge:
             },
             **outcome,
             **({"made": made} if made else {}),
+            **_calibration(target, precision, options),
             **self._speed(target, precision, built, outcome["environment"]),
         }
 
@@ -153,3 +156,11 @@ class Judge:
             console.progress(title, "photos") as progress,
         ):
             return runner(batches, progress, len(rows)), runner.environment()
+
+
+def _calibration(target: Target, precision: str, options: Options) -> dict:
+    """How a result's INT8 file was calibrated; nothing for other precisions."""
+    if precision != INT8:
+        return {}
+    recipe = dataclasses.asdict(options.recipe or Recipe())
+    return {"calibration": {**recipe, "weight_bits": target.grid().weight_bits}}

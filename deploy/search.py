@@ -14,11 +14,14 @@ from calib.recipe import DEFAULT_METHOD, Recipe
 from calib.sensitivity import Effect, rank
 from common import console, machine
 from common.errors import StepError
+from common.paths import build_root
 from convert.artifact import Artifact
 from deploy import latency, result
+from deploy.attempts import Attempts
 from deploy.chain import keep_recipe
 from deploy.drift import BUDGET_SHARE
 from deploy.judge import Judge
+from deploy.paired import paired_interval
 from deploy.request import INT8
 from deploy.targets.base import NATIVE, NONE, Options, Target
 
@@ -31,7 +34,7 @@ class Search:
     """Attempts at a graph's INT8 files for a target, and the best of them.
 
     `options` have the photos to calibrate on, and the recipe that a user insists on, if any. An
-    attempt's result is one as `deploy.result` describes it, with "calibration": the recipe.
+    attempt's result is one as `deploy.result` describes it.
     """
 
     def __init__(
@@ -46,14 +49,20 @@ class Search:
         self._judge, self._options, self._budget_pp = judge, options, budget_pp
         self._tried: list[tuple[Recipe, dict]] = []
         self._effects: list[Effect] = []
+        self._kept: Attempts | None = None
 
     def once(self) -> Iterator[dict]:
         """The only attempt where nothing is searched for."""
         yield self._attempt(self._options.recipe or Recipe())
 
     def within_budget(self, seconds: float) -> Iterator[dict]:
-        """Attempts until the loss is within the budget; nothing new is begun after `seconds`."""
+        """Attempts until the loss is within the budget; nothing new is begun after `seconds`.
+
+        Those of a run that was killed are not made again.
+        """
         end = time.monotonic() + seconds
+        if self._target.plan(INT8).execution != NONE:
+            self._kept = self._open_attempts()
         wanted = self._options.recipe or Recipe(DEFAULT_METHOD)
         methods = [wanted.method] if self._options.recipe else self._target.methods
         for method in methods:
@@ -62,7 +71,14 @@ class Search:
             if self._is_enough(outcome) or time.monotonic() > end:
                 return
         base, _ = self._best()
-        self._effects = self._rank(base, _RANKING * (end - time.monotonic()))
+        self._effects = self._kept.effects
+        if not self._effects:
+            try:
+                self._effects = self._rank(base, _RANKING * (end - time.monotonic()))
+            except StepError as error:  # the methods' results stand
+                console.say(f"  {error}; no layer is left in float")
+                return
+            self._kept.keep_effects(self._effects)
         layers = [one.layer for one in self._effects if one.layer not in base.keep_float]
         count = 1
         while count <= len(layers) // 2 and time.monotonic() < end:
@@ -75,10 +91,8 @@ class Search:
     def settle(self) -> dict:
         """The best attempt's result; its files, and its recipe for later commands, are in place."""
         recipe, outcome = self._best()
-        if outcome["execution"] == NONE:
+        if "drift" not in outcome:
             return outcome
-        if recipe is not self._tried[-1][0]:
-            self._attempt(recipe)
         keep_recipe(self._graph, self._target, recipe)
         outcome |= {
             "sensitivity": [dataclasses.asdict(one) for one in self._effects[:_NAMED]],
@@ -87,9 +101,28 @@ class Search:
         if outcome["execution"] == NATIVE:
             outcome["speed"] = self._speed(recipe)
         result.write(outcome)
+        if self._kept:
+            self._kept.forget()
         return outcome
 
+    def _open_attempts(self) -> Attempts:
+        _, ranges, crops, _ = self._options.measured(self._graph)
+        facts = {
+            **{"graph": self._graph.key, "ranges": ranges.key, "calibrating": crops.sha256},
+            **{"judging": self._judge.crops.sha256, "budget_pp": self._budget_pp},
+        }
+        folder = build_root() / self._graph.model / "calibration"
+        return Attempts(folder / f".{self._target.name}.attempts.json", facts)
+
     def _attempt(self, recipe: Recipe) -> dict:
+        known = self._kept and self._kept.result(recipe)
+        outcome = known or self._build_and_judge(recipe)
+        if self._kept and not known and "drift" in outcome:
+            self._kept.keep_result(recipe, outcome)
+        self._tried.append((recipe, outcome))
+        return outcome
+
+    def _build_and_judge(self, recipe: Recipe) -> dict:
         options = self._with(recipe)
         built = None
         if not self._target.problem():
@@ -97,10 +130,7 @@ class Search:
                 built = self._target.build(self._graph, INT8, options)
             except StepError as error:
                 built = error
-        outcome = self._judge.judge(self._target, INT8, built, self._budget_pp, options)
-        outcome["calibration"] = dataclasses.asdict(recipe)
-        self._tried.append((recipe, outcome))
-        return outcome
+        return self._judge.judge(self._target, INT8, built, self._budget_pp, options)
 
     def _with(self, recipe: Recipe) -> Options:
         return dataclasses.replace(self._options, recipe=recipe)
@@ -121,15 +151,24 @@ class Search:
     def _is_enough(self, outcome: dict) -> bool:
         """Whether nothing better is to be looked for.
 
-        The loss that was measured counts, not its interval: more layers in float do not make up
-        for too few photos. Where nothing can run, nothing can be searched for.
+        The verdict must pass where the photos are enough for that: where as many changed decisions
+        would pass if they cancelled out. Where they are not, the loss that was measured counts:
+        more layers in float do not make up for too few photos. Where nothing can run, nothing can
+        be searched for.
         """
         if outcome["execution"] == NONE:
             return True
-        if self._budget_pp is None:
-            reference = outcome.get("reference", {}).get("top1", 0.0)
-            return self._loss(outcome) <= 100 * BUDGET_SHARE * reference
-        return self._loss(outcome) <= self._budget_pp
+        found = outcome.get("drift")
+        if found is None:
+            return False
+        budget = self._budget_pp
+        if budget is None:
+            budget = 100 * BUDGET_SHARE * outcome["reference"]["top1"]
+        half = (found["gained"] + found["lost"] + 1) // 2
+        even = paired_interval(half, half, max(outcome["data"]["images"], 2 * half))
+        if 100 * even.low >= -budget:
+            return outcome.get("simulation", outcome["verdict"]) == "pass"
+        return self._loss(outcome) <= budget
 
     def _loss(self, outcome: dict) -> float:
         """The loss of top-1 in percentage points; infinite where the files are broken."""
@@ -243,6 +282,11 @@ def _remarks(outcome: dict) -> Iterator[str]:
             for one in effects
         )
         yield f"most sensitive: {'; '.join(shares)}"
+    if outcome["calibration"]["weight_bits"] < 8:
+        yield (
+            "weights of 7 bits, since this CPU saturates with 8; for CPUs with VNNI calibrate on "
+            "one that has it"
+        )
     if "speed" in outcome:
         speed = outcome["speed"]
         low, high = speed["ci95"]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from calib.quantize_onnx import has_vnni
 from common import files
 from tests.conftest import assert_refused
 
@@ -29,7 +30,8 @@ def test_int8_is_judged_timed_and_remembered(calibrate, command, built, weights,
     assert done.returncode == 3, done.stderr  # thirty photos decide nothing
     one = json.loads(done.stdout)
     assert (one["precision"], one["execution"], one["verdict"]) == ("int8", "native", "undecided")
-    assert one["calibration"] == {"method": "percentile", "keep_float": []}
+    bits = 8 if has_vnni() else 7
+    assert one["calibration"] == {"method": "percentile", "keep_float": [], "weight_bits": bits}
     assert one["data"]["images"] == 30
     assert one["drift"]["agreement"] > 0.8
     assert one["size"]["int8"] < one["size"]["fp32"] / 3
