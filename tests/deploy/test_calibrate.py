@@ -2,10 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from calib.quantize_onnx import has_vnni
 from common import files
+from models.state import read_state, write_state
 from tests.conftest import assert_refused
 
 SCRIPT = "deploy/calibrate.py"
@@ -87,3 +90,26 @@ def test_photos_that_judge_may_not_calibrate(calibrate, photos):
 
 def test_two_photos_are_too_few(calibrate, photos):
     assert_refused(calibrate("--target", "onnx", data=photos(2)), "too few to calibrate")
+
+
+def test_photos_that_are_all_the_same_are_refused(calibrate, tmp_path):
+    random = np.random.default_rng(3)
+    pixels = random.integers(0, 256, (256, 256, 3), np.uint8)
+    for number in range(4):
+        folder = tmp_path / "same" / str(number % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    done = calibrate("--target", "onnx", "--calib", tmp_path / "same")
+    assert_refused(done, "the 4 photos all give the same logits")
+
+
+def test_weights_that_are_not_numbers_are_refused(command, weights, photos, tmp_path):
+    state = read_state(weights / "SqueezeNet1_1_pretrained.pdparams")
+    name = next(iter(state))
+    state[name] = np.full_like(state[name], np.nan)
+    write_state(tmp_path / "SqueezeNet1_1_pretrained.pdparams", state)
+    done = command(
+        *(SCRIPT, "--model", "SqueezeNet1_1", "--weights", tmp_path, "--target", "onnx"),
+        *("--data", photos(45)),
+    )
+    assert_refused(done, name, "infinite or not a number")

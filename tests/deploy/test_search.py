@@ -1,0 +1,141 @@
+"""The search for a budget: its order, when it stops, and how a killed one goes on."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from calib.recipe import Recipe
+from calib.sensitivity import Effect
+from common.errors import StepError
+from deploy import search
+from deploy.drift import Drift, statistical_verdict
+from deploy.paired import paired_interval
+from deploy.search import Search
+
+LAYERS = ["one", "two", "three", "four"]
+GRAPH = SimpleNamespace(key="graph", model="Toy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    recipe: Recipe | None = None
+
+    def measured(self, graph):
+        ranges, crops = SimpleNamespace(key="ranges"), SimpleNamespace(sha256="calibrating")
+        return None, ranges, crops, self.recipe or Recipe()
+
+
+class Judge:
+    """Says what was lost by a recipe: 9 photos of 10 are right in float; remembers what it saw."""
+
+    crops = SimpleNamespace(sha256="judging")
+
+    def __init__(self, lost, images=100, gained=0):
+        self.lost, self.images, self.gained, self.seen = lost, images, gained, []
+
+    def judge(self, target, precision, built, budget_pp, options):
+        recipe = options.recipe
+        self.seen.append((recipe.method, len(recipe.keep_float)))
+        lost = self.lost(recipe)
+        found = Drift(
+            images=self.images,
+            **dict.fromkeys(("reference_top1", "reference_top5", "measured_top5"), 0.9),
+            measured_top1=0.9 + (self.gained - lost) / self.images,
+            gained=self.gained,
+            lost=lost,
+            agreement=1 - lost / self.images,
+            **dict.fromkeys(("flips", "flips_beyond_tie", "max_abs", "max_rel"), lost),
+            **dict.fromkeys(("non_finite", "reference_non_finite"), 0),
+            ci95=paired_interval(self.gained, lost, self.images),
+        )
+        return {
+            "execution": "native",
+            "verdict": statistical_verdict(found, budget_pp).verdict,
+            "data": {"images": self.images},
+            "calibration": dataclasses.asdict(recipe),
+            **found.to_json(),
+        }
+
+
+@pytest.fixture
+def begin(build_folder, monkeypatch):
+    """A search by a judge: `begin(judge)`. Layers rank in the order of LAYERS."""
+    effects = [Effect(name, "Conv", 0.1, 0.1, 0.0) for name in LAYERS]
+    monkeypatch.setattr(search, "rank", lambda *_: effects)
+    target = SimpleNamespace(
+        name="toy",
+        methods=("minmax", "mse"),
+        plan=lambda precision: SimpleNamespace(execution="native"),
+        problem=lambda: None,
+        build=lambda *_: None,
+        grid=lambda: None,
+    )
+    return lambda judge, budget_pp=None: Search(GRAPH, target, judge, Choices(), budget_pp)
+
+
+def test_the_first_method_within_the_budget_is_enough(begin):
+    judge = Judge(lambda recipe: 0)
+    assert len(list(begin(judge).within_budget(60))) == 1
+    assert judge.seen == [("minmax", 0)]
+
+
+def test_methods_come_first_and_then_one_two_four_layers(begin):
+    judge = Judge(lambda recipe: {0: 9, 1: 5, 2: 0}[len(recipe.keep_float)])
+    found = list(begin(judge).within_budget(60))
+    assert judge.seen == [("minmax", 0), ("mse", 0), ("minmax", 1), ("minmax", 2)]
+    assert found[-1]["calibration"]["keep_float"] == ("one", "two")
+
+
+def test_at_most_half_of_the_layers_stay_in_float(begin):
+    judge = Judge(lambda recipe: 9)
+    list(begin(judge).within_budget(60))
+    assert max(kept for _, kept in judge.seen) == 2
+
+
+def test_the_layers_of_the_better_method_stay_in_float(begin):
+    judge = Judge(lambda recipe: 9 if recipe.method == "minmax" else 5)
+    list(begin(judge).within_budget(60))
+    assert judge.seen[2:] == [("mse", 1), ("mse", 2)]
+
+
+def test_nothing_new_is_begun_when_time_is_up(begin):
+    judge = Judge(lambda recipe: 9)
+    assert len(list(begin(judge).within_budget(0))) == 1
+
+
+def test_where_the_photos_are_enough_the_verdict_must_pass(begin):
+    # A loss of 0.8 points is within 0.9; its interval, of half a point either way, is not.
+    judge = Judge(lambda recipe: 400 - 60 * len(recipe.keep_float), 20_000, gained=240)
+    found = list(begin(judge).within_budget(60))
+    assert [one["verdict"] for one in found] == ["undecided", "undecided", "pass"]
+
+
+def test_a_ranking_that_fails_leaves_the_methods_results(begin, monkeypatch, capsys):
+    def fail(*_):
+        raise StepError("sensitivity of Toy: it broke")
+
+    monkeypatch.setattr(search, "rank", fail)
+    assert len(list(begin(Judge(lambda recipe: 9)).within_budget(60))) == 2
+    assert "it broke" in capsys.readouterr().err
+
+
+def test_a_killed_search_goes_on_where_it_was(begin):
+    killed = Judge(lambda recipe: 9)
+    for _ in zip(range(3), begin(killed).within_budget(60), strict=False):
+        pass
+    judge = Judge(lambda recipe: 9)
+    found = list(begin(judge).within_budget(60))
+    assert len(found) == 4
+    assert judge.seen == [("minmax", 2)]
+
+
+def test_other_photos_or_another_budget_start_anew(begin):
+    list(begin(Judge(lambda recipe: 9)).within_budget(60))
+    judge = Judge(lambda recipe: 9)
+    list(begin(judge, 0.5).within_budget(60))
+    assert len(judge.seen) == 4
+    other = Judge(lambda recipe: 9)
+    other.crops = SimpleNamespace(sha256="others")
+    list(begin(other).within_budget(60))
+    assert len(other.seen) == 4
