@@ -35,7 +35,7 @@ demo: setup  ## the whole chain on real photos, and the drift table
 export:  ## MODEL=… [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoint to inference graph
 	@$(RUN) convert/export.py $(MODEL_FLAGS) $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES))
 
-convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13]: the files of a target
+convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13] [CALIB=folder]: the files of a target
 	@$(RUN) deploy/build.py $(MODEL_FLAGS) $(FILE_FLAGS)
 
 calibrate:  ## MODEL=… TARGET=… [DATA=…] [CALIB=folder] [METHOD=entropy] [BUDGET=PP] [WITHIN_BUDGET=1] [MINUTES=N] [KEEP_FLOAT=layers]: INT8 files, judged
