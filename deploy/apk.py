@@ -43,14 +43,16 @@ from models.registry import find_model
 _NAME = "paddle-portage-demo.apk"
 _ENGINES = "assets/engines.json"
 _TARGETS = ("lite-arm", "onnx")
+_PRECISIONS = ("fp32", "fp16", "int8")
 _PACKAGE_LIMIT = 3600.0  # seconds, for the whole chain of some models
 
 
 def main() -> int:
     options = _parser().parse_args()
     started = time.monotonic()
+    models = [find_model(name).name for name in options.model or ()]
     engines = _given_engines(options)
-    packages = _packages(options.model, options.precision)
+    packages = _packages(models, options.precision)
     apk = build_apk(packages, engines)
     inside = ", ".join(sorted(package.facts["content"] for package in packages)) or "no package"
     megabytes = apk.stat().st_size / 1e6
@@ -66,7 +68,10 @@ def _parser() -> Parser:
         "--model", action="append", metavar="NAME", help="packaged first where it is not yet"
     )
     parser.add_argument(
-        "--precision", action="append", metavar="P", help="only these (with --model: default fp32)"
+        "--precision",
+        action="append",
+        choices=_PRECISIONS,
+        help="only these (with --model: default fp32)",
     )
     parser.add_argument(
         "--paddle-lite",
@@ -125,13 +130,12 @@ def _given_engines(options) -> list[EngineLibrary]:
 # ---- packages ----
 
 
-def _packages(models: list[str] | None, precisions: list[str] | None) -> list[Artifact]:
+def _packages(models: list[str], precisions: list[str] | None) -> list[Artifact]:
     """The packages that go into the app; those of named models are made where they are missing."""
     if models:
-        specs = [find_model(name) for name in models]
         wanted = [
-            (spec.name, target, precision)
-            for spec in specs
+            (model, target, precision)
+            for model in models
             for target in _TARGETS
             for precision in precisions or ["fp32"]
         ]
@@ -175,10 +179,10 @@ def _make_packages(cells: list[tuple[str, str, str]]) -> None:
         done = subprocess.run(words, stdout=sys.stderr, timeout=_PACKAGE_LIMIT, check=False)
     except subprocess.TimeoutExpired:
         raise StepError(f"packaging: no end within {_PACKAGE_LIMIT:.0f} s") from None
-    if done.returncode == Exit.USAGE:
-        raise UserError("the packages could not be made, for the reason above")
+    if done.returncode < 0:
+        raise StepError(f"packaging: it was ended by signal {-done.returncode}")
     if done.returncode not in (Exit.OK, Exit.UNDECIDED):  # undecided: some cannot be made here
-        raise StepError("the packages could not be made, for the reason above")
+        sys.exit(done.returncode)  # it said why
 
 
 def _package_entries(package: Artifact) -> list[Entry]:

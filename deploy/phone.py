@@ -69,7 +69,12 @@ def main() -> int:
 def _parser() -> Parser:
     parser = Parser(prog="python deploy/phone.py", description=__doc__)
     parser.add_argument("--model", action="append", metavar="NAME", help="push these packages")
-    parser.add_argument("--precision", action="append", metavar="P", help="only these of them")
+    parser.add_argument(
+        "--precision",
+        action="append",
+        choices=("fp32", "fp16", "int8"),
+        help="only these of them",
+    )
     parser.add_argument("--only", action="append", choices=_RUNS, help="default: both")
     parser.add_argument("--threads", type=positive, help="default: as chosen in the app")
     parser.add_argument("--runs", type=positive, help="of the bench (default: the app's 50)")

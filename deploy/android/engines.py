@@ -5,6 +5,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -134,7 +135,9 @@ def _read(path: Path, wanted: tuple[str, ...], what: str) -> tuple[dict[str, byt
     try:
         unpack = _from_zip if zipfile.is_zipfile(path) else _from_tar
         return unpack(path, wanted), files.sha256(path)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
+        raise UserError(f"{path} cannot be read: no archive, or a damaged one; {what}") from None
+    except OSError as error:
         raise UserError(f"{path} cannot be read: {error}; {what}") from None
 
 

@@ -247,6 +247,9 @@ def test_what_is_no_engine_is_refused(tmp_path, given):
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(given["--paddle-lite"].read_bytes()[:-2000])
     assert "cannot be read" in refused(engines.paddle_lite, cut)
+    whole = given["--paddle-lite"].read_bytes()
+    cut.write_bytes(whole[:200] + bytes(50) + whole[250:])
+    assert "cannot be read: no archive, or a damaged one" in refused(engines.paddle_lite, cut)
     empty = apks.write_aar(tmp_path / "empty.aar", b"", {})
     assert "no native library" in refused(engines.onnxruntime, empty)
 
