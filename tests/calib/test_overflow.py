@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from calib.overflow import beyond_half, find
+from models.state import read_state, write_state
 
 
 def network(path, factor: float) -> str:
@@ -43,3 +44,19 @@ def test_what_leaves_the_range_is_named(tmp_path, factor, expected):
 
 def test_a_real_model_stays_within_it(measured):
     assert beyond_half(measured.onnx) == []
+
+
+def test_files_that_overflow_are_warned_of_before_they_are_made(command, weights, tmp_path):
+    state = read_state(weights / "SqueezeNet1_1_pretrained.pdparams")
+    first = next(name for name, value in state.items() if value.ndim == 4)
+    state[first] *= 1000
+    write_state(tmp_path / "SqueezeNet1_1_pretrained.pdparams", state)
+    done = command(
+        *("deploy/build.py", "--model", "SqueezeNet1_1", "--weights", tmp_path),
+        *("--target", "onnx", "--precision", "fp16"),
+    )
+    lines = done.stderr.splitlines()
+    warned = next(row for row, line in enumerate(lines) if "warning" in line)
+    assert "SqueezeNet1_1: Relu.0 (Relu) reaches" in lines[warned]
+    assert "more than FP16's 65504" in lines[warned]
+    assert not any(line.strip().startswith("to_half") for line in lines[:warned])

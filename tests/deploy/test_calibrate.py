@@ -8,6 +8,7 @@ from PIL import Image
 
 from calib.quantize_onnx import has_vnni
 from common import files
+from convert.toolchain import LITE
 from models.state import read_state, write_state
 from tests.conftest import assert_refused
 
@@ -66,6 +67,15 @@ def test_the_search_leaves_sensitive_layers_in_float(calibrate):
     assert best["drift"]["top1_pp"] == max(one["drift"]["top1_pp"] for one in attempts)
     if best["drift"]["top1_pp"] < 0:
         assert best["sensitivity"]
+
+
+@pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
+def test_paddle_lites_int8_on_x86_is_warned_of_and_far_off(calibrate):
+    done = calibrate("--target", "lite-x86", "--json")
+    assert "warning: lite-x86: Paddle Lite computes INT8 wrongly on x86" in done.stderr
+    one = json.loads(done.stdout)
+    assert one["execution"] == "native"
+    assert one["drift"]["agreement"] < 0.8  # 0.9 and more on the same photos in ARM's arithmetic
 
 
 @pytest.mark.parametrize(
