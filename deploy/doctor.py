@@ -1,5 +1,6 @@
 """What this machine has for the toolkit, what is missing, and how to get it (`make doctor`)."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,12 +23,18 @@ from models.registry import MODELS
 from models.weights import available
 
 _OK = "[green]ok[/green]"
+# Programs that only some commands need: what for, and Debian's package.
+_PROGRAMS = {
+    "javac": ("make apk: compiles (17 or newer)", "openjdk-17-jdk-headless"),
+    "mvn": ("make apk: fetches Android's interfaces", "maven"),
+    "npm": ("make apk: fetches Android's tools; DATA=cifar10", "npm"),
+}
 
 
 def main() -> int:
     Parser(prog="python deploy/doctor.py", description=__doc__.splitlines()[0]).parse_args()
     rows = [row for environment in ENVIRONMENTS.values() for row in _tools(environment)]
-    rows += [_nvidia(), _adb()]
+    rows += [_nvidia(), _adb(), *(_program(name) for name in _PROGRAMS)]
     table("Tools", ["tool", "version", "what it is for", "state"], rows)
     print()
     table("Targets", ["target", "precision", "runs here", "why not"], _targets())
@@ -91,6 +98,15 @@ def _adb() -> list[str]:
     if not devices:
         return ["adb", "-", purpose, _missing("no device: connect one with USB debugging on")]
     return ["adb", ", ".join(devices), purpose, _OK]
+
+
+def _program(name: str) -> list[str]:
+    purpose, package = _PROGRAMS[name]
+    said = _ask([name, "--version"])
+    version = re.search(r"(?<![\d\[])\d+(\.\d+)*", "".join(said or []))  # mvn colours its own
+    if not version:
+        return [name, "-", purpose, _missing(f"install it (Debian: apt-get install {package})")]
+    return [name, version[0], purpose, _OK]
 
 
 def _ask(command: list[str]) -> list[str] | None:
