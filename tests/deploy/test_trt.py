@@ -191,4 +191,5 @@ def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
 def test_int8_is_simulated_by_the_quantized_file_itself_and_as_it_is_written():
     target, quantized = TARGETS["trt-t4"], object()
     assert target.stand_in(quantized, None, "int8", None) is quantized
-    assert target.plan("int8").options == {"optimize": False}
+    for precision in ("fp16", "int8"):
+        assert target.plan(precision).options == {"optimize": False}
