@@ -15,7 +15,8 @@ MODEL_FLAGS = $(call each,model,$(MODEL) $(MODELS))
 FILE_FLAGS = $(call each,target,$(TARGET) $(TARGETS)) $(call each,precision,$(PRECISION)) \
   $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,opset,$(OPSET)) \
   $(INT8_FLAGS)
-PHOTO_FLAGS = $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,budget,$(BUDGET))
+PHOTO_FLAGS = $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,budget,$(BUDGET)) \
+  $(if $(ACCEPT_SIMULATED),--accept-simulated)
 
 .PHONY: help setup doctor demo export convert calibrate validate benchmark reference matrix train \
   adapt fixtures evaluate package apk phone test bench lock clean
@@ -41,7 +42,7 @@ convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13] [CALIB=folder]:
 calibrate:  ## MODEL=… TARGET=… [DATA=…] [CALIB=folder] [METHOD=entropy] [BUDGET=PP] [WITHIN_BUDGET=1] [MINUTES=N] [KEEP_FLOAT=layers]: INT8 files, judged
 	@$(RUN) deploy/calibrate.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS) $(if $(WITHIN_BUDGET),--within-budget) $(call one,minutes,$(MINUTES))
 
-validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder] [IMPORT=result.json]: top-1 drift on photos
+validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder] [ACCEPT_SIMULATED=1] [IMPORT=result.json]: top-1 drift on photos
 	@$(RUN) deploy/validate.py $(if $(IMPORT),$(call each,import,$(IMPORT)),$(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS))
 
 benchmark:  ## MODEL=… [TARGET=…] [PRECISION=…] [BATCH=1,4,8] [THREADS=N] [PEERS=1] [COMPARE="A B"]: latency here
