@@ -68,7 +68,7 @@ class Correction:
         self._biases: list[str] = []
         self._results: list[str] = []  # the tensors that the biases have been added to
         for node in self._model.graph.node:
-            if node.name not in skip and twins.possible(node):
+            if node.name not in skip and twins.possible(node) and twins.has_weights(node):
                 bias, result = self._bias_of(node, twins.channels(node))
                 if bias is not None:
                     _add_mean_error(twins, node)

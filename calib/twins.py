@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LAYERS = ("Conv", "Gemm", "MatMul")  # what has weights and does nearly all the arithmetic
+LAYERS = ("Conv", "Gemm", "MatMul")  # what does nearly all the arithmetic
 
 
 @dataclass(frozen=True)
@@ -58,44 +58,55 @@ class Twins:
         self._ranges, self._grid = ranges, grid
 
     def possible(self, node) -> bool:
-        """Whether a node is a layer: its weights are constant, and its input has a range."""
+        """Whether a node is a layer: it multiplies what has a range by weights, or by such."""
         return (
             node.op_type in LAYERS
-            and node.input[1] in self.weights
             and node.input[0] in self._ranges
+            and (self.has_weights(node) or node.input[1] in self._ranges)
         )
 
+    def has_weights(self, node) -> bool:
+        """Whether a layer has weights; a product of two activations, as in attention, has none."""
+        return node.input[1] in self.weights
+
     def channels(self, node) -> int:
+        """How many outputs a layer with weights has."""
         return self.weights[node.input[1]].shape[_channel_axis(node)]
 
     def add(self, node) -> str:
         """Add a layer's twin to the graph; returns the name of its output."""
         import onnx
-        from onnx import helper
 
         name = f"{node.name}/twin"
-        scale, zero = self._grid.of_range(self._ranges[node.input[0]])
-        axis = _channel_axis(node)
-        self.constant(f"{name}/scale", scale)
-        self.constant(f"{name}/zero", zero)
-        self.constant(f"{name}/weight", self._grid.rounded(self.weights[node.input[1]], axis))
-        steps = [f"{name}/scale", f"{name}/zero"]
-        integers, rounded = f"{name}/integers", f"{name}/float"
         twin = onnx.NodeProto()
         twin.CopyFrom(node)
         twin.name = name
-        twin.input[0], twin.input[1] = rounded, f"{name}/weight"
         twin.output[0] = f"{name}/out"
+        twin.input[0] = self._add_rounding(node.input[0], f"{name}/first")
+        if self.has_weights(node):
+            weight = self._grid.rounded(self.weights[node.input[1]], _channel_axis(node))
+            self.constant(f"{name}/weight", weight)
+            twin.input[1] = f"{name}/weight"
+        else:
+            twin.input[1] = self._add_rounding(node.input[1], f"{name}/second")
+        self.model.graph.node.append(twin)
+        return f"{name}/out"
+
+    def _add_rounding(self, tensor: str, name: str) -> str:
+        """Round a tensor to its grid; returns the name of the result."""
+        from onnx import helper
+
+        scale, zero = self._grid.of_range(self._ranges[tensor])
+        self.constant(f"{name}/scale", scale)
+        self.constant(f"{name}/zero", zero)
+        steps, integers, rounded = [f"{name}/scale", f"{name}/zero"], f"{name}/int", f"{name}/float"
         self.model.graph.node.extend(
             (
-                helper.make_node("QuantizeLinear", [node.input[0], *steps], [integers]),
-                helper.make_node(
-                    "DequantizeLinear", [f"{name}/integers", *steps], [f"{name}/float"]
-                ),
-                twin,
+                helper.make_node("QuantizeLinear", [tensor, *steps], [integers]),
+                helper.make_node("DequantizeLinear", [integers, *steps], [rounded]),
             )
         )
-        return f"{name}/out"
+        return rounded
 
     def constant(self, name: str, values: np.ndarray) -> None:
         """Add an initializer."""

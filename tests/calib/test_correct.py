@@ -114,3 +114,35 @@ def test_the_layer_with_the_outlying_weight_is_the_most_sensitive(tmp_path, batc
     assert all(0 <= flips <= 1 and logits > 0 for logits, flips in effects.values())
     others = {"one", "two"} - {worst}
     assert noise[worst] > max(noise[name] for name in others)
+
+
+def test_a_product_of_activations_is_ranked_like_a_layer(tmp_path, batch):
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["s"], "gate"),
+        helper.make_node("MatMul", ["x", "s"], ["p"], "product"),
+        helper.make_node("GlobalAveragePool", ["p"], ["a"], "pool"),
+        helper.make_node("Flatten", ["a"], ["f"], "flat"),
+        helper.make_node("Gemm", ["f", "w", "b"], ["logits"], "last"),
+    ]
+    weights = {"w": np.eye(3, dtype=np.float32), "b": np.zeros(3, np.float32)}
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *SHAPE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    ranges = {"x": (-4.0, 4.0), "s": (0.0, 4.0), "f": (-30.0, 30.0)}
+    switches = Switches(str(tmp_path / "model.onnx"), ranges, asdict(GRID), batch)
+    (_, _, noise), _ = switches.noise()
+    assert [layer for layer, _, _ in switches.noise()] == ["product", "last"]
+    gate = 1 / (1 + np.exp(-batch))
+    rounded = [np.rint(np.clip(one, -4, 4) * 127 / 4) * 4 / 127 for one in (batch, gate)]
+    exact, coarse = batch @ gate, rounded[0] @ rounded[1]
+    error = sum(((a - b) ** 2).sum() for a, b in zip(exact, coarse, strict=True))
+    assert noise == pytest.approx(error / sum((one**2).sum() for one in exact), rel=0.1)
+    correction = Correction(str(tmp_path / "model.onnx"), ranges, asdict(GRID), skip=[])
+    correction.add(batch)
+    assert list(correction.shifts()) == ["logits"]
