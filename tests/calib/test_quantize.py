@@ -1,5 +1,7 @@
 """INT8 files of every kind: made of the same ranges, close to FP32, quantized where they say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -118,6 +120,15 @@ def test_an_unknown_layer_is_refused_with_a_suggestion(measured, writer):
 def test_an_unknown_method_is_refused_with_a_suggestion():
     with pytest.raises(UserError, match=r"entropi.*entropy"):
         Recipe("entropi")
+
+
+@pytest.mark.parametrize(("operators", "sums"), [({"Conv", "Relu"}, True), ({"Erf"}, False)])
+def test_sums_of_networks_with_attention_stay_in_float(monkeypatch, operators, sums):
+    monkeypatch.setattr("calib.quantize_onnx.to_qdq", lambda *arguments: arguments[4])
+    onnx = SimpleNamespace(facts={"operators": dict.fromkeys(operators, 1)})
+    placement = quantize_onnx(onnx, None, None, MSE)
+    assert ("Add" in placement.operators) == sums
+    assert {"Conv", "MatMul"} < set(placement.operators)
 
 
 @pytest.mark.parametrize("method", ["mse", NNCF])
