@@ -95,6 +95,7 @@ def _fold_all(worker: Worker, crops: Crops, progress: console.Progress, place: d
         started = time.monotonic()
         part = crops.array[done : done + size]
         worker.use("fold", crops=part)
+        crops.release()
         done += len(part)
         progress(done, len(crops))
         now = time.monotonic()

@@ -7,6 +7,7 @@ geometry of the preprocess and the versions of the libraries that decode.
 
 import contextlib
 import io
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,12 @@ class Crops:
         rows = range(len(self.array)) if rows is None else rows
         for start in range(0, len(rows), size):
             yield preprocess.normalize(self.array[list(rows[start : start + size])])
+
+    def release(self) -> None:
+        """Let go of the photos read so far: mapped pages count as this process's memory."""
+        mapped = getattr(self.array, "_mmap", None)
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def load_crops(

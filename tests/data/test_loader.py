@@ -16,7 +16,7 @@ from common.errors import UserError
 from common.paths import ROOT
 from data import decode_many, loader
 from data.images import ImageSet
-from data.loader import load_crops
+from data.loader import Crops, load_crops
 from data.preprocess import Preprocess
 from tests.data import published
 from tests.data.conftest import encoded, picture
@@ -431,3 +431,15 @@ def test_a_script_without_a_main_guard_can_load(ten_photos, tmp_path):
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.count("sum") == 1
+
+
+def test_what_was_read_can_be_let_go_of(tmp_path):
+    path = tmp_path / "crops.npy"
+    np.save(path, np.arange(64 << 20, dtype=np.uint8).reshape(-1, 64, 64, 16))
+    crops = Crops(np.load(path, mmap_mode="r"), np.zeros(1, int), "", "")
+    before = psutil.Process().memory_info().rss
+    total = int(crops.array.sum(dtype=np.int64))
+    assert psutil.Process().memory_info().rss - before > 48 << 20
+    crops.release()
+    assert psutil.Process().memory_info().rss - before < 16 << 20
+    assert int(crops.array.sum(dtype=np.int64)) == total
