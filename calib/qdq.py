@@ -21,7 +21,9 @@ from convert.to_onnx import FILE
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.toolchain import MAIN
 from convert.worker import Worker
+from data.images import spread_rows
 from data.loader import Crops
+from models.registry import MODELS
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,10 @@ def to_qdq(
                 keep_float=list(recipe.keep_float),
             )
             corrected.unlink()
-            checked = probe.verify(
-                worker, ONNX_SESSION, folder, onnx, "int8", optimize=placement.optimize
+            checked = probe.verify_on(
+                eight_photos(crops, onnx.model),
+                *(worker, ONNX_SESSION, folder, onnx, ONNX_SESSION),
+                optimize=placement.optimize,
             )
         return {
             **onnx.heritage,
@@ -105,6 +109,12 @@ def to_qdq(
 def calibrated_on(ranges: Artifact) -> dict:
     """What a manifest says of the photos that its ranges come from."""
     return {name: ranges.facts[name] for name in ("photos", "photo_set", "photos_sha256")}
+
+
+def eight_photos(crops: Crops, model: str) -> np.ndarray:
+    """The network's input float32 [8, 3, S, S] of photos spread over the set; few are repeated."""
+    rows = np.resize(spread_rows(len(crops), sum(probe.BATCHES)), sum(probe.BATCHES))
+    return next(crops.batches(len(rows), MODELS[model].preprocess, list(rows)))
 
 
 def layer_names(source: str) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from calib.collect import Ranges
 from calib.correct import measure_errors
-from calib.qdq import calibrated_on
+from calib.qdq import calibrated_on, eight_photos
 from calib.recipe import Recipe, check_layers
 from calib.twins import Grid
 from convert import probe
@@ -80,7 +80,10 @@ def quantize_lite(
                 shifts=worker.use("shifts"),
                 keep_float=list(recipe.keep_float),
             )
-            checked = probe.verify(worker, SESSION, folder, inference, "int8", **AS_WRITTEN)
+            photos = eight_photos(crops, inference.model)
+            checked = probe.verify_on(
+                photos, worker, SESSION, folder, inference, SESSION, **AS_WRITTEN
+            )
         return {
             **inference.heritage,
             **facts,

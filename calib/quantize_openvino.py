@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from calib.qdq import calibrated_on
+from calib.qdq import calibrated_on, eight_photos
 from calib.quantize_onnx import has_vnni, quantize_onnx
 from calib.recipe import NNCF, Recipe, check_layers
 from common.errors import StepError
 from convert import probe
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE as ONNX_FILE
+from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_openvino import GRAPH, SESSION, WEIGHTS
 from convert.toolchain import MAIN
 from convert.worker import Worker
@@ -64,7 +65,8 @@ def quantize_openvino(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Re
                     keep_float=list(recipe.keep_float),
                     vnni=has_vnni(),
                 )
-            checked = probe.verify(worker, SESSION, folder, onnx, "int8")
+            photos = eight_photos(crops, onnx.model)
+            checked = probe.verify_on(photos, worker, SESSION, folder, onnx, ONNX_SESSION)
         return {
             **onnx.heritage,
             **checked,

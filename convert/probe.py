@@ -42,11 +42,10 @@ def images(shape: tuple[int, int, int]) -> np.ndarray:
     return total / np.float32(len(_SQUARES) ** 0.5)
 
 
-def run(worker: Worker, shape: tuple[int, int, int]) -> np.ndarray:
+def run(worker: Worker, eight: np.ndarray) -> np.ndarray:
     """Logits float32 [8, classes] of the session that the worker holds, batch by batch."""
-    made_up = images(shape)
     bounds = np.cumsum((0, *BATCHES))
-    batches = [made_up[start:stop] for start, stop in itertools.pairwise(bounds)]
+    batches = [eight[start:stop] for start, stop in itertools.pairwise(bounds)]
     return np.concatenate([worker.use("run", batch=batch) for batch in batches])
 
 
@@ -100,7 +99,32 @@ def compare(
     """`verify` against logits float32 [8, classes] of images of a shape, wherever they are from."""
     threads = machine.threads()
     worker.open(session, folder=str(folder), precision=precision, threads=threads, **options)
-    after = run(worker, shape)
+    after = run(worker, images(shape))
     difference = check(worker.label, before, after, precision)
+    np.save(folder / FILE, after)
+    return {"probe_difference": difference, "peak_mib": worker.peak_mib}
+
+
+def verify_on(
+    photos: np.ndarray,
+    worker: Worker,
+    session: str,
+    folder: Path,
+    source: Artifact,
+    source_session: str,
+    **options: Any,
+) -> dict[str, Any]:
+    """`verify` for an INT8 file, on photos that its ranges were measured on: float32 [8, 3, S, S].
+
+    Made-up images may lie beyond those ranges, and clipped be as far off as a wrong graph's. Their
+    logits are kept for the next step, and must be finite.
+    """
+    threads = machine.threads()
+    worker.open(source_session, folder=str(source.folder), precision="fp32", threads=threads)
+    before = run(worker, photos)
+    worker.open(session, folder=str(folder), precision="int8", threads=threads, **options)
+    difference = check(worker.label, before, run(worker, photos), "int8")
+    after = run(worker, images(tuple(source.facts["input_shape"])))
+    check(worker.label, after, after, "int8")
     np.save(folder / FILE, after)
     return {"probe_difference": difference, "peak_mib": worker.peak_mib}
