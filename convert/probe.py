@@ -15,31 +15,14 @@ from common import machine
 from common.errors import StepError
 from convert.artifact import Artifact
 from convert.worker import Worker
+from data.made_up import images
 
-BATCHES = (1, 2, 5)
-_SQUARES = (1, 4, 16, 32)  # divide the input sizes of all models
+BATCHES = (1, 2, 5)  # of the eight images
 FILE = "probe.npy"
 
 # Relative to each image's largest logit. Reduced precision may round; a wrong graph is off by
 # about 1 in any precision.
 LIMITS = {"fp32": 1e-3, "fp16": 5e-2, "bf16": 2e-1, "int8": 1.0}
-
-
-def images(shape: tuple[int, int, int]) -> np.ndarray:
-    """Eight made-up images, float32 [8, 3, S, S], the same on every machine.
-
-    Sums of noise in squares of 1, 4, 16 and 32 pixels, with the mean 0 and the deviation 1 of
-    normalized photos. Plain noise would not do: photos are smooth, so that their activations
-    are several times larger.
-    """
-    channels, height, width = shape
-    random = np.random.default_rng(17)
-    total = np.zeros((sum(BATCHES), *shape), np.float32)
-    for square in _SQUARES:
-        size = (len(total), channels, height // square, width // square)
-        coarse = random.standard_normal(size, np.float32)
-        total += coarse.repeat(square, axis=2).repeat(square, axis=3)
-    return total / np.float32(len(_SQUARES) ** 0.5)
 
 
 def run(worker: Worker, eight: np.ndarray) -> np.ndarray:

@@ -39,6 +39,7 @@ from common.cli import Exit, Parser, positive, run
 from common.console import say, shown
 from common.errors import StepError, UserError
 from common.statistics import wilson_interval
+from data import made_up
 from data.images import ImageSet, printable, spread_rows
 from data.stream import BATCH, CHUNK, Stream
 from models.registry import ModelSpec, find_model
@@ -62,7 +63,7 @@ LEAST_PHOTOS = 20
 LEAST_PER_CLASS = 2
 
 # Part of what identifies a checkpoint: count up when the same photos give another one.
-_METHOD = 2
+_METHOD = 3
 
 _SETTLING = 32  # photos that a random backbone's batch norms are set on
 _NAMED_IN_ERRORS = 5
@@ -222,7 +223,11 @@ def _shapes(network: "nn.Layer") -> dict[str, tuple[int, ...]]:
 
 
 def settle(network: "nn.Layer", stream: Stream, rows: Sequence[int]) -> None:
-    """Set made-up batch norms, if there are any, by real photos, spread over the rows."""
+    """Set made-up batch norms, if there are any, by real photos, spread over the rows.
+
+    And by the made-up images that every later file is checked on: photos may be so much smoother
+    that those would reach logits hundreds of times as large, and rounding errors with them.
+    """
     import paddle
 
     from models.layers import settle_batch_norms
@@ -232,6 +237,7 @@ def settle(network: "nn.Layer", stream: Stream, rows: Sequence[int]) -> None:
     some = spread_rows(len(rows), _SETTLING)
     photos = [batch for _, batch in stream.batches(rows[some], "batch norms")]
     if photos:
+        photos.append(made_up.images(photos[0].shape[1:]))
         settle_batch_norms(network, paddle.to_tensor(np.concatenate(photos)))
 
 

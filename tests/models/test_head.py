@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.errors import StepError, UserError
+from data import made_up
 from data.images import ImageSet
 from models import head
 from models.registry import find_model
@@ -189,6 +191,23 @@ class TestBackbone:
             if not np.array_equal(value.numpy(), before[name])
         }
         assert changed == {"_mean", "_variance"}
+
+    def test_what_files_are_checked_on_excites_a_settled_backbone_no_more_than_photos(
+        self, tmp_path
+    ):
+        spec = find_model("ResNeSt50_fast_1s1x64d")
+        for number in range(20):  # as smooth as photos can be
+            plain = np.full((64, 64, 3), 10 * number, np.uint8)
+            folder = tmp_path / str(number % 2)
+            folder.mkdir(exist_ok=True)
+            Image.fromarray(plain).save(folder / f"{number}.png")
+        network = head.load_backbone(spec, find_weights(spec, "random"), 2)
+        stream = head.Stream(head.open_photos(str(tmp_path)).spread(4), spec.preprocess)
+        head.settle(network, stream, np.arange(4))
+        features = head.Head(network, spec.input_shape).features
+        [(_, crops)] = stream.batches(range(4), "photos")
+        usual = np.abs(features(crops)).max()
+        assert np.abs(features(made_up.images(spec.input_shape))).max() < 20 * usual
 
     def test_features_that_are_not_finite_name_the_photo(self):
         features = np.array([[0.0, 1.0], [np.nan, 0.0]], np.float32)
