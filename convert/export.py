@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 from common.cli import Exit, Parser, run
 from common.console import shown
+from common.errors import UserError
 from convert import probe
 from convert.artifact import Artifact, Step, load, produce
 from convert.toolchain import MAIN
@@ -60,6 +61,11 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
                 class_num=class_num,
                 folder=str(folder),
             )
+            if not eager.any():
+                raise UserError(
+                    f"{weights.path}: {spec.name} gives logits of zero for every image with these "
+                    "weights; see whether the file is whole"
+                )
             checked = probe.compare(worker, SESSION, folder, eager, spec.input_shape)
         return {
             "weights": weights.label,

@@ -14,6 +14,7 @@ import pytest
 from common import files
 from common.paths import ROOT
 from convert.toolchain import LITE
+from models.state import read_state, write_state
 from tests.conftest import assert_refused
 
 SQUEEZENET = ("--model", "SqueezeNet1_1", "--weights", "random")
@@ -123,6 +124,12 @@ def test_another_models_checkpoint(command, tmp_path, real):
     assert_refused(export(command, real, "VGG11"), "VGG11", "missing", "extra")
     assert_refused(export(command, real, "SqueezeNet1_0"), "of another shape")
     assert nothing_is_left(tmp_path)
+
+
+def test_weights_that_are_all_zero(command, tmp_path, real):
+    dead = tmp_path / "dead.pdparams"
+    write_state(dead, {name: np.zeros_like(value) for name, value in read_state(real).items()})
+    assert_refused(export(command, dead), "dead.pdparams", "logits of zero for every image")
 
 
 def test_a_checkpoint_that_is_not_there(command, tmp_path):
