@@ -166,10 +166,11 @@ def benchmark(
     running = [cell for cell in cells if cell not in absent]
     running, options = wanted.with_calibration(running, graph.facts["class_num"])
     built = build_files(graph, running, options)
+    taken = {_cores_of(cell, ways) for cell in running if _on_cpu_in_fp32(cell)}
     floors = {}
-    if any(_on_cpu_in_fp32(cell) for cell in running):
+    if taken:
         onnx = to_onnx(graph, wanted.options.opset)
-        floors = roofline.floors(onnx, ways.batches, ways.cores)
+        floors = {cores: roofline.floors(onnx, ways.batches, cores) for cores in taken}
     for target, precision in (cell for cell in cells if cell in (*running, *absent)):
         plan, artifact = target.timed(precision), built.get((target, precision))
         outcome = {
@@ -197,7 +198,11 @@ def benchmark(
 
 
 def _measure(
-    target: Target, precision: str, artifact: "Artifact", ways: Ways, floors: dict[int, tuple]
+    target: Target,
+    precision: str,
+    artifact: "Artifact",
+    ways: Ways,
+    floors: dict[tuple[int, ...], dict[int, tuple]],
 ) -> dict[str, Any]:
     """The figures of a cell that runs here, and what belongs beside them."""
     from deploy import latency
@@ -216,8 +221,9 @@ def _measure(
             peers[str(batch)] = _against_peers(target, precision, artifact, batch, ways)
     outcome = {"artifact": artifact.key, "latency": figures, "environment": environment}
     if _on_cpu_in_fp32((target, precision)):
+        reached = floors[_cores_of((target, precision), ways)]
         outcome["floor"] = {
-            batch: _floor(*floors[int(batch)], figure["median_ms"])
+            batch: _floor(*reached[int(batch)], figure["median_ms"])
             for batch, figure in figures.items()
         }
     if peers:
@@ -230,6 +236,12 @@ def _on_cpu_in_fp32(cell: Cell) -> bool:
     """Whether the floor, which is this CPU's in float32, is about this cell."""
     target, precision = cell
     return precision == "fp32" and target.published_gpu is None
+
+
+def _cores_of(cell: Cell, ways: Ways) -> tuple[int, ...]:
+    """Those of the cores that its runtime makes use of."""
+    target, precision = cell
+    return ways.cores[:1] if target.timed(precision).one_thread else ways.cores
 
 
 def _floor(work: "Work", peak: "Peak", median_ms: float) -> dict[str, float]:

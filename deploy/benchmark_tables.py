@@ -21,7 +21,7 @@ def show(results: list[dict]) -> None:
         if block:
             print(f"{name}: {_published(block)}")
     floors = {
-        (outcome["model"], batch): _parts(floor)
+        (outcome["model"], outcome["environment"]["threads"], batch): _parts(floor)
         for outcome in results
         for batch, floor in outcome.get("floor", {}).items()
     }
@@ -29,8 +29,11 @@ def show(results: list[dict]) -> None:
         print()
         console.table(
             "The floor in fp32: what a batch takes, and what these cores reached",
-            ["model", *(f">{name}" for name in _PARTS), "bound by"],
-            [[model, batch, *parts] for (model, batch), parts in floors.items()],
+            ["model", *(f">{name}" for name in ("threads", "batch", *_PARTS)), "bound by"],
+            [
+                [model, str(threads), batch, *parts]
+                for (model, threads, batch), parts in floors.items()
+            ],
         )
     peers = [
         [outcome["model"], outcome["target"], batch, peer, *_ratio(figures)]
@@ -74,7 +77,7 @@ def _floor(floor: dict | None) -> list[str]:
     return [_ms(floor["ms"]), f"{floor['times']:.2f}"] if floor else ["-", "-"]
 
 
-_PARTS = ("batch", "multiply-adds 1e9", "MB", "1e9 multiply-adds/s", "GB/s", "floor ms")
+_PARTS = ("multiply-adds 1e9", "MB", "1e9 multiply-adds/s", "GB/s", "floor ms")
 
 
 def _parts(floor: dict) -> list[str]:

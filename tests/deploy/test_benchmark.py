@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from common import machine
+from convert.toolchain import LITE
 from deploy.peers import benchmark_app
 from tests.conftest import assert_refused
 
@@ -46,6 +48,17 @@ def test_each_target_has_a_figure_or_a_reason(benchmark, built):
         assert json.loads(kept.read_text()) == outcome
 
 
+@pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
+@pytest.mark.skipif(machine.threads() < 2, reason="one core: every runtime has the same floor")
+def test_a_runtime_of_one_thread_is_held_against_one_core(benchmark):
+    targets = ("--target", "onnx", "--target", "lite-x86")
+    done = benchmark(*targets, "--batch", "1", "--limit", "0", "--json")
+    onnx, lite = map(json.loads, done.stdout.splitlines())
+    assert lite["environment"]["threads"] == 1
+    peaks = [outcome["floor"]["1"]["peak_gmacs_per_s"] for outcome in (onnx, lite)]
+    assert peaks[1] < 0.8 * peaks[0]
+
+
 def test_a_validation_takes_in_the_latency_of_the_same_file(
     command, benchmark, built, weights, photos
 ):
@@ -69,7 +82,7 @@ def test_the_table_compares_with_the_default_session(benchmark):
     done = benchmark("--target", "onnx", "--batch", "1", "--limit", "0.1", "--peers")
     assert done.returncode == 0, done.stderr
     assert re.search(r"onnx +fp32 +\d+ +1 +\d+\.\d\d +-?\d.* % .*\d+%.* \d+\.\d\d", done.stdout)
-    assert re.search(r"SqueezeNet1_1 +1 +0\.350 .* (arithmetic|memory)", done.stdout)
+    assert re.search(r"SqueezeNet1_1 +\d+ +1 +0\.350 .* (arithmetic|memory)", done.stdout)
     row = next(line for line in done.stdout.splitlines() if "default session" in line)
     assert re.search(r"\d+\.\d{3} +\d\.\d{3} … \d+\.\d{3} +\d+ +(ours is|no difference)", row)
 
