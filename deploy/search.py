@@ -49,6 +49,7 @@ class Search:
         self._judge, self._options, self._budget_pp = judge, options, budget_pp
         self._tried: list[tuple[Recipe, dict]] = []
         self._effects: list[Effect] = []
+        self._base: Recipe | None = None  # what layers are left in float of
         self._kept: Attempts | None = None
 
     def once(self) -> Iterator[dict]:
@@ -70,7 +71,7 @@ class Search:
             yield outcome
             if self._is_enough(outcome) or time.monotonic() > end:
                 return
-        base, _ = self._best()
+        base = self._base = self._best()[0]
         self._effects = self._kept.effects
         if not self._effects:
             try:
@@ -94,12 +95,10 @@ class Search:
         if "drift" not in outcome:
             return outcome
         keep_recipe(self._graph, self._target, recipe)
-        outcome |= {
-            "sensitivity": [dataclasses.asdict(one) for one in self._effects[:_NAMED]],
-            "size": self._sizes(recipe),
-        }
-        if outcome["execution"] == NATIVE:
-            outcome["speed"] = self._speed(recipe)
+        outcome["sensitivity"] = [dataclasses.asdict(one) for one in self._effects[:_NAMED]]
+        if self._base and self._base != recipe:
+            outcome["all_int8"] = self._costs(self._base, outcome["execution"])
+        outcome |= self._costs(recipe, outcome["execution"])  # last: its files stay in place
         result.write(outcome)
         if self._kept:
             self._kept.forget()
@@ -182,6 +181,11 @@ class Search:
         title = f"{self._graph.model} on {self._target.name}: sensitivity"
         with console.progress(title, "layers") as progress:
             return rank(onnx, ranges, crops, recipe, self._target.grid(), seconds, progress)
+
+    def _costs(self, recipe: Recipe, execution: str) -> dict[str, dict]:
+        """The size of a recipe's files and, where they run here, their speed."""
+        size = {"size": self._sizes(recipe)}
+        return {**size, "speed": self._speed(recipe)} if execution == NATIVE else size
 
     def _sizes(self, recipe: Recipe) -> dict[str, float]:
         """The sizes of the INT8 files and of the FP32 ones, in MB."""
@@ -274,6 +278,10 @@ def _remarks(outcome: dict) -> Iterator[str]:
     kept = outcome["calibration"]["keep_float"]
     if kept:
         yield f"in float: {', '.join(kept)}"
+    if "all_int8" in outcome:
+        alone = outcome["all_int8"]
+        ratio = f", ratio {alone['speed']['ratio']:.2f}" if "speed" in alone else ""
+        yield f"with those layers in INT8 too: {alone['size'][INT8]:.1f} MB{ratio}"
     effects = [one for one in outcome.get("sensitivity", ()) if one["logits"] is not None]
     if effects:
         shares = (

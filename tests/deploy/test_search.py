@@ -63,15 +63,19 @@ def begin(build_folder, monkeypatch):
     """A search by a judge: `begin(judge)`. Layers rank in the order of LAYERS."""
     effects = [Effect(name, "Conv", 0.1, 0.1, 0.0) for name in LAYERS]
     monkeypatch.setattr(search, "rank", lambda *_: effects)
-    target = SimpleNamespace(
-        name="toy",
-        methods=("minmax", "mse"),
-        plan=lambda precision: SimpleNamespace(execution="native"),
-        problem=lambda: None,
-        build=lambda *_: None,
-        grid=lambda: None,
-    )
-    return lambda judge, budget_pp=None: Search(GRAPH, target, judge, Choices(), budget_pp)
+
+    def make(judge, budget_pp=None, build=lambda *_: None):
+        target = SimpleNamespace(
+            name="toy",
+            methods=("minmax", "mse"),
+            plan=lambda precision: SimpleNamespace(execution="native"),
+            problem=lambda: None,
+            build=build,
+            grid=lambda: None,
+        )
+        return Search(GRAPH, target, judge, Choices(), budget_pp)
+
+    return make
 
 
 def test_the_first_method_within_the_budget_is_enough(begin):
@@ -139,3 +143,22 @@ def test_other_photos_or_another_budget_start_anew(begin):
     other.crops = SimpleNamespace(sha256="others")
     list(begin(other).within_budget(60))
     assert len(other.seen) == 4
+
+
+def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
+    def build(graph, precision, options):
+        size = 10 if precision == "fp32" else 2 + len(options.recipe.keep_float)
+        return SimpleNamespace(manifest={"files": {"model.onnx": {"bytes": 1e6 * size}}})
+
+    monkeypatch.setattr(search, "keep_recipe", lambda *_: None)
+    monkeypatch.setattr(search.result, "write", lambda outcome: None)
+    monkeypatch.setattr(Search, "_speed", lambda _, recipe: {"ratio": 3.0 - len(recipe.keep_float)})
+    one = begin(Judge(lambda recipe: {0: 9, 1: 5, 2: 0}[len(recipe.keep_float)]), build=build)
+    list(one.within_budget(60))
+    chosen = one.settle()
+    assert chosen["all_int8"] == {"size": {"int8": 2, "fp32": 10}, "speed": {"ratio": 3}}
+    assert (chosen["size"], chosen["speed"]) == ({"int8": 4, "fp32": 10}, {"ratio": 1})
+
+    none = begin(Judge(lambda recipe: 0), build=build)
+    list(none.within_budget(60))
+    assert "all_int8" not in none.settle()
