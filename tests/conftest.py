@@ -63,6 +63,35 @@ def build_folder(tmp_path, monkeypatch) -> Path:
     return folder
 
 
+class SmallDisk:
+    """A folder that becomes a file system of its own while a shell script runs."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.mkdir()
+
+    def run(self, size: str, script: str) -> subprocess.CompletedProcess:
+        """Run a script in a mount namespace; the build folder is on the disk of this size."""
+        done = subprocess.run(
+            [
+                *("unshare", "--mount", "--map-root-user", "sh", "-c"),
+                f"mount -t tmpfs -o size={size} tmpfs {self.path} || exit 77\n{script}",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=os.environ | {"BUILD_DIR": str(self.path / "build")},
+        )
+        if "unshare:" in done.stderr or "mount:" in done.stderr:
+            pytest.skip(f"no mount namespaces here: {done.stderr.strip()}")
+        return done
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> SmallDisk:
+    return SmallDisk(tmp_path / "disk")
+
+
 @pytest.fixture
 def command(tmp_path):
     """Run a command of the toolkit as a user does: `command("deploy/validate.py", "--json")`.

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shlex
 import signal
 import subprocess
 import sys
@@ -140,33 +141,15 @@ def test_a_checkpoint_that_is_not_there(command, tmp_path):
 # ---- the disk ----
 
 
-def on_a_small_disk(size: str, remount: str, tmp_path) -> subprocess.CompletedProcess:
-    """Run an export with its build folder on a file system of its own (a mount namespace)."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    script = (
-        f"mount -t tmpfs -o size={size} tmpfs {disk} && {remount} "
-        f"exec {sys.executable} {ROOT}/convert/export.py {' '.join(SQUEEZENET)}; exit 77"
-    )
-    done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"BUILD_DIR": str(disk / "build")},
-    )
-    if "unshare:" in done.stderr or "mount:" in done.stderr:
-        pytest.skip(f"no mount namespaces here: {done.stderr.strip()}")
-    return done
+EXPORT = shlex.join([sys.executable, f"{ROOT}/convert/export.py", *SQUEEZENET])
 
 
-def test_a_full_disk(tmp_path):
-    done = on_a_small_disk("2m", "", tmp_path)
-    assert_refused(done, "no space left")
+def test_a_full_disk(small_disk):
+    assert_refused(small_disk.run("2m", EXPORT), "no space left")
 
 
-def test_a_read_only_build_folder(tmp_path):
-    done = on_a_small_disk("20m", f"mount -o remount,ro {tmp_path}/disk &&", tmp_path)
+def test_a_read_only_build_folder(small_disk):
+    done = small_disk.run("20m", f"mount -o remount,ro {small_disk.path} && {EXPORT}")
     assert_refused(done, "BUILD_DIR")
 
 
