@@ -100,7 +100,8 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
     TensorRT-RTX, whose parser is one of TensorRT 11, must parse it, and builds an engine for the
     architecture ahead of time where it can. That engine serves nothing but TensorRT-RTX, and
     cannot be run here: it is not kept. The manifest's facts say what was established: "parsed_by",
-    and "ahead_of_time" with "engine_bytes" and "seconds", or with "not_built" and the reason.
+    and "ahead_of_time" with "engine_bytes", "seconds" and "floats", the precision of what is not
+    quantized, or with "not_built" and the reason.
     """
     step = Step(
         name="to_tensorrt",
@@ -117,9 +118,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:
             checked = _check(worker, onnx, WANTED)
-            with _source(worker, onnx, folder, half=precision == "fp16") as source:
-                worker.open(_NETWORK, source=str(source), library=_RTX)
-            built = _ahead_of_time(worker, folder / "ahead.engine", precision, architecture)
+            built = _ahead_of_time(worker, onnx, folder, precision, architecture)
         _place(onnx.file(ONNX_FILE), folder / ONNX_FILE)
         return {
             **onnx.heritage,
@@ -148,11 +147,36 @@ def _source(worker: Worker, onnx: Artifact, folder: Path, half: bool) -> Iterato
     narrow.unlink()
 
 
-def _ahead_of_time(worker: Worker, output: Path, precision: str, architecture: str) -> dict:
-    """Build for a GPU that is not here. That it cannot be done is a finding, not a failure."""
+def _ahead_of_time(
+    worker: Worker, onnx: Artifact, folder: Path, precision: str, architecture: str
+) -> dict:
+    """Parse, and build for a GPU that is not here. That it cannot be built is a finding."""
+    floats = "fp16" if precision == "fp16" else "fp32"
+    _parse(worker, onnx, folder, floats)
     if architecture not in _RTX_BUILDS_FOR:
         return {"not_built": f"TensorRT-RTX does not build for {architecture}"}
+    try:
+        try:
+            return _build(worker, folder, precision, architecture, floats)
+        except StepError:
+            if precision != "int8":
+                raise
+        # It has no kernel for a matrix product in float32 there, and none for one of integers that
+        # has float32 around it either.
+        _parse(worker, onnx, folder, "fp16")
+        return _build(worker, folder, precision, architecture, "fp16")
+    except StepError as error:
+        return {"not_built": str(error)}
+
+
+def _parse(worker: Worker, onnx: Artifact, folder: Path, floats: str) -> None:
+    with _source(worker, onnx, folder, half=floats == "fp16") as source:
+        worker.open(_NETWORK, source=str(source), library=_RTX)
+
+
+def _build(worker: Worker, folder: Path, precision: str, architecture: str, floats: str) -> dict:
     started = time.monotonic()
+    output = folder / "ahead.engine"
     try:
         built = worker.use(
             "build",
@@ -161,11 +185,9 @@ def _ahead_of_time(worker: Worker, output: Path, precision: str, architecture: s
             profiles=PROFILES[-1:],
             architecture=_RTX_BUILDS_FOR[architecture],
         )
-    except StepError as error:
-        return {"not_built": str(error)}
     finally:
         output.unlink(missing_ok=True)
-    return {**built, "seconds": round(time.monotonic() - started, 2)}
+    return {**built, "seconds": round(time.monotonic() - started, 2), "floats": floats}
 
 
 @contextlib.contextmanager

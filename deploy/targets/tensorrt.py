@@ -64,12 +64,13 @@ class TensorRt(Target):
         if "parsed_by" not in artifact.facts:  # an engine, which runs
             return ""
         built = artifact.facts["ahead_of_time"]
-        ahead = (
-            f"not built ahead of time: {built['not_built']}"
-            if "not_built" in built
-            else f"built ahead of time for {self._architecture} in {built['seconds']:.1f} s "
-            f"({built['engine_bytes'] / 1e6:.1f} MB)"
-        )
+        if "not_built" in built:
+            ahead = f"not built ahead of time: {built['not_built']}"
+        else:
+            ahead = (
+                f"built ahead of time for {self._architecture} in {built['seconds']:.1f} s "
+                f"({built['engine_bytes'] / 1e6:.1f} MB, floats {built['floats']})"
+            )
         return (
             f"TensorRT {artifact.facts['checked_for']} knows its opset and operators; parsed by "
             f"{artifact.facts['parsed_by']}; {ahead}"

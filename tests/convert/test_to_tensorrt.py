@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from common import nvidia
 from common.errors import StepError, UserError
@@ -59,6 +59,35 @@ def test_a_fully_connected_layer_is_built_ahead_in_fp16_only(toy):
     assert "FP32 GEMM is not supported" in built["not_built"]
     built = to_portable(source, "trt-t4", "fp16", "sm_75").facts["ahead_of_time"]
     assert built["engine_bytes"] > 1000
+
+
+def test_a_quantized_fully_connected_layer_is_built_ahead_with_fp16_around_it(toy):
+    source = toy(FULLY_CONNECTED)
+    put_pairs_before(source.file("model.onnx"), "Gemm")
+    made = to_portable(source, "trt-t4", "int8", "sm_75")
+    assert made.facts["ahead_of_time"]["floats"] == "fp16"
+    assert made.facts["ahead_of_time"]["engine_bytes"] > 1000
+    assert made.file("model.onnx").read_bytes() == source.file("model.onnx").read_bytes()
+    assert set(made.manifest["files"]) == {"model.onnx"}
+
+
+def put_pairs_before(file, operator):
+    """Quantize the inputs of the nodes of one kind, all by the same scale."""
+    model = onnx.load(file)
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.float32(0.05), "scale"))
+    graph.initializer.append(numpy_helper.from_array(np.int8(0), "zero"))
+    nodes = []
+    for node in graph.node:
+        for place, name in enumerate(node.input if node.op_type == operator else ()):
+            small, pair = f"{name}/small", ("scale", "zero")
+            nodes.append(helper.make_node("QuantizeLinear", [name, *pair], [small]))
+            nodes.append(helper.make_node("DequantizeLinear", [small, *pair], [f"{name}/again"]))
+            node.input[place] = f"{name}/again"
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, file)
 
 
 def test_an_unsupported_operator_is_named_with_its_node(toy, build_folder):
