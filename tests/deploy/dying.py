@@ -1,7 +1,6 @@
 """A runtime that opens and then crashes, as native ones do."""
 
-import os
-import signal
+import ctypes
 
 
 class Session:
@@ -9,4 +8,4 @@ class Session:
         pass
 
     def run(self, batch):
-        os.kill(os.getpid(), signal.SIGSEGV)
+        ctypes.string_at(0)  # no signal sent from outside: it could arrive after the answer
