@@ -238,7 +238,9 @@ def statistical_verdict(drift: Drift, budget_pp: float | None = None) -> Verdict
     )
     allowed = f"a loss of {100 * budget:.2f} pp"
     if low >= -budget:
-        return verdict("pass", f"{measurement} stays within {allowed}")
+        # A file may be as accurate as the reference, and yet another classifier.
+        changed = f"{drift.flips:,} decision{'s' * (drift.flips != 1)} changed"
+        return verdict("pass", f"{measurement} stays within {allowed}; {changed}")
     if high < -budget:
         return verdict("fail", f"{measurement} is beyond {allowed}")
     return verdict(

@@ -241,11 +241,11 @@ def test_numeric_fails_and_says_why(changes, words):
 
 
 def test_statistical_pass():
-    verdict = statistical_verdict(a_drift(gained=9, lost=8, images=50_000))
+    verdict = statistical_verdict(a_drift(gained=9, lost=8, flips=20, images=50_000))
     assert verdict.verdict == "pass"
     assert verdict.reason == (
         "the top-1 drift +0.00 pp (95 % interval -0.02 to +0.02, 50,000 photos) "
-        "stays within a loss of 0.60 pp"
+        "stays within a loss of 0.60 pp; 20 decisions changed"
     )
     assert verdict.budget == {
         "kind": "statistical",
