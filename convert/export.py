@@ -47,6 +47,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
         sources=(
             "convert/export.py",
             "convert/probe.py",
+            "data/made_up.py",
             "models/layers.py",
             f"models/{spec.family}.py",
         ),
