@@ -25,7 +25,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup:  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the lock files
-	@$(PYTHON) convert/install.py
+	@$(PYTHON) runtimes/install.py
 
 doctor:  ## what this machine has, what is missing, how to get it
 	@$(RUN) deploy/doctor.py
@@ -52,13 +52,13 @@ reference:  ## [MODEL=…]: the published figures, and which of them are contest
 	@$(RUN) deploy/published.py $(MODEL_FLAGS)
 
 train:  ## MODEL=… DATA=… [EPOCHS=N] [PHOTOS=N] [INIT=official|path] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1]: train or fine-tune
-	@$(RUN) models/train.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,epochs,$(EPOCHS)) $(call one,init,$(INIT)) $(call one,batch,$(BATCH)) $(call one,lr,$(LR)) $(call one,devices,$(DEVICES)) $(call one,seed,$(SEED)) $(call one,out,$(OUT)) $(if $(RESUME),--resume)
+	@$(RUN) training/train.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,epochs,$(EPOCHS)) $(call one,init,$(INIT)) $(call one,batch,$(BATCH)) $(call one,lr,$(LR)) $(call one,devices,$(DEVICES)) $(call one,seed,$(SEED)) $(call one,out,$(OUT)) $(if $(RESUME),--resume)
 
 adapt:  ## MODEL=… DATA=cifar10|folder [INIT=path|official|demo|random] [PHOTOS=N] [OUT=file]: a new classifier
-	@$(RUN) models/head.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,init,$(INIT)) $(call one,photos,$(PHOTOS)) $(call one,out,$(OUT)) $(call one,seed,$(SEED))
+	@$(RUN) training/adapt.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,init,$(INIT)) $(call one,photos,$(PHOTOS)) $(call one,out,$(OUT)) $(call one,seed,$(SEED))
 
 fixtures:  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models from random backbones (an hour)
-	@$(RUN) models/fixtures.py $(MODEL_FLAGS) $(call one,photos,$(PHOTOS))
+	@$(RUN) training/toy_checkpoints.py $(MODEL_FLAGS) $(call one,photos,$(PHOTOS))
 
 evaluate:  ## MODEL=… [DATA=…] [WEIGHTS=…]: top-1 and top-5 of a checkpoint, and its worst classes
 	@$(RUN) deploy/evaluate.py $(MODEL_FLAGS) $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS))
@@ -79,8 +79,8 @@ test: setup  ## linter, formatter and tests
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/python -m pytest
 
 bench: setup  ## speed against plain scripts, with ratios
-	@$(RUN) deploy/bench.py $(call one,data,$(DATA))
-	@$(RUN) deploy/bench_calibration.py $(call one,data,$(DATA))
+	@$(RUN) benchmarks/bench.py $(call one,data,$(DATA))
+	@$(RUN) benchmarks/bench_calibration.py $(call one,data,$(DATA))
 
 lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit.in -o requirements/toolkit.txt

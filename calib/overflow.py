@@ -7,18 +7,18 @@ simulation of FP16 finds (`convert.simulate`).
 
 from pathlib import Path
 
-from calib.collect import RANGES
+from calib.ranges import RANGES
 from common import files
 from common.paths import build_root
-from convert import probe
+from convert import step_check
 from convert.artifact import Artifact, load
 from convert.to_onnx import FILE
-from convert.worker import Worker
+from runtimes.worker import Worker
 
 LIMIT = 65504.0  # float16's largest value
 
 
-def beyond_half(onnx: Artifact) -> list[tuple[str, float]]:
+def beyond_fp16(onnx: Artifact) -> list[tuple[str, float]]:
     """What of an ONNX file float16 cannot hold: its name, and its largest magnitude."""
     ranges = load(build_root() / onnx.model / "ranges" / "fp32")
     measured = ranges and ranges.manifest["inputs"]["onnx"] == onnx.key
@@ -26,7 +26,7 @@ def beyond_half(onnx: Artifact) -> list[tuple[str, float]]:
         return worker.call(
             "calib.overflow:find",
             source=str(onnx.file(FILE)),
-            photos=probe.images(tuple(onnx.facts["input_shape"])),
+            photos=step_check.images(tuple(onnx.facts["input_shape"])),
             ranges=str(ranges.file(RANGES)) if measured else None,
         )
 
@@ -37,7 +37,7 @@ def find(source: str, photos, ranges: str | None) -> list[tuple[str, float]]:
     import onnx
 
     from calib import tensors
-    from calib.observe import open_with_outputs
+    from calib.observer import open_with_outputs
 
     model = onnx.load(source)
     found = [

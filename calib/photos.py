@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib.collect import collect
+from calib.ranges import collect
 from common import console
 from common.errors import UserError
 from convert.artifact import Artifact
+from data.crops import Crops, load_crops
 from data.images import ImageSet, printable, spread_rows
-from data.loader import Crops, load_crops
 from models.registry import MODELS
 
 COUNT = 300  # ranges hardly move beyond it: Nvidia's and NNCF's guides also take 300 to 500

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from calib.collect import Ranges
-from calib.correct import measure_errors
-from calib.recipe import Recipe, check_layers
-from calib.twins import LAYERS, Grid
-from convert import probe
+from calib.bias_correction import measure_errors
+from calib.fake_quant import LAYERS, Grid
+from calib.quant_config import QuantConfig, check_layers
+from calib.ranges import Ranges
+from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE
 from convert.to_onnx import SESSION as ONNX_SESSION
-from convert.toolchain import MAIN
-from convert.worker import Worker
+from data.crops import Crops
 from data.images import spread_rows
-from data.loader import Crops
 from models.registry import MODELS
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def to_qdq(
     onnx: Artifact,
     ranges: Artifact,
     crops: Crops,
-    recipe: Recipe,
+    quant: QuantConfig,
     placement: Placement,
     kind: str,
     source: str,
@@ -62,23 +62,29 @@ def to_qdq(
         kind=kind,
         precision="int8",
         inputs={"onnx": onnx.key, "ranges": ranges.key},
-        parameters={"recipe": asdict(recipe), "placement": asdict(placement)},
+        parameters={"recipe": asdict(quant), "placement": asdict(placement)},
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
-        sources=("calib/qdq.py", "calib/correct.py", "calib/twins.py", "calib/methods.py", source),
+        sources=(
+            "calib/qdq.py",
+            "calib/bias_correction.py",
+            "calib/fake_quant.py",
+            "calib/methods.py",
+            source,
+        ),
     )
     label = f"quantize_{kind} of {onnx.model}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:
             layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(FILE)))
-            check_layers(recipe.keep_float, layers, onnx.model)
+            check_layers(quant.keep_float, layers, onnx.model)
             measured = Ranges.load(ranges)
             scope = {
-                name: measured.range_of(name, recipe.method, symmetric=placement.grid.symmetric)
+                name: measured.range_of(name, quant.method, symmetric=placement.grid.symmetric)
                 for name in measured.names
             }
             corrected = folder / "corrected.onnx"
-            measure_errors(worker, onnx, crops, scope, placement.grid, recipe.keep_float)
+            measure_errors(worker, onnx, crops, scope, placement.grid, quant.keep_float)
             shifted = worker.use("write", output=str(corrected))
             facts = worker.call(
                 "calib.qdq:write_qdq",
@@ -86,19 +92,19 @@ def to_qdq(
                 output=str(folder / FILE),
                 ranges=scope,
                 placement=asdict(placement),
-                keep_float=list(recipe.keep_float),
+                keep_float=list(quant.keep_float),
             )
             corrected.unlink()
-            checked = probe.verify_on(
+            checked = step_check.verify_on(
                 eight_photos(crops, onnx.model),
                 *(worker, ONNX_SESSION, folder, onnx, ONNX_SESSION),
                 optimize=placement.optimize,
             )
         return {
-            **onnx.heritage,
+            **onnx.inherited_facts,
             **facts,
             **checked,
-            **asdict(recipe),
+            **asdict(quant),
             "corrected_biases": shifted,
             "calibration": calibrated_on(ranges),
         }
@@ -113,7 +119,7 @@ def calibrated_on(ranges: Artifact) -> dict:
 
 def eight_photos(crops: Crops, model: str) -> np.ndarray:
     """The network's input float32 [8, 3, S, S] of photos spread over the set; few are repeated."""
-    rows = np.resize(spread_rows(len(crops), sum(probe.BATCHES)), sum(probe.BATCHES))
+    rows = np.resize(spread_rows(len(crops), sum(step_check.BATCHES)), sum(step_check.BATCHES))
     return next(crops.batches(len(rows), MODELS[model].preprocess, list(rows)))
 
 

@@ -13,19 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from calib.collect import Ranges
-from calib.correct import measure_errors
+from calib.bias_correction import measure_errors
+from calib.fake_quant import Grid
 from calib.qdq import calibrated_on, eight_photos
-from calib.recipe import Recipe, check_layers
-from calib.twins import Grid
-from convert import probe
+from calib.quant_config import QuantConfig, check_layers
+from calib.ranges import Ranges
+from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS, SESSION
 from convert.to_onnx import FILE as ONNX_FILE
-from convert.toolchain import MAIN
-from convert.worker import Worker
-from data.loader import Crops
+from data.crops import Crops
 from models.registry import MODELS
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
 
 KIND = "quantized"
 # How the graph is run to see its integers' effect: nothing fused, nothing replaced.
@@ -38,7 +38,7 @@ _SAME = 1e-3  # of a tensor's size: float32's rounding, even in a deep network, 
 
 
 def quantize_lite(
-    inference: Artifact, onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe
+    inference: Artifact, onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantConfig
 ) -> Artifact:
     """The fake-quantized form of an inference graph, for `to_lite` and for the simulation.
 
@@ -52,7 +52,7 @@ def quantize_lite(
         kind=KIND,
         precision="int8",
         inputs={"inference": inference.key, "onnx": onnx.key, "ranges": ranges.key},
-        parameters={"recipe": asdict(recipe)},
+        parameters={"recipe": asdict(quant)},
         tools={name: MAIN.version(name) for name in ("paddlepaddle", "onnxruntime")},
         sources=tuple(
             f"calib/{name}.py" for name in ("quantize_lite", "correct", "twins", "methods")
@@ -64,12 +64,12 @@ def quantize_lite(
         photo = next(crops.batches(1, MODELS[inference.model].preprocess))
         measured = Ranges.load(ranges)
         scope = {
-            name: measured.range_of(name, recipe.method, symmetric=True) for name in measured.names
+            name: measured.range_of(name, quant.method, symmetric=True) for name in measured.names
         }
         with Worker("main", label) as worker:
             layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(ONNX_FILE)))
-            check_layers(recipe.keep_float, layers, onnx.model)
-            measure_errors(worker, onnx, crops, scope, GRID, recipe.keep_float)
+            check_layers(quant.keep_float, layers, onnx.model)
+            measure_errors(worker, onnx, crops, scope, GRID, quant.keep_float)
             facts = worker.call(
                 "calib.quantize_lite:write_quantized",
                 source=str(inference.folder),
@@ -78,17 +78,17 @@ def quantize_lite(
                 photo=photo,
                 scales={name: high for name, (_, high) in scope.items()},
                 shifts=worker.use("shifts"),
-                keep_float=list(recipe.keep_float),
+                keep_float=list(quant.keep_float),
             )
             photos = eight_photos(crops, inference.model)
-            checked = probe.verify_on(
+            checked = step_check.verify_on(
                 photos, worker, SESSION, folder, inference, SESSION, **AS_WRITTEN
             )
         return {
-            **inference.heritage,
+            **inference.inherited_facts,
             **facts,
             **checked,
-            **asdict(recipe),
+            **asdict(quant),
             "calibration": calibrated_on(ranges),
         }
 

@@ -1,11 +1,11 @@
 """INT8 for ONNX Runtime on CPUs."""
 
+from calib.fake_quant import LAYERS, Grid
 from calib.qdq import Placement, to_qdq
-from calib.recipe import Recipe
-from calib.twins import LAYERS, Grid
+from calib.quant_config import QuantConfig
 from common import machine
 from convert.artifact import Artifact
-from data.loader import Crops
+from data.crops import Crops
 
 # What ONNX Runtime has integer kernels for on CPUs, or passes integers through.
 _OPERATORS = (
@@ -20,7 +20,7 @@ _GELU = "Erf"  # tells these networks from others, with any opset
 _FLOAT_OUTPUTS = ("Gemm", "MatMul")
 
 
-def quantize_onnx(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe) -> Artifact:
+def quantize_onnx(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantConfig) -> Artifact:
     """`model.onnx` in INT8: unsigned activations, signed weights per channel.
 
     Without VNNI the CPU adds two products in 16 bits before it widens them, and saturates: there
@@ -28,7 +28,7 @@ def quantize_onnx(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe
     """
     operators = LAYERS if _GELU in onnx.facts["operators"] else _OPERATORS
     placement = Placement(operators, grid(), _FLOAT_OUTPUTS, optimize=True)
-    return to_qdq(onnx, ranges, crops, recipe, placement, "onnx", "calib/quantize_onnx.py")
+    return to_qdq(onnx, ranges, crops, quant, placement, "onnx", "calib/quantize_onnx.py")
 
 
 def grid() -> Grid:

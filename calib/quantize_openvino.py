@@ -6,39 +6,41 @@ from pathlib import Path
 import numpy as np
 
 from calib.qdq import calibrated_on, eight_photos
+from calib.quant_config import NNCF, QuantConfig, check_layers
 from calib.quantize_onnx import has_vnni, quantize_onnx
-from calib.recipe import NNCF, Recipe, check_layers
 from common.errors import StepError
-from convert import probe
+from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE as ONNX_FILE
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_openvino import GRAPH, SESSION, WEIGHTS
-from convert.toolchain import MAIN
-from convert.worker import Worker
-from data.loader import Crops
+from data.crops import Crops
 from data.preprocess import Preprocess
 from models.registry import MODELS
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
 
 _LAYERS = ("Convolution", "GroupConvolution", "MatMul")
 _LIMIT = 3600.0  # seconds: NNCF runs the network on every photo, and every layer again
 
 
-def quantize_openvino(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe) -> Artifact:
+def quantize_openvino(
+    onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantConfig
+) -> Artifact:
     """The INT8 form of OpenVINO's representation, `model.xml` and `model.bin`.
 
     With method "nncf" NNCF measures and corrects by itself, on the same photos; with any other
     the file is made of ONNX Runtime's INT8 file, whose pairs OpenVINO turns into its own.
     """
-    ours = recipe.method != NNCF
-    quantized = quantize_onnx(onnx, ranges, crops, recipe) if ours else None
+    ours = quant.method != NNCF
+    quantized = quantize_onnx(onnx, ranges, crops, quant) if ours else None
     step = Step(
         name="quantize_openvino",
         model=onnx.model,
         kind="openvino",
         precision="int8",
         inputs={"onnx": (quantized or onnx).key, "photos": crops.sha256},
-        parameters={"recipe": asdict(recipe), "vnni": has_vnni()},
+        parameters={"recipe": asdict(quant), "vnni": has_vnni()},
         tools={name: MAIN.version(name) for name in ("openvino", "nncf")},
         sources=("calib/quantize_openvino.py",),
     )
@@ -54,7 +56,7 @@ def quantize_openvino(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Re
                 )
             else:
                 layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(ONNX_FILE)))
-                check_layers(recipe.keep_float, layers, onnx.model)
+                check_layers(quant.keep_float, layers, onnx.model)
                 worker.call(
                     "calib.quantize_openvino:write_with_nncf",
                     limit=_LIMIT,
@@ -62,15 +64,15 @@ def quantize_openvino(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Re
                     output=str(folder / GRAPH),
                     crops=crops.array,
                     preprocess=MODELS[onnx.model].preprocess.to_json(),
-                    keep_float=list(recipe.keep_float),
+                    keep_float=list(quant.keep_float),
                     vnni=has_vnni(),
                 )
             photos = eight_photos(crops, onnx.model)
-            checked = probe.verify_on(photos, worker, SESSION, folder, onnx, ONNX_SESSION)
+            checked = step_check.verify_on(photos, worker, SESSION, folder, onnx, ONNX_SESSION)
         return {
-            **onnx.heritage,
+            **onnx.inherited_facts,
             **checked,
-            **asdict(recipe),
+            **asdict(quant),
             "calibration": calibrated_on(ranges),
         }
 

@@ -1,10 +1,10 @@
 """INT8 for TensorRT: explicit QDQ where its kernels fuse it."""
 
+from calib.fake_quant import LAYERS, Grid
 from calib.qdq import Placement, to_qdq
-from calib.recipe import Recipe
-from calib.twins import LAYERS, Grid
+from calib.quant_config import QuantConfig
 from convert.artifact import Artifact
-from data.loader import Crops
+from data.crops import Crops
 
 KIND = "trt-qdq"
 
@@ -15,9 +15,9 @@ GRID = Grid(symmetric=True, weight_limit=127)
 _PLACEMENT = Placement(LAYERS, GRID, LAYERS, optimize=False)
 
 
-def quantize_trt(onnx: Artifact, ranges: Artifact, crops: Crops, recipe: Recipe) -> Artifact:
+def quantize_trt(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantConfig) -> Artifact:
     """The ONNX file with pairs that TensorRT 8 and later take, and ONNX Runtime simulates exactly.
 
     Signed activations without zero points, signed weights per channel, biases in float.
     """
-    return to_qdq(onnx, ranges, crops, recipe, _PLACEMENT, KIND, "calib/quantize_trt.py")
+    return to_qdq(onnx, ranges, crops, quant, _PLACEMENT, KIND, "calib/quantize_trt.py")

@@ -13,16 +13,16 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from calib.collect import Ranges
-from calib.recipe import DEFAULT_METHOD, NNCF, Recipe
-from calib.twins import Grid, Twins
+from calib.fake_quant import FakeQuantGraph, Grid
+from calib.quant_config import DEFAULT_METHOD, NNCF, QuantConfig
+from calib.ranges import Ranges
 from common.console import Progress
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
-from convert.worker import Worker
+from data.crops import Crops
 from data.images import spread_rows
-from data.loader import Crops
 from models.registry import MODELS
+from runtimes.worker import Worker
 
 PHOTOS = 16  # ranks need less evidence than verdicts
 
@@ -47,7 +47,7 @@ def rank(
     onnx: Artifact,
     ranges: Artifact,
     crops: Crops,
-    recipe: Recipe,
+    quant: QuantConfig,
     grid: Grid,
     seconds: float,
     progress: Progress,
@@ -58,7 +58,7 @@ def rank(
     its method the layers are ranked by the default's.
     """
     measured = Ranges.load(ranges)
-    method = DEFAULT_METHOD if recipe.method == NNCF else recipe.method
+    method = DEFAULT_METHOD if quant.method == NNCF else quant.method
     scope = {
         name: measured.range_of(name, method, symmetric=grid.symmetric) for name in measured.names
     }
@@ -98,16 +98,16 @@ class Switches:
         import onnx
 
         model = onnx.load(source)
-        twins = Twins(model, ranges, Grid(**grid))
+        fake = FakeQuantGraph(model, ranges, Grid(**grid))
         self._layers = [
-            (node.name, node.op_type) for node in model.graph.node if twins.possible(node)
+            (node.name, node.op_type) for node in model.graph.node if fake.possible(node)
         ]
         self._entry, self._logits = model.graph.input[0].name, model.graph.output[0].name
         names = {name for name, _ in self._layers}
-        for node in [node for node in twins.model.graph.node if node.name in names]:
-            _add_switch(twins, node)
+        for node in [node for node in fake.model.graph.node if node.name in names]:
+            _add_switch(fake, node)
         self._batch = batch
-        self._session = twins.session()
+        self._session = fake.session()
         self._float = self._session.run([self._logits], {self._entry: batch})[0]
 
     def noise(self) -> list[tuple[str, str, float]]:
@@ -137,19 +137,19 @@ class Switches:
         return moved, float((logits.argmax(1) != self._float.argmax(1)).mean())
 
 
-def _add_switch(twins: Twins, node) -> None:
+def _add_switch(fake: FakeQuantGraph, node) -> None:
     """Give a layer a scalar input `<layer>/switch`: 0 for float (the default), 1 for its twin."""
     from onnx import TensorProto, helper
 
-    graph, name, output = twins.model.graph, node.name, node.output[0]
+    graph, name, output = fake.model.graph, node.name, node.output[0]
     switch, error = f"{name}/switch", f"{name}/error"
-    twin = twins.add(node)
+    fake_output = fake.add(node)
     node.output[0] = f"{name}/float"
-    twins.constant(switch, np.zeros((), np.float32))
+    fake.constant(switch, np.zeros((), np.float32))
     graph.input.append(helper.make_tensor_value_info(switch, TensorProto.FLOAT, []))
     graph.node.extend(
         (
-            helper.make_node("Sub", [twin, node.output[0]], [error]),
+            helper.make_node("Sub", [fake_output, node.output[0]], [error]),
             helper.make_node("Mul", [error, switch], [f"{error}/switched"]),
             helper.make_node("Add", [node.output[0], f"{error}/switched"], [output]),
             helper.make_node("ReduceSumSquare", [error], [f"{name}/error2"], keepdims=0),

@@ -80,7 +80,7 @@ class Artifact:
         return self.manifest["facts"]
 
     @property
-    def heritage(self) -> dict[str, Any]:
+    def inherited_facts(self) -> dict[str, Any]:
         """The facts that stay true of whatever is made from this."""
         return {name: self.facts[name] for name in ("weights", "class_num", "input_shape")}
 

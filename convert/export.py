@@ -17,17 +17,17 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, run
 from common.console import shown
 from common.errors import UserError
-from convert import probe
+from convert import step_check
 from convert.artifact import Artifact, Step, load, produce
-from convert.toolchain import MAIN
-from convert.worker import Worker
 from data.images import printable
 from models.registry import ModelSpec, find_model
 from models.weights import Weights, find_weights
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
 
 GRAPH = "inference.pdmodel"
 PARAMETERS = "inference.pdiparams"
-SESSION = "convert.runtimes.paddle_inference:Session"
+SESSION = "runtimes.sessions.paddle_inference:Session"
 
 
 def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact:
@@ -46,8 +46,8 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
         tools={"paddlepaddle": MAIN.version("paddlepaddle")},
         sources=(
             "convert/export.py",
-            "convert/probe.py",
-            "data/made_up.py",
+            "convert/step_check.py",
+            "data/synthetic.py",
             "models/layers.py",
             f"models/{spec.family}.py",
         ),
@@ -67,7 +67,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
                     f"{weights.path}: {spec.name} gives logits of zero for every image with these "
                     "weights; see whether the file is whole"
                 )
-            checked = probe.compare(worker, SESSION, folder, eager, spec.input_shape)
+            checked = step_check.verify_against(worker, SESSION, folder, eager, spec.input_shape)
         return {
             "weights": weights.label,
             "weights_sha256": weights.sha256,
@@ -94,7 +94,7 @@ def write_graph(model: str, weights: dict, class_num: int, folder: str):
     """
     import paddle
 
-    from models.layers import settle_batch_norms
+    from models.layers import recalibrate_batch_norms
     from models.weights import load_state
 
     path = Path(weights["path"]) if weights["path"] else None
@@ -102,11 +102,11 @@ def write_graph(model: str, weights: dict, class_num: int, folder: str):
     network = spec.build(class_num=class_num)
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     network.set_state_dict(load_state(Weights(**weights | {"path": path}), shapes))
-    made_up = paddle.to_tensor(probe.images(spec.input_shape))
+    synthetic = paddle.to_tensor(step_check.images(spec.input_shape))
     if weights["origin"] == "random":
-        settle_batch_norms(network, made_up)
+        recalibrate_batch_norms(network, synthetic)
     with paddle.no_grad():
-        logits = network(made_up).numpy()
+        logits = network(synthetic).numpy()
     batch = paddle.static.InputSpec([None, *spec.input_shape], "float32", "x")
     static = paddle.jit.to_static(network, [batch], full_graph=True)
     paddle.jit.save(static, f"{folder}/inference")

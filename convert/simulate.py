@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import StepError
-from convert import probe
+from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE, SESSION
-from convert.toolchain import MAIN
-from convert.worker import Worker
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
 
 KIND = "simulated"
 _NARROW, _ROUNDED = "/narrow", "/rounded"  # what a value's casts are called
@@ -46,12 +46,14 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
                 precision=precision,
             )
             try:
-                checked = probe.verify(worker, SESSION, folder, onnx, precision, optimize=False)
+                checked = step_check.verify(
+                    worker, SESSION, folder, onnx, precision, optimize=False
+                )
             except StepError as error:
-                made_up = probe.images(tuple(onnx.facts["input_shape"]))
-                reason = explain_overflow(folder, made_up[:1])
+                synthetic = step_check.images(tuple(onnx.facts["input_shape"]))
+                reason = explain_overflow(folder, synthetic[:1])
                 raise StepError(f"{error}{reason}") from error
-        return {**onnx.heritage, **facts, **checked}
+        return {**onnx.inherited_facts, **facts, **checked}
 
     return produce(step, make, shows=FILE)
 

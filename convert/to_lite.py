@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from common.errors import StepError
-from convert import nb, probe
+from convert import lite_file, step_check
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS
-from convert.toolchain import LITE
-from convert.worker import Worker
+from runtimes.environments import LITE
+from runtimes.worker import Worker
 
 FILE = "model.nb"
-SESSION = "convert.runtimes.paddle_lite:Session"
+SESSION = "runtimes.sessions.paddle_lite:Session"
 
 
 def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Artifact:
@@ -31,13 +31,13 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
         inputs={"inference": inference.key},
         parameters={},
         tools={"paddlelite": LITE.version("paddlelite") or "absent"},
-        sources=("convert/to_lite.py", "convert/runtimes/paddle_lite.py"),
+        sources=("convert/to_lite.py", "runtimes/sessions/paddle_lite.py"),
     )
 
     def make(folder: Path) -> dict:
         with Worker("lite", label) as worker:
             version = worker.call(
-                "convert.runtimes.paddle_lite:optimize",
+                "convert.lite_optimizer:optimize",
                 model=str(inference.file(GRAPH)),
                 parameters=str(inference.file(PARAMETERS)),
                 output=str(folder / Path(FILE).stem),
@@ -45,12 +45,12 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
                 fp16=precision == "fp16",
             )
             facts = {
-                **inference.heritage,
+                **inference.inherited_facts,
                 **_read_back(folder / FILE, hardware, version, label),
                 "peak_mib": worker.peak_mib,
             }
             if hardware == "x86":
-                facts |= probe.verify(worker, SESSION, folder, inference, precision)
+                facts |= step_check.verify(worker, SESSION, folder, inference, precision)
         return facts
 
     return produce(step, make, shows=FILE)
@@ -61,7 +61,7 @@ def _read_back(path: Path, hardware: str, version: str, label: str) -> dict:
     if not path.exists():
         raise StepError(f"{label}: the optimizer wrote no file")
     try:
-        found = nb.read(path)
+        found = lite_file.read(path)
     except ValueError as error:
         raise StepError(f"{label}: {error}") from error
     foreign = set(found.kernels) - {hardware, "host"}

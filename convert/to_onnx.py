@@ -4,14 +4,14 @@ import collections
 from pathlib import Path
 
 from common.errors import StepError
-from convert import probe
+from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS
-from convert.toolchain import MAIN
-from convert.worker import Worker
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
 
 FILE = "model.onnx"
-SESSION = "convert.runtimes.onnx_runtime:Session"
+SESSION = "runtimes.sessions.onnx_runtime:Session"
 
 # 17 is the first opset that has LayerNormalization as one operator.
 DEFAULT_OPSET = 17
@@ -49,8 +49,8 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
                 output=str(folder / FILE),
                 opset=opset,
             )
-            checked = probe.verify(worker, SESSION, folder, inference)
-        return {**inference.heritage, "opset": opset, **facts, **checked}
+            checked = step_check.verify(worker, SESSION, folder, inference)
+        return {**inference.inherited_facts, "opset": opset, **facts, **checked}
 
     return produce(step, make, shows=FILE)
 

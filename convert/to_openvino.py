@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from convert import probe
+from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE as ONNX_FILE
-from convert.toolchain import MAIN
-from convert.worker import Worker
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
 
 GRAPH = "model.xml"
 WEIGHTS = "model.bin"
-SESSION = "convert.runtimes.openvino_cpu:Session"
+SESSION = "runtimes.sessions.openvino_cpu:Session"
 
 
 def to_openvino(onnx: Artifact, precision: str) -> Artifact:
@@ -38,8 +38,8 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
                 output=str(folder / GRAPH),
                 half=precision == "fp16",
             )
-            checked = probe.verify(worker, SESSION, folder, onnx, precision)
-        return {**onnx.heritage, **checked}
+            checked = step_check.verify(worker, SESSION, folder, onnx, precision)
+        return {**onnx.inherited_facts, **checked}
 
     return produce(step, make, shows=WEIGHTS)
 

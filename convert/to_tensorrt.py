@@ -14,17 +14,17 @@ from pathlib import Path
 
 from common import files
 from common.errors import StepError
-from common.nvidia import Gpu
 from common.paths import cache_root
-from convert import probe
+from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE as ONNX_FILE
-from convert.toolchain import MAIN, TRT
-from convert.worker import Worker
+from runtimes.environments import MAIN, TRT
+from runtimes.nvidia import Gpu
+from runtimes.worker import Worker
 
 ENGINE = "model.engine"
-SESSION = "convert.runtimes.tensorrt_engine:Session"
-RESIDENT = "convert.runtimes.tensorrt_engine:Resident"
+SESSION = "runtimes.sessions.tensorrt_engine:Session"
+RESIDENT = "runtimes.sessions.tensorrt_engine:Resident"
 WANTED = "8.6.0"  # what requirements/trt.in pins: the version that a file is checked for
 
 # Batches (smallest, best, largest) that an engine has kernels chosen for: those of the published
@@ -34,14 +34,14 @@ PROFILES = ((1, 1, 1), (4, 4, 4), (8, 8, 8), (1, 4, 8))
 _RTX = "tensorrt_rtx"
 _RTX_PACKAGE = "tensorrt_rtx_cu13"
 _RTX_BUILDS_FOR = {"sm_75": "SM75"}  # Volta (sm_70) is in no TensorRT-RTX
-_NETWORK = "convert.runtimes.tensorrt_engine:Network"
+_NETWORK = "convert.tensorrt_builder:Network"
 _LIMIT = 3600.0  # seconds: choosing kernels for four profiles takes minutes
 _SOURCES = (
     "convert/to_tensorrt.py",
-    "convert/half.py",
-    "convert/operators.py",
-    "convert/operators.json",
-    "convert/runtimes/tensorrt_engine.py",
+    "convert/fp16_graph.py",
+    "convert/tensorrt_operators.py",
+    "convert/tensorrt_operators.json",
+    "runtimes/sessions/tensorrt_engine.py",
 )
 
 
@@ -66,20 +66,18 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
             "profiles": PROFILES,
         },
         tools={"tensorrt": version},
-        sources=(*_SOURCES, "convert/runtimes/cuda.py"),
+        sources=(*_SOURCES, "runtimes/sessions/cuda.py"),
     )
     label = f"{kind} {precision} of {onnx.model}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as main, Worker("trt", label) as worker:
             checked = _check(main, onnx, version)
-            typed = worker.call(
-                "convert.runtimes.tensorrt_engine:is_strongly_typed", library="tensorrt"
-            )
+            typed = worker.call("convert.tensorrt_builder:is_strongly_typed", library="tensorrt")
             half = typed and precision == "fp16"
             with _source(main, onnx, folder, half) as source, _alone(version, gpu) as cache:
                 built = worker.call(
-                    "convert.runtimes.tensorrt_engine:build_here",
+                    "convert.tensorrt_builder:build_here",
                     limit=_LIMIT,
                     source=str(source),
                     output=str(folder / ENGINE),
@@ -88,8 +86,8 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
                     cache=str(cache),
                     gpu=vars(gpu),
                 )
-            compared = probe.verify(worker, SESSION, folder, onnx, precision, gpu=vars(gpu))
-        return {**onnx.heritage, **checked, **built, **compared}
+            compared = step_check.verify(worker, SESSION, folder, onnx, precision, gpu=vars(gpu))
+        return {**onnx.inherited_facts, **checked, **built, **compared}
 
     return produce(step, make, shows=ENGINE)
 
@@ -121,7 +119,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
             built = _ahead_of_time(worker, onnx, folder, precision, architecture)
         _place(onnx.file(ONNX_FILE), folder / ONNX_FILE)
         return {
-            **onnx.heritage,
+            **onnx.inherited_facts,
             **checked,
             "parsed_by": f"{_RTX} {MAIN.version(_RTX_PACKAGE)}",
             "ahead_of_time": built,
@@ -132,7 +130,9 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
 
 
 def _check(worker: Worker, onnx: Artifact, version: str) -> dict:
-    return worker.call("convert.operators:check", source=str(onnx.file(ONNX_FILE)), version=version)
+    return worker.call(
+        "convert.tensorrt_operators:check", source=str(onnx.file(ONNX_FILE)), version=version
+    )
 
 
 @contextlib.contextmanager
@@ -142,7 +142,9 @@ def _source(worker: Worker, onnx: Artifact, folder: Path, half: bool) -> Iterato
         yield onnx.file(ONNX_FILE)
         return
     narrow = folder / "half.onnx"
-    worker.call("convert.half:write_half", source=str(onnx.file(ONNX_FILE)), output=str(narrow))
+    worker.call(
+        "convert.fp16_graph:write_fp16", source=str(onnx.file(ONNX_FILE)), output=str(narrow)
+    )
     yield narrow
     narrow.unlink()
 

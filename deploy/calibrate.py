@@ -22,16 +22,16 @@ import json
 
 from common.cli import Parser, run
 from common.console import say
-from deploy.chain import choose_models, class_count, inference_graph
-from deploy.request import (
-    INT8,
+from deploy.request.arguments import (
     add_file_arguments,
     add_photo_arguments,
     chosen_cells,
     chosen_files,
     chosen_photos,
 )
-from deploy.validate import exit_status
+from deploy.request.building import choose_models, class_count, inference_graph
+from deploy.request.values import INT8
+from deploy.verdict.result import exit_status
 
 _MINUTES = 60.0
 
@@ -66,8 +66,8 @@ def main() -> int:
     specs = choose_models(options.model, options.weights)
     files, photos = chosen_files(options), chosen_photos(options)
 
-    from deploy import search
-    from deploy.judge import Judge
+    from deploy.int8 import search, tables
+    from deploy.verdict.validator import Judge
 
     counts = {class_count(spec, files) for spec in specs}
     opened = {count: photos.open_with_calibration(count) for count in counts}
@@ -92,7 +92,7 @@ def main() -> int:
                 for outcome in (*others, chosen):
                     print(json.dumps(outcome, ensure_ascii=False), flush=True)
     if not options.json:
-        search.show(results)
+        tables.show(results)
     return exit_status([one for one in results if one["chosen"]], options.accept_simulated)
 
 

@@ -13,9 +13,9 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.paths import build_root, cache_root
-from deploy import result
-from deploy.request import Files, Photos, every_cell
-from deploy.validate import validate
+from deploy.request.values import Files, Photos, every_cell
+from deploy.verdict import result
+from deploy.verdict.validator import validate
 from models.registry import find_model
 
 _MODEL = "SqueezeNet1_1"

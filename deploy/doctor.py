@@ -12,15 +12,16 @@ if __name__ == "__main__":
 
     venv.enter()
 
-from common import machine, nvidia
+from common import machine
 from common.cli import Exit, Parser, run
 from common.console import table
 from common.paths import build_root, cache_root
-from convert.toolchain import ENVIRONMENTS, Environment
 from deploy.targets import TARGETS
-from deploy.targets.base import NATIVE
 from models.registry import MODELS
 from models.weights import available
+from runtimes import nvidia
+from runtimes.environments import ENVIRONMENTS, Environment
+from runtimes.session_pool import NATIVE
 
 _OK = "[green]ok[/green]"
 # Programs that only some commands need: what for, and Debian's package.
@@ -61,10 +62,15 @@ def _targets() -> list[list[str]]:
     rows = []
     for target in TARGETS.values():
         for precision in target.precisions:
-            plan = target.plan(precision)
-            color = "green" if plan.execution == NATIVE else "yellow"
+            session_spec = target.session_spec(precision)
+            color = "green" if session_spec.execution == NATIVE else "yellow"
             rows.append(
-                [target.name, precision, f"[{color}]{plan.execution}[/{color}]", plan.reason]
+                [
+                    target.name,
+                    precision,
+                    f"[{color}]{session_spec.execution}[/{color}]",
+                    session_spec.reason,
+                ]
             )
     return rows
 

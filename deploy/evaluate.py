@@ -20,18 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 from common import console
 from common.cli import Exit, Parser, run
-from common.statistics import wilson_interval
-from deploy.chain import class_count, inference_graph
-from deploy.request import Files, Photos, add_data_arguments, add_weight_arguments
-from deploy.targets.base import open_runner
+from deploy.request.arguments import add_data_arguments, add_weight_arguments
+from deploy.request.building import class_count, inference_graph
+from deploy.request.values import Files, Photos
 from deploy.targets.paddle import REFERENCE
 from models.registry import find_model
+from runtimes.session_pool import open_sessions
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 _BATCH = 10
-_WORST = 5
 
 
 def main() -> int:
@@ -45,18 +44,19 @@ def main() -> int:
     photos = Photos(options.data, options.photos, options.skip_bad)
     files = Files(options.weights, options.classes)
 
-    from data.loader import load_crops
+    from data.crops import load_crops
+    from deploy.verdict.accuracy import accuracy
 
     images = photos.open(class_count(spec, files))  # a mistyped folder is refused before any work
     graph = inference_graph(spec, files)
     with console.progress(f"decoding {images.name}", "photos") as progress:
         crops = load_crops(images, spec.preprocess, skip_bad=photos.skip_bad, progress=progress)
     with (
-        open_runner(REFERENCE, graph, "fp32") as runner,
+        open_sessions(REFERENCE, graph.folder, "fp32") as sessions,
         console.progress(spec.name, "photos") as progress,
     ):
         started = time.perf_counter()
-        logits = runner(crops.batches(_BATCH, spec.preprocess), progress, len(crops))
+        logits = sessions(crops.batches(_BATCH, spec.preprocess), progress, len(crops))
         speed = len(crops) / (time.perf_counter() - started)
     found = {
         "model": spec.name,
@@ -75,49 +75,6 @@ def main() -> int:
     else:
         _show(found)
     return Exit.OK
-
-
-def accuracy(
-    logits: "np.ndarray", labels: "np.ndarray", class_names: list[str] | None
-) -> dict[str, Any]:
-    """Top-1 and top-5 with Wilson's 95 % intervals, and the classes with the worst recall.
-
-    `logits` float32 [N, classes], `labels` int64 [N]. A class without photos has no recall; of
-    classes with equal recall the one with more photos is named first.
-    """
-    import numpy as np
-
-    ranked = np.argsort(-logits, axis=1, kind="stable")  # of equal logits the lower class wins
-    hits = ranked == labels[:, None]
-    right = hits[:, 0]
-    worst = []
-    for label in np.unique(labels):
-        of_class = labels == label
-        wrong = ranked[of_class & ~right, 0]
-        rival = _name(np.bincount(wrong).argmax(), class_names) if len(wrong) else None
-        worst.append(
-            {
-                "class": _name(label, class_names),
-                "photos": int(of_class.sum()),
-                "recall": float(right[of_class].mean()),
-                "taken_for": rival,
-            }
-        )
-    worst.sort(key=lambda entry: (entry["recall"], -entry["photos"]))
-    return {
-        "top1": _share(right),
-        "top5": _share(hits[:, :5].any(axis=1)),
-        "worst_classes": [entry for entry in worst if entry["recall"] < 1][:_WORST],
-    }
-
-
-def _share(right: "np.ndarray") -> dict[str, Any]:
-    count = int(right.sum())
-    return {"share": count / len(right), "ci95": list(wilson_interval(count, len(right)))}
-
-
-def _name(label: int, class_names: list[str] | None) -> str:
-    return class_names[label] if class_names else str(label)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -21,16 +21,16 @@ from common.cli import Exit, Parser, positive, run
 from common.errors import StepError
 from common.paths import build_root
 from convert.artifact import MANIFEST
-from deploy.chain import choose_models
-from deploy.request import (
+from deploy.request.arguments import (
     add_file_arguments,
     add_photo_arguments,
     chosen_cells,
     chosen_files,
     chosen_photos,
 )
-from deploy.result import colored
-from deploy.validate import exit_status, validate
+from deploy.request.building import choose_models
+from deploy.verdict.result import colored, exit_status
+from deploy.verdict.validator import validate
 from models.registry import MODELS, ModelSpec
 
 _STEPS = ("inference", "onnx", "openvino", "lite-x86", "lite-arm")

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from common import console
 from common.cli import Exit, Parser, run
-from deploy.reference import Document, Figure, absence, accuracies, latencies
+from models.published import Document, Figure, absence, accuracies, latencies
 from models.registry import MODELS, find_model
 
 _ACCURACY = {

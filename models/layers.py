@@ -77,7 +77,7 @@ def require_size(x, size: int) -> None:
         raise ValueError(f"expected images of shape [N, 3, {size}, {size}], got {list(x.shape)}")
 
 
-def settle_batch_norms(network: nn.Layer, images: paddle.Tensor) -> None:
+def recalibrate_batch_norms(network: nn.Layer, images: paddle.Tensor) -> None:
     """Set the batch norms' running statistics to those of `images`, float32 [N, 3, S, S].
 
     With made-up weights made-up statistics let activations grow from layer to layer, and rounding

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from common import files
 from common.errors import StepError, UserError
-from common.maven import maven_artifact
-from common.npm import npm_archive
 from common.paths import cache_root
+from common.registries.maven import maven_artifact
+from common.registries.npm import npm_archive
 
 # npm's nativescript carries Google's bundletool: D8, aapt2 and the APK signer in one jar. Later
 # versions of the package no longer have it.

@@ -7,8 +7,9 @@ from convert.simulate import simulate
 from convert.to_lite import to_lite
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
-from convert.toolchain import LITE
-from deploy.targets.base import NONE, SIMULATED, Options, Plan, Target
+from deploy.targets.base import Options, Target
+from runtimes.environments import LITE
+from runtimes.session_pool import NONE, SIMULATED, SessionSpec
 
 
 class LiteArm(Target):
@@ -23,17 +24,19 @@ class LiteArm(Target):
             inference = _quantized(inference, options)
         return to_lite(inference, "arm", precision)
 
-    def plan(self, precision: str) -> Plan:
+    def session_spec(self, precision: str) -> SessionSpec:
         absent = "no ARM device is here to run it"
         if self.problem() or precision == "fp32":
             checked = "; the file's header, version and kernels are checked when it is made"
-            return Plan(NONE, reason=self.problem() or absent + checked)
+            return SessionSpec(NONE, reason=self.problem() or absent + checked)
         if precision == "fp16":
-            return Plan(SIMULATED, ONNX_SESSION, reason=absent, options={"optimize": False})
+            return SessionSpec(SIMULATED, ONNX_SESSION, reason=absent, options={"optimize": False})
         # Never the x86 runtime, whose INT8 is wrong.
-        return Plan(SIMULATED, PADDLE_SESSION, reason=absent, options=AS_WRITTEN)
+        return SessionSpec(SIMULATED, PADDLE_SESSION, reason=absent, options=AS_WRITTEN)
 
-    def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
+    def simulated_artifact(
+        self, artifact: Artifact, inference: Artifact, precision: str, options: Options
+    ):
         if precision == "int8":
             return _quantized(inference, options)
         return simulate(to_onnx(inference, options.opset), precision)

@@ -3,8 +3,9 @@
 from calib.quantize_lite import quantize_lite
 from convert.artifact import Artifact
 from convert.to_lite import SESSION, to_lite
-from convert.toolchain import LITE
-from deploy.targets.base import NATIVE, NONE, Options, Plan, Target
+from deploy.targets.base import Options, Target
+from runtimes.environments import LITE
+from runtimes.session_pool import NATIVE, NONE, SessionSpec
 
 
 class LiteX86(Target):
@@ -21,12 +22,12 @@ class LiteX86(Target):
             inference = quantize_lite(inference, *options.measured(inference))
         return to_lite(inference, "x86", precision)
 
-    def plan(self, precision: str) -> Plan:
+    def session_spec(self, precision: str) -> SessionSpec:
         problem = self.problem()
         return (
-            Plan(NONE, reason=problem)
+            SessionSpec(NONE, reason=problem)
             if problem
-            else Plan(NATIVE, SESSION, "lite", one_thread=True)
+            else SessionSpec(NATIVE, SESSION, "lite", one_thread=True)
         )
 
     def problem(self) -> str | None:

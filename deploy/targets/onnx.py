@@ -1,12 +1,13 @@
 """ONNX Runtime on this CPU."""
 
+from calib.fake_quant import Grid
 from calib.quantize_onnx import grid, quantize_onnx
-from calib.twins import Grid
 from convert.artifact import Artifact
 from convert.simulate import simulate
-from convert.to_half import to_half
+from convert.to_fp16 import to_fp16
 from convert.to_onnx import SESSION, to_onnx
-from deploy.targets.base import NATIVE, SIMULATED, Options, Plan, Target
+from deploy.targets.base import Options, Target
+from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 
 
 class Onnx(Target):
@@ -20,12 +21,12 @@ class Onnx(Target):
         if precision == "int8":
             return quantize_onnx(*options.measured(inference))
         onnx = to_onnx(inference, options.opset)
-        return to_half(onnx) if precision == "fp16" else onnx
+        return to_fp16(onnx) if precision == "fp16" else onnx
 
-    def plan(self, precision: str) -> Plan:
+    def session_spec(self, precision: str) -> SessionSpec:
         if precision != "fp16":
-            return Plan(NATIVE, SESSION)
-        return Plan(
+            return SessionSpec(NATIVE, SESSION)
+        return SessionSpec(
             SIMULATED,
             SESSION,
             reason="ONNX Runtime computes FP16 files in fp32 on CPUs",
@@ -35,5 +36,7 @@ class Onnx(Target):
     def grid(self) -> Grid:
         return grid()
 
-    def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
+    def simulated_artifact(
+        self, artifact: Artifact, inference: Artifact, precision: str, options: Options
+    ):
         return simulate(to_onnx(inference, options.opset), precision)

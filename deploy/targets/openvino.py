@@ -3,18 +3,19 @@
 import dataclasses
 import functools
 
+from calib.fake_quant import Grid
+from calib.quant_config import METHODS, NNCF
 from calib.quantize_onnx import grid
 from calib.quantize_openvino import quantize_openvino
-from calib.recipe import METHODS, NNCF
-from calib.twins import Grid
 from common import machine
 from convert.artifact import Artifact
 from convert.simulate import simulate
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
 from convert.to_openvino import SESSION, to_openvino
-from convert.worker import Worker
-from deploy.targets.base import NATIVE, SIMULATED, Options, Plan, Target
+from deploy.targets.base import Options, Target
+from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
+from runtimes.worker import Worker
 
 
 class OpenVino(Target):
@@ -30,10 +31,10 @@ class OpenVino(Target):
             return quantize_openvino(*options.measured(inference))
         return to_openvino(to_onnx(inference, options.opset), precision)
 
-    def plan(self, precision: str) -> Plan:
+    def session_spec(self, precision: str) -> SessionSpec:
         if precision in ("fp32", "int8") or precision in _arithmetics():
-            return Plan(NATIVE, SESSION)
-        return Plan(
+            return SessionSpec(NATIVE, SESSION)
+        return SessionSpec(
             SIMULATED,
             ONNX_SESSION,
             reason=f"this CPU ({machine.cpu()}) has no {precision} arithmetic, OpenVINO would "
@@ -41,20 +42,22 @@ class OpenVino(Target):
             options={"optimize": False},
         )
 
-    def timed(self, precision: str) -> Plan:
-        plan = self.plan(precision)
-        if plan.session != SESSION:
-            return plan
-        return dataclasses.replace(plan, options={"fixed_batch": True})
+    def timed_session_spec(self, precision: str) -> SessionSpec:
+        session_spec = self.session_spec(precision)
+        if session_spec.session != SESSION:
+            return session_spec
+        return dataclasses.replace(session_spec, options={"fixed_batch": True})
 
     def grid(self) -> Grid:
         return grid()
 
-    def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
+    def simulated_artifact(
+        self, artifact: Artifact, inference: Artifact, precision: str, options: Options
+    ):
         return simulate(to_onnx(inference, options.opset), precision)
 
 
 @functools.lru_cache
 def _arithmetics() -> list[str]:
     with Worker("main", "asking OpenVINO about this CPU") as worker:
-        return worker.call("convert.runtimes.openvino_cpu:cpu_arithmetics")
+        return worker.call("runtimes.sessions.openvino_cpu:cpu_arithmetics")

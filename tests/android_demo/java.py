@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from common.maven import maven_artifact
 from common.paths import ROOT
+from common.registries.maven import maven_artifact
 from deploy.android.tools import QUICK
 
 SOURCES = ROOT / "android_demo" / "app" / "src"

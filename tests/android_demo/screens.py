@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 
 from common import files
-from common.maven import maven_artifact
 from common.paths import ROOT
-from convert.runtimes.onnx_runtime import Session
+from common.registries.maven import maven_artifact
 from data.decode import decode_photo
 from data.preprocess import Preprocess
 from deploy.android import compile as compiling
 from deploy.android.project import read_project
 from deploy.android.tools import QUICK, Tools, find_tools
+from runtimes.sessions.onnx_runtime import Session
 from tests.android_demo import java
 
 SOURCES = ROOT / "android_demo" / "app" / "src"

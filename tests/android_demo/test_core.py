@@ -9,11 +9,11 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from convert import nb
-from convert.runtimes.onnx_runtime import Session
+from convert import lite_file
 from data.preprocess import Preprocess
-from deploy import drift
-from deploy.imported import read_result
+from deploy.phones.phone_result import read_result
+from deploy.verdict import drift
+from runtimes.sessions.onnx_runtime import Session
 from tests.android_demo import arrays, java
 
 
@@ -30,7 +30,7 @@ def test_json_is_what_python_reads_too(junit):
 
 
 def test_the_header_of_a_model_is_what_the_toolkit_reads(junit, toolkit_data):
-    found = nb.read(toolkit_data / "packages" / "lite-arm" / "model.nb")
+    found = lite_file.read(toolkit_data / "packages" / "lite-arm" / "model.nb")
     assert (junit.out / "nb.txt").read_text() == f"{found.version} {found.topology_bytes}"
 
 
@@ -47,7 +47,7 @@ def test_a_check_has_the_toolkits_numbers_and_verdict(junit, name):
     case = arrays.drift_cases()[name]
     found = json.loads((junit.out / f"{name}.json").read_text())
     with np.errstate(invalid="ignore"):
-        expected = drift.compare(case.reference, case.measured, case.labels)
+        expected = drift.measure_drift(case.reference, case.measured, case.labels)
     numbers = expected.to_json()
     assert found["reference"].pop("runtime") == numbers["reference"].pop("runtime")
     assert found["reference"] == pytest.approx(numbers["reference"], rel=1e-12)
@@ -81,12 +81,12 @@ def test_a_check_has_the_toolkits_numbers_and_verdict(junit, name):
 
 def test_the_cases_of_drift_meet_every_verdict():
     beyond = arrays.drift_cases()["beyond"]
-    found = drift.compare(beyond.reference, beyond.measured, beyond.labels)
+    found = drift.measure_drift(beyond.reference, beyond.measured, beyond.labels)
     assert found.flips_beyond_tie == found.images
     assert found.max_rel < drift.MAX_RELATIVE
 
     verdicts = {
-        name: drift.numeric_verdict(drift.compare(case.reference, case.measured, case.labels))
+        name: drift.numeric_verdict(drift.measure_drift(case.reference, case.measured, case.labels))
         for name, case in arrays.drift_cases().items()
         if case.gate == "numeric"
     }

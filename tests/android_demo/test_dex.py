@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from common.errors import UserError
-from deploy.apk import build_apk
+from deploy.android.build_apk import build_apk
 from tests.android_demo import java
 from tests.android_demo.dex import class_files_of
 

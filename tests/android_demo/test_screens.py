@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from deploy.imported import read_result
+from deploy.phones.phone_result import read_result
 from tests.android_demo import screens
 
 RESOURCES = screens.SOURCES / "main" / "res"

@@ -8,8 +8,8 @@ from calib.photos import Calibration
 from convert.artifact import Artifact
 from convert.export import export
 from convert.to_onnx import to_onnx
+from data.crops import Crops, load_crops
 from data.images import ImageSet
-from data.loader import Crops, load_crops
 from models.registry import MODELS
 from models.weights import find_weights
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import onnx
 
-from calib import collect
-from tests.calib.test_collect import PREPROCESS, photo_set, stored
+from calib import ranges
+from tests.calib.test_ranges import PREPROCESS, photo_set, stored
 
 
 def tell(done: int, total: int | None) -> None:
@@ -18,7 +18,7 @@ def tell(done: int, total: int | None) -> None:
         input()
 
 
-collect._SAVE_EVERY = 0.0
-collect._MOST = 2
+ranges._SAVE_EVERY = 0.0
+ranges._MOST = 2
 folder = Path(sys.argv[1])
-collect.collect(stored(onnx.load(folder / "model.onnx"), folder), photo_set(), PREPROCESS, tell)
+ranges.collect(stored(onnx.load(folder / "model.onnx"), folder), photo_set(), PREPROCESS, tell)

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from calib.overflow import beyond_half, find
+from calib.overflow import beyond_fp16, find
 from models.state import read_state, write_state
 
 
@@ -43,7 +43,7 @@ def test_what_leaves_the_range_is_named(tmp_path, factor, expected):
 
 
 def test_a_real_model_stays_within_it(measured):
-    assert beyond_half(measured.onnx) == []
+    assert beyond_fp16(measured.onnx) == []
 
 
 def test_files_that_overflow_are_warned_of_before_they_are_made(command, weights, tmp_path):

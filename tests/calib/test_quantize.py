@@ -8,20 +8,20 @@ import onnxruntime
 import openvino
 import pytest
 
+from calib.quant_config import NNCF, QuantConfig
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
 from calib.quantize_onnx import quantize_onnx
 from calib.quantize_openvino import quantize_openvino
 from calib.quantize_trt import quantize_trt
-from calib.recipe import NNCF, Recipe
 from common.errors import UserError
 from convert.export import SESSION as PADDLE
 from convert.to_lite import to_lite
 from convert.to_onnx import SESSION as ONNX
 from convert.to_openvino import SESSION as OPENVINO
-from convert.toolchain import LITE
-from convert.worker import Worker
+from runtimes.environments import LITE
+from runtimes.worker import Worker
 
-MSE = Recipe("mse")
+MSE = QuantConfig("mse")
 lite_only = pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
 
 
@@ -53,7 +53,7 @@ def kinds(artifact) -> list[str]:
 
 @pytest.mark.parametrize("method", ["minmax", "percentile", "entropy", "mse"])
 def test_onnx_is_close_by_every_method(measured, expected, method):
-    made = quantize_onnx(*writers(measured), Recipe(method))
+    made = quantize_onnx(*writers(measured), QuantConfig(method))
     assert_close_and_not_equal(run(ONNX, made, measured.others), expected)
     assert made.facts["corrected_biases"] == 26
     assert (
@@ -89,7 +89,7 @@ def test_trt_has_pairs_where_tensorrt_fuses_them_and_nothing_it_refuses(measured
 
 
 def test_a_layer_kept_in_float_has_no_pairs(measured):
-    made = quantize_trt(*writers(measured), Recipe("mse", ("Conv.0", "Conv.25")))
+    made = quantize_trt(*writers(measured), QuantConfig("mse", ("Conv.0", "Conv.25")))
     graph = onnx.load(made.file("model.onnx")).graph
     makers = {name: node.op_type for node in graph.node for name in node.output}
     plain = {
@@ -101,7 +101,7 @@ def test_a_layer_kept_in_float_has_no_pairs(measured):
 
 
 def test_onnx_runtime_does_not_quantize_what_is_kept_in_float(measured, tmp_path):
-    made = quantize_onnx(*writers(measured), Recipe("mse", ("Conv.5", "Conv.25")))
+    made = quantize_onnx(*writers(measured), QuantConfig("mse", ("Conv.5", "Conv.25")))
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(
@@ -114,12 +114,12 @@ def test_onnx_runtime_does_not_quantize_what_is_kept_in_float(measured, tmp_path
 @pytest.mark.parametrize("writer", [quantize_onnx, quantize_trt, quantize_openvino])
 def test_an_unknown_layer_is_refused_with_a_suggestion(measured, writer):
     with pytest.raises(UserError, match=r"no layer 'Conv\.99'.*Conv\.\d"):
-        writer(*writers(measured), Recipe("mse", ("Conv.99",)))
+        writer(*writers(measured), QuantConfig("mse", ("Conv.99",)))
 
 
 def test_an_unknown_method_is_refused_with_a_suggestion():
     with pytest.raises(UserError, match=r"entropi.*entropy"):
-        Recipe("entropi")
+        QuantConfig("entropi")
 
 
 @pytest.mark.parametrize(("operators", "sums"), [({"Conv", "Relu"}, True), ({"Erf"}, False)])
@@ -133,7 +133,7 @@ def test_sums_of_networks_with_attention_stay_in_float(monkeypatch, operators, s
 
 @pytest.mark.parametrize("method", ["mse", NNCF])
 def test_openvino_is_close_with_our_ranges_and_with_nncfs(measured, expected, method):
-    made = quantize_openvino(*writers(measured), Recipe(method))
+    made = quantize_openvino(*writers(measured), QuantConfig(method))
     logits = run(OPENVINO, made, measured.others)
     spread = expected - expected.mean(axis=1, keepdims=True)
     assert 0.01 < np.linalg.norm(logits - expected) / np.linalg.norm(spread) < 0.3
@@ -141,7 +141,7 @@ def test_openvino_is_close_with_our_ranges_and_with_nncfs(measured, expected, me
 
 
 def test_nncf_leaves_a_layer_in_float(measured):
-    made = quantize_openvino(*writers(measured), Recipe(NNCF, ("Conv.0", "Conv.25")))
+    made = quantize_openvino(*writers(measured), QuantConfig(NNCF, ("Conv.0", "Conv.25")))
     operators = openvino.Core().read_model(made.file("model.xml")).get_ops()
     weights = [one for one in operators if one.get_type_name() == "Constant"]
     assert sum(one.get_element_type() == openvino.Type.i8 for one in weights) == 24

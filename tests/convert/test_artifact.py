@@ -69,7 +69,7 @@ def test_the_same_step_again_does_nothing(made):
         {"inputs": {"weights": "abd"}},
         {"parameters": {"opset": 13}},
         {"tools": {"onnx": "1.18.0"}},
-        {"sources": ("convert/probe.py",)},
+        {"sources": ("convert/step_check.py",)},
     ],
 )
 def test_whatever_goes_in_decides_the_key(made, change):

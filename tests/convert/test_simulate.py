@@ -6,8 +6,8 @@ import pytest
 from onnx import numpy_helper
 
 from common.errors import StepError
-from convert import probe
-from convert.half import write_half
+from convert import step_check
+from convert.fp16_graph import write_fp16
 from convert.simulate import explain_overflow, simulate
 from tests.convert import toy
 
@@ -37,7 +37,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path, build_folder):
 
 def test_images_that_do_not_overflow_are_not_blamed(tmp_path, build_folder):
     folder = simulate(toy.make(tmp_path / "onnx", toy.CONVOLUTIONAL, scale=500.0), "fp16").folder
-    images = probe.images(toy.SHAPE)[:1]
+    images = step_check.images(toy.SHAPE)[:1]
     assert explain_overflow(folder, images) == ""
     assert "Conv 'Conv.0' with the weights 'kernel'" in explain_overflow(folder, 1000 * images)
     assert "the input 'x'" in explain_overflow(folder, 1e6 * images)
@@ -45,7 +45,7 @@ def test_images_that_do_not_overflow_are_not_blamed(tmp_path, build_folder):
 
 def test_a_float16_file_is_rounded_as_ieee_says(tmp_path):
     source = toy.make(tmp_path / "onnx", toy.CONVOLUTIONAL, scale=1e6).file("model.onnx")
-    write_half(str(source), str(tmp_path / "half.onnx"))
+    write_fp16(str(source), str(tmp_path / "half.onnx"))
     graph = onnx.load(tmp_path / "half.onnx").graph
     weights = numpy_helper.to_array(graph.initializer[0])
     assert weights.dtype == np.float16

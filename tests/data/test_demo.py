@@ -12,8 +12,8 @@ import pytest
 import common.fetch
 from common.errors import UserError
 from data import demo
+from data.crops import load_crops
 from data.images import ImageSet
-from data.loader import load_crops
 from data.preprocess import Preprocess
 from tests.data.conftest import encoded, picture
 

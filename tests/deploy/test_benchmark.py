@@ -6,8 +6,8 @@ import re
 import pytest
 
 from common import machine
-from convert.toolchain import LITE
-from deploy.peers import benchmark_app
+from deploy.speed.peers import benchmark_app
+from runtimes.environments import LITE
 from tests.conftest import assert_refused
 
 START = ("deploy/benchmark.py", "--model", "SqueezeNet1_1")

@@ -8,8 +8,8 @@ from PIL import Image
 
 from calib.quantize_onnx import has_vnni
 from common import files
-from convert.toolchain import LITE
 from models.state import read_state, write_state
+from runtimes.environments import LITE
 from tests.conftest import assert_refused
 
 SCRIPT = "deploy/calibrate.py"

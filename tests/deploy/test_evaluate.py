@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from deploy.evaluate import accuracy
+from deploy.verdict.accuracy import accuracy
 from tests.conftest import assert_refused
 
 

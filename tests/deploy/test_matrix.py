@@ -2,7 +2,7 @@
 
 import pytest
 
-from convert.toolchain import LITE
+from runtimes.environments import LITE
 
 
 @pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")

@@ -15,16 +15,16 @@ import pytest
 from common import files
 from common.errors import UserError
 from common.paths import ROOT
-from convert import nb
+from convert import lite_file
 from convert.artifact import Artifact
-from convert.toolchain import LITE, MAIN
 from data.preprocess import Preprocess
-from deploy.chain import build_files, inference_graph
-from deploy.labels import Labels, find_labels
-from deploy.package import content_folder, package, zip_path
-from deploy.request import Files, Photos
+from deploy.packages.labels import Labels, find_labels
+from deploy.packages.package import content_folder, package, zip_path
+from deploy.request.building import build_files, inference_graph
+from deploy.request.values import Files, Photos
 from deploy.targets.onnx import Onnx
 from models.registry import MODELS
+from runtimes.environments import LITE, MAIN
 from tests.conftest import assert_refused
 
 MODEL = "SqueezeNet1_1"
@@ -94,7 +94,7 @@ def test_a_paddle_lite_package_names_the_version_of_its_file(make, photos):
     package = make("lite-arm", photos(4)) / f"{MODEL}-lite-arm-fp32"
     manifest = read_manifest(package)
     assert manifest["engine"] == "paddle-lite"
-    assert manifest["engine_version"] == nb.read(package / "model.nb").version
+    assert manifest["engine_version"] == lite_file.read(package / "model.nb").version
     assert manifest["tools"]["paddlelite"] == LITE.version("paddlelite")
     card = (package / "MODEL_CARD.md").read_text()
     assert "Anything on a phone" in card

@@ -4,15 +4,17 @@ import json
 
 import pytest
 
-from common import files, nvidia
-from deploy.benchmark import Ways, benchmark
-from deploy.request import Files, Photos
+from common import files
+from deploy.request.values import Files, Photos
+from deploy.speed.benchmarks import Ways, benchmark
 from deploy.targets import TARGETS
-from deploy.targets.base import NATIVE, SIMULATED
-from deploy.validate import exit_status, validate
+from deploy.verdict.result import exit_status
+from deploy.verdict.validator import validate
 from models.registry import MODELS
 from models.state import read_state, write_state
-from tests.convert.gpu import T4, Machine
+from runtimes import nvidia
+from runtimes.session_pool import NATIVE, SIMULATED
+from tests.runtimes.gpu import T4, Machine
 
 MODEL = "SqueezeNet1_1"
 H100 = ("NVIDIA H100 80GB HBM3", "90")
@@ -115,22 +117,22 @@ def machine(tmp_path, monkeypatch):
 def test_only_the_gpu_that_is_named_is_native(machine, target, gpu, execution):
     machine.plug_in(*gpu)
     machine.install("8.6.0")
-    plan = TARGETS[target].plan("fp16")
-    assert (plan.execution, plan.environment) == (execution, "trt")
-    assert plan.options["gpu"]["name"] == gpu[0]
-    assert plan.real == (execution == SIMULATED)
+    session_spec = TARGETS[target].session_spec("fp16")
+    assert (session_spec.execution, session_spec.environment) == (execution, "trt")
+    assert session_spec.options["gpu"]["name"] == gpu[0]
+    assert session_spec.real == (execution == SIMULATED)
     if execution == SIMULATED:
         word = TARGETS[target].published_gpu
-        assert plan.reason == f"this GPU, {gpu[0]} (sm_{gpu[1]}), is not a {word}"
-    assert TARGETS[target].timed("fp16").session.endswith(":Resident")
+        assert session_spec.reason == f"this GPU, {gpu[0]} (sm_{gpu[1]}), is not a {word}"
+    assert TARGETS[target].timed_session_spec("fp16").session.endswith(":Resident")
 
 
 def test_a_gpu_without_its_environment_is_told_what_to_do(machine, monkeypatch):
     machine.plug_in(*T4)
-    monkeypatch.setattr("convert.toolchain.ROOT", machine.driver.parent)
-    plan = TARGETS["trt-t4"].plan("fp32")
-    assert plan.execution == SIMULATED
-    assert ".venv-trt" in plan.reason or "CPython 3.10" in plan.reason
+    monkeypatch.setattr("runtimes.environments.ROOT", machine.driver.parent)
+    session_spec = TARGETS["trt-t4"].session_spec("fp32")
+    assert session_spec.execution == SIMULATED
+    assert ".venv-trt" in session_spec.reason or "CPython 3.10" in session_spec.reason
 
 
 @pytest.mark.parametrize(("gpu", "verdict"), [(T4, "pass"), (H100, "unavailable")])
@@ -190,6 +192,6 @@ def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
 @without_gpu
 def test_int8_is_simulated_by_the_quantized_file_itself_and_as_it_is_written():
     target, quantized = TARGETS["trt-t4"], object()
-    assert target.stand_in(quantized, None, "int8", None) is quantized
+    assert target.simulated_artifact(quantized, None, "int8", None) is quantized
     for precision in ("fp16", "int8"):
-        assert target.plan(precision).options == {"optimize": False}
+        assert target.session_spec(precision).options == {"optimize": False}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from common import files
-from convert.toolchain import LITE
+from runtimes.environments import LITE
 from tests.conftest import assert_refused
 
 lite_only = pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")

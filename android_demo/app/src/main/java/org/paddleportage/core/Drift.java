@@ -2,7 +2,7 @@ package org.paddleportage.core;
 
 /**
  * How far a model's logits are from the reference's, photo by photo: the toolkit's {@code
- * deploy/drift.py}, which says what each number means.
+ * deploy/verdict/drift.py}, which says what each number means.
  */
 public final class Drift {
     /** The numeric gate's limit on a photo's relative logit difference. */

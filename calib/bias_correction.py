@@ -1,0 +1,144 @@
+"""Biases that make up for what quantization shifts on average.
+
+Rounding weights and clipping activations moves the mean of a layer's outputs, per channel; the
+next layers see a shifted image. Nagel et al., "Data-Free Quantization Through Weight Equalization
+and Bias Correction" (2019), section 4.2: subtract the mean error, measured on data. Here each
+layer's error is measured on its float inputs, all layers in one pass, so that no error is counted
+again by the layers after it (as in NNCF's "fast" correction).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from calib.fake_quant import FakeQuantGraph, Grid
+from convert.artifact import Artifact
+from convert.to_onnx import FILE
+from data.crops import Crops
+from data.images import spread_rows
+from models.registry import MODELS
+from runtimes.worker import Worker
+
+_PHOTOS = 60  # a channel's mean settles long before a histogram's tail does
+_BATCH = 4
+_AXES = {"Conv": (0, 2, 3), "Gemm": (0,)}  # what the mean is taken over; MatMul: all but the last
+
+
+def measure_errors(
+    worker: Worker,
+    onnx: Artifact,
+    crops: Crops,
+    ranges: Mapping[str, tuple[float, float]],
+    grid: Grid,
+    skip: Sequence[str],
+) -> None:
+    """Open a `Correction` of an ONNX file in the worker, and show it some of the photos.
+
+    `ranges` by tensor, `skip` the layers that stay in float.
+    """
+    worker.open(
+        "calib.bias_correction:Correction",
+        source=str(onnx.file(FILE)),
+        ranges=ranges,
+        grid=asdict(grid),
+        skip=skip,
+    )
+    rows = spread_rows(len(crops), _PHOTOS)
+    for batch in crops.batches(_BATCH, MODELS[onnx.model].preprocess, rows):
+        worker.use("add", batch=batch)
+
+
+class Correction:
+    """In a child process: runs a float ONNX file with a quantized twin beside each layer."""
+
+    def __init__(
+        self,
+        source: str,
+        ranges: Mapping[str, tuple[float, float]],
+        grid: Mapping[str, int],
+        skip: Sequence[str],
+    ):
+        import onnx
+
+        self._model = onnx.load(source)
+        fake = FakeQuantGraph(self._model, ranges, Grid(**grid))
+        self._weights = fake.weights
+        del fake.model.graph.output[:]
+        self._biases: list[str] = []
+        self._results: list[str] = []  # the tensors that the biases have been added to
+        for node in self._model.graph.node:
+            if node.name not in skip and fake.possible(node) and fake.has_weights(node):
+                bias, result = self._bias_of(node, fake.channels(node))
+                if bias is not None:
+                    _add_mean_error(fake, node)
+                    self._biases.append(bias)
+                    self._results.append(result)
+        self._session = fake.session() if self._biases else None
+        self._sums = [np.zeros(self._weights[bias].size) for bias in self._biases]
+        self._photos = 0
+
+    def add(self, batch: np.ndarray) -> None:
+        """Measure the layers' errors on a batch float32 [N, 3, S, S]."""
+        if self._session is None:
+            return
+        errors = self._session.run(None, {self._model.graph.input[0].name: batch})
+        for total, error in zip(self._sums, errors, strict=True):
+            total += error.astype(np.float64) * len(batch)  # the last batch may be smaller
+        self._photos += len(batch)
+
+    def shifts(self) -> dict[str, np.ndarray]:
+        """What to add to biases, float64 [channels], by the tensor that has the bias in it."""
+        means = (total / self._photos for total in self._sums)
+        return dict(zip(self._results, means, strict=True))
+
+    def write(self, output: str) -> int:
+        """Write the float file with corrected biases; returns how many were corrected."""
+        import onnx
+        from onnx import numpy_helper
+
+        shifts = dict(zip(self._biases, self.shifts().values(), strict=True))
+        for tensor in self._model.graph.initializer:
+            if tensor.name in shifts:
+                values = self._weights[tensor.name]
+                shift = shifts[tensor.name].reshape(values.shape)
+                tensor.CopyFrom(
+                    numpy_helper.from_array((values + shift).astype(np.float32), tensor.name)
+                )
+        onnx.save(self._model, output)
+        return len(shifts)
+
+    def _bias_of(self, node, channels: int) -> tuple[str | None, str]:
+        """The bias that can take up a layer's error: its own, or that of an Add behind a MatMul.
+
+        And the tensor that has it in it. No bias where there is none, or where others use it too.
+        """
+        nodes = self._model.graph.node
+        bias, result = None, node.output[0]
+        if node.op_type in _AXES and len(node.input) == 3:
+            bias = node.input[2]
+        elif node.op_type == "MatMul":
+            readers = [other for other in nodes if node.output[0] in other.input]
+            if len(readers) == 1 and readers[0].op_type == "Add":
+                bias = next((name for name in readers[0].input if name != node.output[0]), None)
+                result = readers[0].output[0]
+        if bias not in self._weights or self._weights[bias].size != channels:
+            return None, result
+        uses = sum(list(other.input).count(bias) for other in nodes)
+        return bias if uses == 1 else None, result
+
+
+def _add_mean_error(fake: FakeQuantGraph, node) -> None:
+    """As an output of the graph: the mean of a layer's error, float32 [channels]."""
+    from onnx import helper
+
+    name = f"{node.name}/error"
+    nodes, axes = fake.model.graph.node, _AXES.get(node.op_type, (0,))
+    nodes.append(helper.make_node("Sub", [node.output[0], fake.add(node)], [name]))
+    if node.op_type == "MatMul":  # of any rank: all axes but the last become one
+        fake.constant(f"{name}/shape", np.array([-1, fake.channels(node)]))
+        nodes.append(helper.make_node("Reshape", [name, f"{name}/shape"], [f"{name}/rows"]))
+        name = f"{name}/rows"
+    mean = f"{name}/mean"
+    nodes.append(helper.make_node("ReduceMean", [name], [mean], axes=list(axes), keepdims=0))
+    fake.model.graph.output.append(helper.make_empty_tensor_value_info(mean))

@@ -1,0 +1,28 @@
+"""Archives from the npm registry."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from common.registries.client import Client
+
+
+def npm_archive(name: str, version: str, sha256: str, *, timeout: float = 900.0) -> Path:
+    """A package's archive (.tgz), as `Client.archive` gives it.
+
+    Nothing is installed and none of its code runs.
+    """
+    package = f"{name}@{version}"
+    # With --json a failure is a JSON object whose summary is one sentence.
+    words = ["pack", package, "--json", "--ignore-scripts", "--no-update-notifier"]
+    return _NPM.archive(f"{name}-{version}.tgz", package, words, sha256, timeout)
+
+
+def _complaint(done: subprocess.CompletedProcess) -> str | None:
+    try:
+        return json.loads(done.stdout)["error"]["summary"]
+    except (ValueError, KeyError, TypeError):
+        return next(reversed(done.stderr.strip().splitlines()), None)
+
+
+_NPM = Client("npm", "Node.js", "the npm registry", _complaint)

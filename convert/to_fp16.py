@@ -1,0 +1,39 @@
+"""ONNX to FP16: `model.onnx` whose weights and arithmetic are float16, input and logits float32."""
+
+from pathlib import Path
+
+from convert import step_check
+from convert.artifact import Artifact, Step, produce
+from convert.to_onnx import FILE, SESSION
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
+
+
+def to_fp16(onnx: Artifact) -> Artifact:
+    """The FP16 form of an ONNX file, for runtimes that compute in float16.
+
+    Checked in ONNX Runtime, which computes it in float32 on CPUs: that shows that the file is
+    whole, not that float16 is enough (`convert.simulate` does).
+    """
+    step = Step(
+        name="to_half",
+        model=onnx.model,
+        kind="onnx",
+        precision="fp16",
+        inputs={"onnx": onnx.key},
+        parameters={},
+        tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
+        sources=("convert/to_fp16.py", "convert/fp16_graph.py"),
+    )
+
+    def make(folder: Path) -> dict:
+        with Worker("main", f"to_half of {onnx.model}") as worker:
+            worker.call(
+                "convert.fp16_graph:write_fp16",
+                source=str(onnx.file(FILE)),
+                output=str(folder / FILE),
+            )
+            checked = step_check.verify(worker, SESSION, folder, onnx, "fp16")
+        return {**onnx.inherited_facts, **checked}
+
+    return produce(step, make, shows=FILE)

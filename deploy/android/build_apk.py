@@ -1,0 +1,137 @@
+"""The app as one file: compiled, packed with engines and packages, signed, verified."""
+
+import concurrent.futures
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common.cli import Exit
+from common.console import say, shown
+from common.errors import StepError, UserError
+from common.paths import ROOT, build_root
+from convert.artifact import Artifact, load
+from deploy.android import compile as compiling
+from deploy.android.archive import Entry, read_archive, write_archive
+from deploy.android.engines import EngineLibrary
+from deploy.android.project import read_project
+from deploy.android.sign import sign
+from deploy.android.tools import find_tools
+
+_NAME = "paddle-portage-demo.apk"
+_ENGINES = "assets/engines.json"
+_TARGETS = ("lite-arm", "onnx")
+_PACKAGE_LIMIT = 3600.0  # seconds, for the whole chain of some models
+
+
+def build_apk(packages: list[Artifact], engines: list[EngineLibrary]) -> Path:
+    """Compile, pack, sign and verify `build/apk/…apk`; the same input gives the same bytes."""
+    project, tools = read_project(), find_tools()
+    target = build_root() / "apk" / _NAME
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".work-", dir=target.parent) as scratch:
+        work = Path(scratch)
+        jars = _engine_jars(engines, work)
+        linked = compiling.link(project, tools, work)
+        classes = compiling.compile_java(project, tools, work, jars)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            check = pool.submit(compiling.check_api, project, tools, classes)
+            dex = compiling.dex(project, tools, classes, jars, work)
+            check.result()
+        entries = [*read_archive(linked), *_dex_entries(dex), *_engine_entries(engines)]
+        entries += [entry for package in packages for entry in _package_entries(package)]
+        unsigned, signed = work / "unsigned.apk", work / "signed.apk"
+        write_archive(unsigned, entries)
+        schemes = sign(project, tools, unsigned, signed)
+        say(f"  signed with the debug key ({', '.join(schemes)}), and verified")
+        signed.replace(target)
+    return target
+
+
+def find_packages(models: list[str], precisions: list[str] | None) -> list[Artifact]:
+    """The packages that go into the app; those of named models are made where they are missing."""
+    if models:
+        wanted = [
+            (model, target, precision)
+            for model in models
+            for target in _TARGETS
+            for precision in precisions or ["fp32"]
+        ]
+        missing = [cell for cell in wanted if load(_folder(*cell)) is None]
+        if missing:
+            _make_packages(missing)
+        made = [package for cell in wanted if (package := load(_folder(*cell)))]
+        if not made:
+            raise UserError("none of the packages can be made here, for the reasons above")
+        return made
+    folders = sorted(path for path in build_root().glob("*/package/*") if path.is_dir())
+    chosen = [
+        path
+        for path in folders
+        if not path.name.startswith(".")
+        and (not precisions or path.name.rpartition("-")[2] in precisions)
+    ]
+    if not chosen:
+        say("  nothing is packaged yet, so no model is inside: --model NAME packages one")
+    return [_package(path) for path in chosen]
+
+
+def _folder(model: str, target: str, precision: str) -> Path:
+    return build_root() / model / "package" / f"{target}-{precision}"
+
+
+def _package(folder: Path) -> Artifact:
+    found = load(folder)
+    if found is None:
+        raise UserError(f"{shown(folder)} is not a whole package; remove it, and run make package")
+    return found
+
+
+def _make_packages(cells: list[tuple[str, str, str]]) -> None:
+    """Run `make package` in a child process, which shows its own progress and errors."""
+    words = [sys.executable, ROOT / "deploy" / "package.py"]
+    for column, flag in enumerate(("--model", "--target", "--precision")):
+        for value in dict.fromkeys(cell[column] for cell in cells):
+            words += [flag, value]
+    try:
+        done = subprocess.run(words, stdout=sys.stderr, timeout=_PACKAGE_LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        raise StepError(f"packaging: no end within {_PACKAGE_LIMIT:.0f} s") from None
+    if done.returncode < 0:
+        raise StepError(f"packaging: it was ended by signal {-done.returncode}")
+    if done.returncode not in (Exit.OK, Exit.UNDECIDED):  # undecided: some cannot be made here
+        sys.exit(done.returncode)  # it said why
+
+
+def _package_entries(package: Artifact) -> list[Entry]:
+    name = package.facts["content"]
+    folder = package.file(name)
+    return [
+        Entry(f"assets/packages/{name}/{path.relative_to(folder).as_posix()}", path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+
+
+def _engine_jars(engines: list[EngineLibrary], work: Path) -> list[Path]:
+    jars = []
+    for number, engine in enumerate(engines):
+        jar = work / f"engine{number}.jar"
+        jar.write_bytes(engine.jar)
+        jars.append(jar)
+    return jars
+
+
+def _engine_entries(engines: list[EngineLibrary]) -> list[Entry]:
+    """The native libraries, and what the app says about them."""
+    about = {engine.name: engine.to_json() for engine in engines}
+    inside = {_ENGINES: (json.dumps(about, indent=2, sort_keys=True) + "\n").encode()}
+    for engine in engines:
+        for (abi, name), data in engine.native.items():
+            inside.setdefault(f"lib/{abi}/{name}", data)  # both may bring libc++_shared.so
+    return [Entry(name, data) for name, data in inside.items()]
+
+
+def _dex_entries(folder: Path) -> list[Entry]:
+    return [Entry(path.name, path) for path in sorted(folder.glob("*.dex"))]

@@ -1,0 +1,219 @@
+"""What an app needs to run a model and to prove that it computes the same: one folder, one zip.
+
+Its form is described in docs/package.md.
+"""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import UserError
+from common.paths import build_root
+from convert import lite_file, to_lite, to_onnx
+from convert.artifact import Artifact, Step, load, produce
+from deploy.packages.labels import Labels
+from deploy.packages.model_card import model_card
+from deploy.request.values import Cell
+from deploy.verdict.drift import gate
+from deploy.verdict.result import kept
+from models.registry import ModelSpec
+from runtimes.environments import MAIN
+
+if TYPE_CHECKING:
+    from data.images import ImageSet
+    from deploy.verdict.validator import Judge
+
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+CROPS = "golden/crops.bin"
+LOGITS = "golden/logits.bin"
+GOLDEN = "golden/golden.json"
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+_KIND = "package"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs a packaged file on a phone: its name, the file, and which version it asks for."""
+
+    name: str
+    file: str
+    version: Callable[[Path], str]
+
+
+# The targets that the app can run.
+ENGINES: Mapping[str, Engine] = {
+    # Paddle Lite's library must be of the version that wrote the file.
+    "lite-arm": Engine("paddle-lite", to_lite.FILE, lambda path: lite_file.read(path).version),
+    "onnx": Engine("onnxruntime", to_onnx.FILE, lambda path: MAIN.version("onnxruntime")),
+}
+
+
+def packaged_cells(cells: Sequence[Cell], named: Sequence[str]) -> list[Cell]:
+    """The cells that the app can run; UserError where one of the named targets is not."""
+    for name in named:
+        if name not in ENGINES and name != "all":
+            raise UserError(f"target {name} has no packages: the app runs {' and '.join(ENGINES)}")
+    return [(target, precision) for target, precision in cells if target.name in ENGINES]
+
+
+def package(
+    spec: ModelSpec,
+    graph: Artifact,
+    cell: Cell,
+    built: Artifact,
+    labels: Labels,
+    images: "ImageSet",
+    skip_bad: bool,
+) -> Artifact:
+    """The package of a target's file; `content_folder` and `zip_path` say where its parts are.
+
+    `images` become the golden photos. Their logits are the reference's: Paddle Inference with
+    oneDNN, of the inference graph.
+    """
+    from deploy.verdict.validator import Judge  # here: --help needs no numpy
+
+    target, precision = cell
+    engine = ENGINES[target.name]
+    judge = Judge(spec, graph, images, skip_bad)
+    content = _content(spec, graph, cell, built, labels, judge, images)
+    step = Step(
+        name="package",
+        model=spec.name,
+        kind=_KIND,
+        precision=f"{target.name}-{precision}",
+        # The content and not the key of its artifact: Paddle Lite's differs from run to run.
+        inputs={
+            engine.file: built.manifest["files"][engine.file]["sha256"],
+            MANIFEST: _sha256(content[MANIFEST]),
+        },
+        parameters={},
+        tools={},
+        sources=("deploy/package.py",),
+    )
+    name = f"{spec.name}-{step.precision}"
+
+    def make(folder: Path) -> dict:
+        for path, data in content.items():
+            file = folder / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        shutil.copyfile(built.file(engine.file), folder / name / engine.file)
+        _write_zip(folder / name, folder / f"{name}.zip")
+        return {**graph.inherited_facts, "content": name}
+
+    return produce(step, make, shows=f"{name}.zip")
+
+
+def content_folder(made: Artifact) -> Path:
+    """The folder that holds exactly what an app reads."""
+    return made.file(made.facts["content"])
+
+
+def zip_path(made: Artifact) -> Path:
+    """The archive of the same."""
+    return made.file(f"{made.facts['content']}.zip")
+
+
+def packaged(model: str, target: str, precision: str) -> Artifact | None:
+    """The package that was made earlier, if it is whole."""
+    return load(build_root() / model / _KIND / f"{target}-{precision}")
+
+
+def _content(
+    spec: ModelSpec,
+    graph: Artifact,
+    cell: Cell,
+    built: Artifact,
+    labels: Labels,
+    judge: "Judge",
+    images: "ImageSet",
+) -> dict[str, bytes]:
+    """Every file of the package but the model itself."""
+    target, precision = cell
+    engine = ENGINES[target.name]
+    content = {
+        "preprocess.json": _json(spec.preprocess.to_json()),
+        "labels.txt": "".join(f"{name}\n" for name in labels.names).encode(),
+        **_golden(judge, images),
+    }
+    about = {
+        "schema": SCHEMA,
+        "model": spec.name,
+        "target": target.name,
+        "precision": precision,
+        "engine": engine.name,
+        "engine_version": engine.version(built.file(engine.file)),
+        **graph.inherited_facts,
+        "weights_sha256": graph.facts["weights_sha256"],
+        "gate": gate(precision),
+        "data": {
+            "name": judge.crops.name,
+            "images": len(judge.crops),
+            "sha256": _sha256(content[CROPS]),
+        },
+        "tools": {**graph.manifest["tools"], **built.manifest["tools"]},
+        "made": built.manifest["made"],
+    }
+    results = _results(about)
+    content["MODEL_CARD.md"] = model_card(spec, about, labels.source, results).encode()
+    recorded = built.manifest["files"][engine.file]
+    listed = {engine.file: {"sha256": recorded["sha256"], "bytes": recorded["bytes"]}}
+    for name, data in content.items():
+        listed[name] = {"sha256": _sha256(data), "bytes": len(data)}
+    content[MANIFEST] = _json(about | {"files": dict(sorted(listed.items()))})
+    return content
+
+
+def _golden(judge: "Judge", images: "ImageSet") -> dict[str, bytes]:
+    """The photos that the app checks itself with: pixels, the reference's logits, the truth."""
+    from data.images import printable
+
+    crops = judge.crops
+    left_out = set(crops.skipped)
+    facts = {
+        "count": len(crops),
+        "shape": list(crops.array.shape),
+        "names": [printable(path.name) for path in images.paths if printable(path) not in left_out],
+        "labels": crops.labels.tolist(),
+    }
+    return {
+        CROPS: crops.array.tobytes(),
+        LOGITS: judge.reference.astype("<f4").tobytes(),
+        GOLDEN: _json(facts),
+    }
+
+
+def _results(about: Mapping[str, Any]) -> list[dict]:
+    """The results that are kept of this target, precision and weights, here or from phones."""
+    return [
+        outcome
+        for outcome in kept(about["model"])
+        if all(outcome[name] == about[name] for name in ("target", "precision", "weights"))
+    ]
+
+
+def _write_zip(folder: Path, path: Path) -> None:
+    """Pack a folder so that equal files make an equal archive: sorted, one time, no compression."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _ZIP_TIME)
+            entry.create_system = 3  # Unix, wherever this runs: it gives the mode its meaning
+            entry.external_attr = 0o100644 << 16
+            entry.file_size = file.stat().st_size
+            with file.open("rb") as source, archive.open(entry, "w") as target:
+                shutil.copyfileobj(source, target)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

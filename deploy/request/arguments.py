@@ -1,0 +1,152 @@
+"""What a user asks of the commands that build and judge: the arguments, as values."""
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from calib.photos import COUNT
+from calib.quant_config import DEFAULT_METHOD, METHODS, NNCF, QuantConfig
+from common.cli import Parser, positive
+from convert.to_onnx import DEFAULT_OPSET, OPSETS
+from deploy.request.values import Cell, Files, Photos, check_methods
+from deploy.targets import TARGETS, find_cells
+from deploy.targets.base import Options
+
+if TYPE_CHECKING:
+    pass
+
+
+def add_file_arguments(parser: Parser, target_default: list[str] | None = None) -> None:
+    """The arguments of every command that makes files."""
+    parser.add_argument(
+        "--target",
+        action="append",
+        required=target_default is None,
+        metavar="NAME",
+        help=f"{', '.join(TARGETS)} or all; repeatable",
+    )
+    parser.add_argument(
+        "--precision",
+        action="append",
+        metavar="P",
+        help="fp32, bf16, fp16, int8; repeatable (default: every precision of the target)",
+    )
+    add_weight_arguments(parser)
+    parser.add_argument(
+        "--opset",
+        type=int,
+        default=DEFAULT_OPSET,
+        choices=OPSETS,
+        metavar="N",
+        help=f"ONNX opset, {OPSETS[0]} to {OPSETS[-1]} (default: {DEFAULT_OPSET}; 13 for old "
+        "runtimes)",
+    )
+    add_calibration_arguments(parser)
+    parser.set_defaults(target_default=target_default)
+
+
+def add_calibration_arguments(parser: Parser) -> None:
+    """The arguments of every command that may make INT8 files."""
+    parser.add_argument(
+        "--calib",
+        metavar="DIR",
+        help="photos to calibrate INT8 on, none of which may judge (default: a third of --data)",
+    )
+    parser.add_argument(
+        "--calib-photos",
+        type=positive,
+        default=COUNT,
+        metavar="N",
+        help=f"at most so many of them (default: {COUNT})",
+    )
+    parser.add_argument(
+        "--method",
+        metavar="M",
+        help=f"{', '.join(METHODS)}, or {NNCF} for openvino (default: what `make calibrate` found, "
+        f"else {DEFAULT_METHOD})",
+    )
+    parser.add_argument(
+        "--keep-float",
+        action="append",
+        metavar="LAYER",
+        help="a layer of the ONNX file that INT8 leaves in float; repeatable",
+    )
+
+
+def add_weight_arguments(parser: Parser) -> None:
+    """The arguments of every command that needs a model's weights."""
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        help="a file, a folder, official, demo or random (default: what was exported last, else "
+        "what is found)",
+    )
+    parser.add_argument("--classes", type=positive, metavar="N", help="default: 1000")
+
+
+def add_data_arguments(parser: Parser) -> None:
+    """The arguments of every command that takes photos."""
+    parser.add_argument(
+        "--data",
+        default="demo",
+        metavar="DIR",
+        help="a folder with val_list.txt, one folder per class, cifar10 or demo (default)",
+    )
+    parser.add_argument(
+        "--photos", type=positive, metavar="N", help="only N of them, evenly spread"
+    )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave unreadable photos out, and count them"
+    )
+
+
+def add_photo_arguments(parser: Parser) -> None:
+    """The arguments of every command that judges targets on photos."""
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--budget",
+        type=_points,
+        metavar="PP",
+        help="top-1 loss allowed, in percentage points (default: 1 %% of the reference's top-1)",
+    )
+    parser.add_argument(
+        "--accept-simulated",
+        action="store_true",
+        help="exit 0 where only the hardware is missing and its simulation passes",
+    )
+
+
+def _points(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"a budget is a loss of 0 or more points, not {text}")
+    return value
+
+
+def chosen_cells(options: argparse.Namespace) -> list[Cell]:
+    """The cells that the arguments ask for; UserError for a name that there is not."""
+    cells = find_cells(options.target or options.target_default, options.precision)
+    check_methods(cells, options.method)
+    return cells
+
+
+def chosen_files(options: argparse.Namespace) -> Files:
+    return Files(
+        options.weights,
+        options.classes,
+        Options(options.opset, quant=_quant_config(options)),
+        Photos(calibration=options.calib, calibration_count=options.calib_photos),
+        named=bool(options.precision or options.calib),
+    )
+
+
+def _quant_config(options: argparse.Namespace) -> QuantConfig | None:
+    if not (options.method or options.keep_float):
+        return None
+    return QuantConfig(options.method or DEFAULT_METHOD, tuple(options.keep_float or ()))
+
+
+def chosen_photos(options: argparse.Namespace) -> Photos:
+    return Photos(
+        options.data, options.photos, options.skip_bad, options.calib, options.calib_photos
+    )

@@ -1,0 +1,227 @@
+"""Each cell's latency, two cells by turns, and other tools on the same files by turns with ours."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common import console
+from common.errors import StepError, UserError
+from convert.artifact import Artifact
+from convert.to_onnx import to_onnx
+from deploy.request.building import build_files, inference_graph
+from deploy.request.values import Cell, Files
+from deploy.speed import latency, roofline
+from deploy.speed.published import published_block
+from deploy.speed.roofline import Peak, Work
+from deploy.targets.base import Target
+from models.registry import ModelSpec
+from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How to measure: which batches, on which cores, with how many seconds for a figure."""
+
+    batches: tuple[int, ...]
+    cores: tuple[int, ...]
+    limit: float
+    peers: bool
+
+
+def benchmark(
+    spec: ModelSpec, cells: Sequence[Cell], wanted: Files, ways: Ways
+) -> Iterator[dict[str, Any]]:
+    """Measure each cell of a model; yield the results, which are also kept as files."""
+    graph = inference_graph(spec, wanted)
+    absent = [cell for cell in cells if not _has_speed(cell[0].timed_session_spec(cell[1]))]
+    running = [cell for cell in cells if cell not in absent]
+    running, options = wanted.with_calibration(running, graph.facts["class_num"])
+    built = build_files(graph, running, options)
+    taken = {_cores_of(cell, ways) for cell in running if _on_cpu_in_fp32(cell)}
+    floors = {}
+    if taken:
+        onnx = to_onnx(graph, wanted.options.opset)
+        floors = {cores: roofline.floors(onnx, ways.batches, cores) for cores in taken}
+    for target, precision in (cell for cell in cells if cell in (*running, *absent)):
+        session_spec, artifact = (
+            target.timed_session_spec(precision),
+            built.get((target, precision)),
+        )
+        outcome = {
+            "schema": 1,
+            "model": spec.name,
+            "target": target.name,
+            "precision": precision,
+            "weights": graph.facts["weights"],
+            "execution": session_spec.execution,
+            "verdict": "measured",
+        }
+        conditions = latency.conditions(ways.cores)
+        try:
+            if isinstance(artifact, StepError):
+                raise artifact
+            if not _has_speed(session_spec) or artifact is None:
+                outcome |= {"verdict": "unavailable", "reason": _why_absent(target, session_spec)}
+            else:
+                outcome |= _measure(target, precision, artifact, ways, floors)
+                outcome["environment"] |= {**conditions, "load_after": list(os.getloadavg())}
+        except StepError as error:
+            outcome |= {"verdict": "fail", "reason": str(error)}
+        latency.write(outcome)
+        yield outcome
+
+
+def _measure(
+    target: Target,
+    precision: str,
+    artifact: Artifact,
+    ways: Ways,
+    floors: dict[tuple[int, ...], dict[int, tuple]],
+) -> dict[str, Any]:
+    """The figures of a cell that runs here, and what belongs beside them."""
+    session_spec = target.timed_session_spec(precision)
+    figures, peers, environment = {}, {}, {}
+    for batch in ways.batches:
+        where = f"{artifact.model} {target.name} {precision} batch {batch}"
+        console.say(f"  timing {where}")
+        figure = latency.measure(session_spec, artifact, precision, batch, ways.cores, ways.limit)
+        environment = figure.pop("environment")
+        figures[str(batch)] = figure
+        if ways.peers and target.name in _PEERS:
+            console.say(f"  timing {where}, and others by turns")
+            peers[str(batch)] = _against_peers(target, precision, artifact, batch, ways)
+    outcome = {"artifact": artifact.key, "latency": figures, "environment": environment}
+    if _on_cpu_in_fp32((target, precision)):
+        reached = floors[_cores_of((target, precision), ways)]
+        outcome["floor"] = {
+            batch: _floor(*reached[int(batch)], figure["median_ms"])
+            for batch, figure in figures.items()
+        }
+    if peers:
+        outcome["peers"] = peers
+    block = published_block(artifact.model, target, precision, environment, figures)
+    return {**outcome, "published": block} if block else outcome
+
+
+def _on_cpu_in_fp32(cell: Cell) -> bool:
+    """Whether the floor, which is this CPU's in float32, is about this cell."""
+    target, precision = cell
+    return precision == "fp32" and target.published_gpu is None
+
+
+def _cores_of(cell: Cell, ways: Ways) -> tuple[int, ...]:
+    """Those of the cores that its runtime makes use of."""
+    target, precision = cell
+    return ways.cores[:1] if target.timed_session_spec(precision).one_thread else ways.cores
+
+
+def _floor(work: Work, peak: Peak, median_ms: float) -> dict[str, float]:
+    return {
+        "ms": peak.floor_ms(work),
+        "times": median_ms / peak.floor_ms(work),
+        "gmacs": 1e-9 * work.multiply_adds,
+        "gbytes": 1e-9 * work.bytes,
+        "peak_gmacs_per_s": peak.gmacs,
+        "peak_gbytes_per_s": peak.gbytes,
+    }
+
+
+def _has_speed(session_spec: SessionSpec) -> bool:
+    """Whether what runs here is the target's own software; else its time would say nothing."""
+    return session_spec.execution == NATIVE or session_spec.real
+
+
+def _why_absent(target: Target, session_spec: SessionSpec) -> str:
+    if _has_speed(session_spec):
+        return target.problem()
+    if session_spec.execution == SIMULATED:
+        return f"only simulated here, and a simulation has no speed: {session_spec.reason}"
+    return session_spec.reason
+
+
+def compare_cells(
+    spec: ModelSpec, sides: Sequence[Cell], wanted: Files, ways: Ways
+) -> Iterator[dict[str, Any]]:
+    """Run two cells of a model by turns; yield the ratio for each batch."""
+    graph = inference_graph(spec, wanted)
+    for target, precision in sides:
+        session_spec = target.timed_session_spec(precision)
+        if not _has_speed(session_spec):
+            raise UserError(
+                f"{target.name} {precision} cannot be compared: {_why_absent(target, session_spec)}"
+            )
+    _, options = wanted.with_calibration(list(sides), graph.facts["class_num"])
+    built = build_files(graph, sides, options)
+    for artifact in built.values():
+        if isinstance(artifact, StepError):
+            raise artifact
+    for batch in ways.batches:
+        with contextlib.ExitStack() as stack:
+            timers = []
+            for target, precision in sides:
+                session_spec, artifact = (
+                    target.timed_session_spec(precision),
+                    built[target, precision],
+                )
+                opened = latency.open_timer(session_spec, artifact, precision, batch, ways.cores)
+                timers.append(stack.enter_context(opened))
+            names = [f"{target.name} {precision}" for target, precision in sides]
+            console.say(f"  timing {names[0]} and {names[1]} by turns, batch {batch}")
+            figures = latency.compare_speed(timers[0].median, timers[1].median, 3 * ways.limit)
+        yield {
+            "schema": 1,
+            "model": spec.name,
+            "weights": graph.facts["weights"],
+            "batch": batch,
+            "first": names[0],
+            "second": names[1],
+            **figures,
+            "environment": latency.conditions(ways.cores),
+        }
+
+
+@contextlib.contextmanager
+def _default_session(artifact: Artifact, precision: str, batch: int, cores: Sequence[int]):
+    session_spec = SessionSpec(NATIVE, "deploy.speed.peers.default_onnxruntime:Session")
+    with latency.open_timer(session_spec, artifact, precision, batch, cores) as timer:
+        yield timer.median
+
+
+def _benchmark_app(figure: str, *words: str) -> Callable:
+    @contextlib.contextmanager
+    def opened(artifact: Artifact, precision: str, batch: int, cores: Sequence[int]):
+        from convert.to_openvino import GRAPH
+        from deploy.speed.peers import benchmark_app
+
+        shape = (batch, *artifact.facts["input_shape"])
+        model = artifact.file(GRAPH)
+        yield lambda: benchmark_app.run(model, shape, precision, cores, *words)[figure]
+
+    return opened
+
+
+# benchmark_app's own default is throughput: several batches at a time, each of which takes longer.
+_PEERS = {
+    "onnx": {"ONNX Runtime, default session": _default_session},
+    "openvino": {
+        "benchmark_app, latency": _benchmark_app("latency_ms"),
+        "benchmark_app, time per batch": _benchmark_app("interval_ms"),
+        "benchmark_app -hint latency": _benchmark_app("latency_ms", "-hint", "latency"),
+    },
+}
+
+
+def _against_peers(
+    target: Target, precision: str, artifact: Artifact, batch: int, ways: Ways
+) -> dict[str, dict]:
+    """Our session and each other tool by turns; "first" is ours."""
+    session_spec, found = target.timed_session_spec(precision), {}
+    for name, opened in _PEERS[target.name].items():
+        with (
+            latency.open_timer(session_spec, artifact, precision, batch, ways.cores) as ours,
+            opened(artifact, precision, batch, ways.cores) as peer,
+        ):
+            found[name] = latency.compare_speed(ours.median, peer, 3 * ways.limit)
+    return found

@@ -1,0 +1,221 @@
+"""One model on one set of photos: the reference once, then any number of targets against it."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from calib.photos import Calibration
+from calib.quant_config import QuantConfig
+from common import console, files
+from common.console import say
+from common.errors import StepError
+from common.paths import build_root
+from convert import simulate
+from convert.artifact import Artifact
+from data.crops import Crops, load_crops
+from data.images import ImageSet, spread_rows
+from deploy.request.building import build_files, class_count, inference_graph, options_for
+from deploy.request.values import INT8, Cell, Files, Photos
+from deploy.speed import latency
+from deploy.speed.published import published_block
+from deploy.targets.base import Options, Target
+from deploy.targets.paddle import REFERENCE
+from deploy.verdict import drift, result
+from models.registry import ModelSpec
+from runtimes.session_pool import NONE, SIMULATED, SessionSpec, open_sessions
+
+_BATCH = 10
+
+
+class Judge:
+    """Validates targets of one model. Photos are decoded once, the reference runs once.
+
+    The reference's logits are kept beside the model's artifacts, for later runs on the same
+    photos.
+    """
+
+    def __init__(self, spec: ModelSpec, graph: Artifact, photos: ImageSet, skip_bad: bool):
+        self._spec = spec
+        self._graph = graph
+        self._photos = photos
+        self._skip_bad = skip_bad
+        self._ran: dict[tuple, tuple[np.ndarray, dict]] = {}
+
+    def judge(
+        self,
+        target: Target,
+        precision: str,
+        built: Artifact | StepError | None,
+        budget_pp: float | None,
+        options: Options,
+    ) -> dict:
+        """The result of a target on the photos, in the form that `deploy.verdict.result` describes.
+
+        `built` is the target's file, or why there is none (None: it cannot be built here), and
+        `options` what it was built with.
+        """
+        session_spec = target.session_spec(precision)
+        rows, made = spread_rows(len(self.crops), session_spec.photos), ""
+        try:
+            if isinstance(built, StepError):
+                raise built
+            if session_spec.execution == NONE:
+                outcome = result.absent(session_spec.reason)
+            else:
+                if session_spec.execution == SIMULATED:
+                    made = target.build_report(built)
+                    built = target.simulated_artifact(built, self._graph, precision, options)
+                outcome = self._measure(target, precision, session_spec, built, rows, budget_pp)
+        except StepError as error:
+            outcome = result.broken(str(error))
+        return {
+            "schema": result.SCHEMA,
+            "model": self._spec.name,
+            "target": target.name,
+            "precision": precision,
+            "weights": self._graph.facts["weights"],
+            "execution": session_spec.execution,
+            "data": {
+                "name": self.crops.name,
+                "images": len(rows),
+                "skipped": len(self.crops.skipped),
+                "sha256": self.crops.sha256,
+            },
+            **outcome,
+            **({"made": made} if made else {}),
+            **_calibration(target, precision, options),
+            **self._speed(target, precision, built, outcome["environment"]),
+        }
+
+    def _speed(
+        self,
+        target: Target,
+        precision: str,
+        built: Artifact | StepError | None,
+        environment: dict,
+    ) -> dict:
+        """What the last benchmark measured of this very file, and the published figures."""
+        known = isinstance(built, Artifact)
+        figures = latency.kept(target.name, precision, built) if known else {}
+        block = published_block(self._spec.name, target, precision, environment, figures)
+        beside = {"latency": figures, "published": block}
+        return {name: value for name, value in beside.items() if value}
+
+    def _measure(
+        self,
+        target: Target,
+        precision: str,
+        session_spec: SessionSpec,
+        built: Artifact,
+        rows: list[int],
+        budget_pp: float | None,
+    ) -> dict:
+        # The same file in the same session, as several targets simulate fp16, is run once.
+        content = tuple(fact["sha256"] for fact in built.manifest["files"].values())
+        way = (content, session_spec.session, repr(session_spec.options), precision, tuple(rows))
+        if way not in self._ran:
+            title = f"{self._spec.name} on {target.name} {precision}"
+            self._ran[way] = self._run(session_spec, built, precision, rows, title)
+        logits, environment = self._ran[way]
+        found = drift.measure_drift(self.reference[rows], logits, self.crops.labels[rows])
+        verdict = drift.judge(found, precision, budget_pp)
+        if found.non_finite and built.manifest["kind"] == simulate.KIND:
+            bad = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
+            batch = next(iter(self.crops.batches(1, self._spec.preprocess, [rows[bad]])))
+            reason = verdict.reason + simulate.explain_overflow(built.folder, batch)
+            verdict = dataclasses.replace(verdict, reason=reason)
+        return result.measured(found, verdict, session_spec, environment)
+
+    @functools.cached_property
+    def crops(self) -> Crops:
+        with console.progress(f"decoding {self._photos.name}", "photos") as progress:
+            return load_crops(
+                self._photos,
+                self._spec.preprocess,
+                skip_bad=self._skip_bad,
+                progress=progress,
+            )
+
+    @functools.cached_property
+    def reference(self) -> np.ndarray:
+        """Logits float32 [N, classes] of the reference, from an earlier run or a new one."""
+        facts = {"graph": self._graph.key, "crops": self.crops.sha256}
+        path = build_root() / self._spec.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
+        if path.exists():
+            return np.load(path)
+        title = f"{self._spec.name} on the reference"
+        rows = spread_rows(len(self.crops), None)
+        logits, _ = self._run(REFERENCE, self._graph, "fp32", rows, title)
+        with files.atomic(path, "wb") as stream:
+            np.save(stream, logits)
+        return logits
+
+    def _run(
+        self,
+        session_spec: SessionSpec,
+        artifact: Artifact,
+        precision: str,
+        rows: list[int],
+        title: str,
+    ) -> tuple[np.ndarray, dict]:
+        """Logits float32 [rows, classes] of some of the photos, and what computed them."""
+        batches = self.crops.batches(_BATCH, self._spec.preprocess, rows)
+        with (
+            open_sessions(session_spec, artifact.folder, precision) as sessions,
+            console.progress(title, "photos") as progress,
+        ):
+            return sessions(batches, progress, len(rows)), sessions.environment()
+
+
+def _calibration(target: Target, precision: str, options: Options) -> dict:
+    """How a result's INT8 file was calibrated; nothing for other precisions."""
+    if precision != INT8:
+        return {}
+    quant = dataclasses.asdict(options.quant or QuantConfig())
+    return {"calibration": {**quant, "weight_bits": target.grid().weight_bits}}
+
+
+def validate(
+    specs: Sequence[ModelSpec],
+    cells: Sequence[Cell],
+    files: Files,
+    photos: Photos,
+    budget_pp: float | None = None,
+) -> Iterator[dict]:
+    """Build and judge each cell of each model; yield the results, which are also kept as files.
+
+    `budget_pp` is the top-1 loss allowed in percentage points (None: 1 % of the reference's).
+    Photos are opened before anything is built, so that a mistyped folder costs no time.
+    """
+    # The libraries that work needs are imported only now: --help and a mistyped name answer at
+    # once.
+    from deploy.verdict import result
+    from deploy.verdict.validator import Judge
+
+    counts = {class_count(spec, files) for spec in specs} or {files.class_num or 1000}
+    opened = {count: open_judging_photos(photos, cells, count) for count in counts}
+    for target, precision in cells:
+        if precision in target.on_request:
+            say(f"  warning: {target.name} {precision}: {target.warning}")
+    for spec in specs:
+        graph = inference_graph(spec, files)
+        images, calibration = opened[graph.facts["class_num"]]
+        options = dataclasses.replace(files.options, calibration=calibration)
+        judge = Judge(spec, graph, images, photos.skip_bad)
+        built = build_files(graph, cells, options)
+        for cell in cells:
+            chosen = options_for(cell, graph, options)
+            outcome = judge.judge(*cell, built.get(cell), budget_pp, chosen)
+            result.write(outcome)
+            yield outcome
+
+
+def open_judging_photos(
+    photos: Photos, cells: Sequence[Cell], class_num: int
+) -> tuple["ImageSet", Calibration | None]:
+    """The photos that judge, and those to calibrate on where a cell is INT8."""
+    if any(precision == INT8 for _, precision in cells):
+        return photos.open_with_calibration(class_num)
+    return photos.open(class_num), None

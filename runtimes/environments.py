@@ -1,0 +1,187 @@
+"""The environments that hold the foreign tools, and where their interpreters are.
+
+Standard library only: `make setup` reads this table before anything is installed.
+"""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.paths import ROOT
+from runtimes import nvidia
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of its own, because its packages live with no others.
+
+    `pythons` are the CPython versions that will do, best first; `lock` is the hashed
+    requirements file it is made from; `tools` are the packages a user would ask about, each with
+    what it is for. `absent` says why the hardware that it is for is not here (None: it is).
+    """
+
+    name: str
+    folder: str
+    pythons: tuple[str, ...]
+    lock: str
+    tools: dict[str, str]
+    required: bool
+    absent: Callable[[], str | None] = lambda: None
+
+    @property
+    def path(self) -> Path:
+        return ROOT / self.folder
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter, once `make setup` has made it."""
+        return self.path / "bin" / "python"
+
+    @property
+    def lock_path(self) -> Path:
+        return ROOT / "requirements" / self.lock
+
+    @property
+    def override(self) -> str:
+        """The environment variable that names the interpreter to make it from."""
+        return f"PORTAGE_PYTHON_{self.name.upper()}"
+
+    def version(self, package: str) -> str | None:
+        """The installed version of a package, read from its metadata's folder name.
+
+        None where the package, or the whole environment, is absent. Needs no import of the
+        package and works for environments of other interpreters.
+        """
+        return _installed(self.path).get(_canonical(package))
+
+    def problem(self) -> str | None:
+        """Why it cannot be used, with the command that would mend it; None when it can."""
+        absent = self.absent()
+        if absent:
+            return absent
+        if self.python.exists() and all(self.version(tool) for tool in self.tools):
+            return None
+        if self.path.exists():
+            return f"{self.folder} is incomplete; run: make setup"
+        if find_interpreter(self) is None:
+            return f"no {self.wanted} found; {self.advice}"
+        return f"{self.folder} is not there yet; run: make setup"
+
+    @property
+    def wanted(self) -> str:
+        return "CPython " + " or ".join(self.pythons)
+
+    @property
+    def advice(self) -> str:
+        """The command that gets a missing interpreter."""
+        return (
+            f"install one (uv python install {self.pythons[0]}, or pyenv install "
+            f"{self.pythons[0]}), or name it: {self.override}=/path/to/python make setup"
+        )
+
+
+MAIN = Environment(
+    name="main",
+    folder=".venv",
+    pythons=("3.11", "3.12"),
+    lock="toolkit.txt",
+    tools={
+        "paddlepaddle": "networks, inference graphs, reference runtime",
+        "paddle2onnx": "inference graph to ONNX",
+        "onnx": "ONNX files and their checker",
+        "onnxsim": "simplifies ONNX graphs",
+        "onnxslim": "simplifies ONNX graphs further",
+        "onnxruntime": "target onnx",
+        "openvino": "target openvino",
+        "tensorrt_rtx_cu13": "targets trt-v100 and trt-t4 without a GPU",
+        "opencv-python-headless": "decoding and bilinear resizing",
+        "pillow": "bicubic resizing (Twins)",
+        "execnet": "child processes",
+    },
+    required=True,
+)
+LITE = Environment(
+    name="lite",
+    folder=".venv-lite",
+    pythons=("3.7",),
+    lock="lite.txt",
+    tools={"paddlelite": "targets lite-x86 and lite-arm", "numpy": "Paddle Lite's arrays (< 2)"},
+    required=False,  # wheels exist for CPython 3.7 and older only, which not everybody has
+)
+TRT = Environment(
+    name="trt",
+    folder=".venv-trt",
+    pythons=("3.10",),
+    lock="trt.txt",
+    tools={"tensorrt": "targets trt-v100 and trt-t4 on a GPU"},
+    required=False,  # 3.4 GB, of use only where a GPU is
+    absent=nvidia.missing,
+)
+ENVIRONMENTS = {environment.name: environment for environment in (MAIN, LITE, TRT)}
+
+
+def find_interpreter(environment: Environment) -> Path | None:
+    """An interpreter of a version that the environment takes.
+
+    Looked for in the environment variable `environment.override`, then for each version
+    on the path, among pyenv's versions and among uv's.
+    """
+    named = os.environ.get(environment.override)
+    if named:
+        return Path(named) if python_version(Path(named)) in environment.pythons else None
+    for version in environment.pythons:
+        for candidate in _candidates(version):
+            if python_version(candidate) == version:
+                return candidate
+    return None
+
+
+def _candidates(version: str) -> list[Path]:
+    on_path = shutil.which(f"python{version}")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = [Path(on_path)] if on_path else []
+    found += sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
+    if shutil.which("uv"):
+        asked = subprocess.run(
+            ["uv", "python", "find", "--no-project", version],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        found += [Path(asked.stdout.strip())] if asked.returncode == 0 else []
+    return found
+
+
+def python_version(python: Path) -> str | None:
+    """An interpreter's "major.minor", or None where it does not run as CPython.
+
+    It is started to find out: a pyenv shim exists for versions that are not active.
+    """
+    question = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
+    try:
+        asked = subprocess.run(
+            [python, "-c", question], capture_output=True, text=True, check=False, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    implementation, _, version = asked.stdout.strip().partition(" ")
+    return version if implementation == "cpython" else None
+
+
+def _canonical(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+@functools.lru_cache
+def _installed(folder: Path) -> dict[str, str]:
+    found = {}
+    for metadata in folder.glob("lib/python*/site-packages/*.dist-info"):
+        name, _, version = metadata.name.removesuffix(".dist-info").rpartition("-")
+        found[_canonical(name)] = version
+    return found

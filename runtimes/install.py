@@ -1,0 +1,94 @@
+"""Make the environments of `runtimes.environments` from their hashed lock files (`make setup`).
+
+Standard library only. Uses uv where it is installed, pip otherwise. An environment that was made
+from the same lock file and works is left alone.
+"""
+
+import sys
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is what this line is for
+    print("error: make setup needs CPython 3.11: PYTHON=/path/to/python3.11 make setup")
+    sys.exit(2)
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import shutil
+import subprocess
+import time
+
+from common import files
+from common.cli import Exit, Parser, run
+from common.console import say
+from common.errors import UserError
+from runtimes.environments import ENVIRONMENTS, Environment, find_interpreter, python_version
+
+_LIMIT = 3600.0
+_STAMP = ".made-from"
+
+
+def install(environment: Environment) -> bool:
+    """Make an environment if it is not there as its lock file says. True when it is usable.
+
+    One whose hardware is not here is passed over, and one that is not required also where no
+    interpreter for it is found. Raises UserError where a required one cannot be made, or the
+    installer fails.
+    """
+    if environment.absent():
+        return False
+    wanted = files.sha256(environment.lock_path)
+    stamp = environment.path / _STAMP
+    if stamp.exists() and stamp.read_text() == wanted and environment.python.exists():
+        return True
+    interpreter = find_interpreter(environment)
+    if interpreter is None:
+        if environment.required:
+            raise UserError(f"no {environment.wanted} found; {environment.advice}")
+        purpose = " and ".join(environment.tools.values())
+        say(
+            f"  {environment.folder} is left out ({purpose}): no {environment.wanted} found; "
+            f"{environment.advice}"
+        )
+        return False
+    started = time.monotonic()
+    say(f"  {environment.folder}: installing {environment.lock_path.name} …")
+    shutil.rmtree(environment.path, ignore_errors=True)
+    if shutil.which("uv"):
+        _run(["uv", "venv", "--quiet", "--python", interpreter, environment.path])
+        installer = ["uv", "pip", "install", "--quiet", "--python", environment.python]
+    else:
+        _run([interpreter, "-m", "venv", environment.path])
+        installer = [environment.python, "-m", "pip", "install", "--quiet"]
+    _run([*installer, "--require-hashes", "-r", environment.lock_path])
+    stamp.write_text(wanted)
+    version = python_version(environment.python)
+    say(f"  {environment.folder}: CPython {version}, {time.monotonic() - started:.0f} s")
+    return True
+
+
+def _run(command: list) -> None:
+    command = [str(word) for word in command]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LIMIT)
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"{' '.join(command)}: not done after {_LIMIT:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip() or error.stdout.strip() or "no message").splitlines()
+        hint = (
+            "; its venv module is missing: install it (Debian: apt-get install python3-venv), "
+            "or install uv"
+            if "ensurepip" in error.stdout + error.stderr
+            else ""
+        )
+        raise UserError(f"{' '.join(command)} failed: {said[-1]}{hint}") from error
+
+
+def main() -> int:
+    Parser(prog="python runtimes/install.py", description=__doc__.splitlines()[0]).parse_args()
+    usable = [environment.folder for environment in ENVIRONMENTS.values() if install(environment)]
+    say(f"  ready: {', '.join(usable)}")
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,110 @@
+"""A file, opened in child processes of its own: how it is to run, and running it."""
+
+import collections
+import concurrent.futures
+import contextlib
+import queue
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common import machine
+from common.console import Progress
+from runtimes.worker import Worker
+
+NATIVE = "native"
+SIMULATED = "simulated"
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class SessionSpec:
+    """How a precision of a target runs here.
+
+    `execution` is "native" (the hardware that the target names), "simulated" (its arithmetic on
+    other hardware) or "none"; `reason` says why it is not native. `session` is the class in
+    `runtimes.sessions` that runs it, in `environment`, made with `options` beside the folder.
+    `photos` is how many photos are enough for a runtime that is slow (None: all of them);
+    `one_thread` marks a runtime that uses one thread only, so that several work side by side;
+    `real` marks a simulation that is the target's own software on other hardware, so that its
+    speed is one, though another hardware's.
+    """
+
+    execution: str
+    session: str = ""
+    environment: str = "main"
+    reason: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    photos: int | None = None
+    one_thread: bool = False
+    real: bool = False
+
+
+class SessionPool:
+    """A target's file, opened in processes of its own: `logits = run(batches)`.
+
+    Batches are float32 [n, 3, S, S], logits float32 [N, classes]. A runtime that uses one thread
+    is opened once per core, and takes as many batches at a time.
+    """
+
+    def __init__(self, workers: list[Worker]):
+        self._workers = workers
+
+    def __call__(self, batches: Iterable[np.ndarray], progress: Progress, total: int):
+        """The logits of all batches, in order; `progress` hears of the photos done."""
+        free = queue.SimpleQueue()
+        for worker in self._workers:
+            free.put(worker)
+
+        def infer(batch: np.ndarray) -> np.ndarray:
+            worker = free.get()
+            try:
+                return worker.use("run", batch=batch)
+            finally:
+                free.put(worker)
+
+        done = []
+        progress(0, total)
+        with concurrent.futures.ThreadPoolExecutor(len(self._workers)) as pool:
+            for part in _ahead(pool, infer, batches, 2 * len(self._workers)):
+                done.append(part)
+                progress(sum(map(len, done)), total)
+        return np.concatenate(done)
+
+    def environment(self) -> dict[str, Any]:
+        """CPU, vector extensions, threads, the arithmetic in use and the runtime's version."""
+        found = self._workers[0].use("environment")
+        return {"cpu": machine.cpu(), "isa": machine.isa(), **found}
+
+
+def _ahead(pool, function, items: Iterable, count: int) -> Iterator:
+    """Map over items in order, at most `count` of them begun and not yet taken."""
+    waiting = collections.deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= count:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def open_sessions(session_spec: SessionSpec, folder: Path, precision: str) -> Iterator[SessionPool]:
+    """Open a folder's file as specified. Raises StepError when the runtime dies or refuses."""
+    label = f"{session_spec.session.rpartition('.')[2].partition(':')[0]} running {folder}"
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for _ in range(machine.threads() if session_spec.one_thread else 1):
+            worker = stack.enter_context(Worker(session_spec.environment, label))
+            worker.open(
+                session_spec.session,
+                folder=str(folder),
+                precision=precision,
+                threads=machine.threads(),
+                **session_spec.options,
+            )
+            workers.append(worker)
+        yield SessionPool(workers)

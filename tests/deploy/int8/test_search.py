@@ -1,0 +1,164 @@
+"""The search for a budget: its order, when it stops, and how a killed one goes on."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from calib.quant_config import QuantConfig
+from calib.sensitivity import Effect
+from common.errors import StepError
+from deploy.int8 import search
+from deploy.int8.search import Search
+from deploy.verdict.drift import Drift, statistical_verdict
+from deploy.verdict.paired import paired_interval
+
+LAYERS = ["one", "two", "three", "four"]
+GRAPH = SimpleNamespace(key="graph", model="Toy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    quant: QuantConfig | None = None
+
+    def measured(self, graph):
+        ranges, crops = SimpleNamespace(key="ranges"), SimpleNamespace(sha256="calibrating")
+        return None, ranges, crops, self.quant or QuantConfig()
+
+
+class Judge:
+    """Says what was lost by a recipe: 9 photos of 10 are right in float; remembers what it saw."""
+
+    crops = SimpleNamespace(sha256="judging")
+
+    def __init__(self, lost, images=100, gained=0):
+        self.lost, self.images, self.gained, self.seen = lost, images, gained, []
+
+    def judge(self, target, precision, built, budget_pp, options):
+        quant = options.quant
+        self.seen.append((quant.method, len(quant.keep_float)))
+        lost = self.lost(quant)
+        found = Drift(
+            images=self.images,
+            **dict.fromkeys(("reference_top1", "reference_top5", "measured_top5"), 0.9),
+            measured_top1=0.9 + (self.gained - lost) / self.images,
+            gained=self.gained,
+            lost=lost,
+            agreement=1 - lost / self.images,
+            **dict.fromkeys(("flips", "flips_beyond_tie", "max_abs", "max_rel"), lost),
+            **dict.fromkeys(("non_finite", "reference_non_finite"), 0),
+            ci95=paired_interval(self.gained, lost, self.images),
+        )
+        return {
+            "execution": "native",
+            "verdict": statistical_verdict(found, budget_pp).verdict,
+            "data": {"images": self.images},
+            "calibration": dataclasses.asdict(quant),
+            **found.to_json(),
+        }
+
+
+@pytest.fixture
+def begin(build_folder, monkeypatch):
+    """A search by a judge: `begin(judge)`. Layers rank in the order of LAYERS."""
+    effects = [Effect(name, "Conv", 0.1, 0.1, 0.0) for name in LAYERS]
+    monkeypatch.setattr(search, "rank", lambda *_: effects)
+
+    def make(judge, budget_pp=None, build=lambda *_: None):
+        target = SimpleNamespace(
+            name="toy",
+            methods=("minmax", "mse"),
+            session_spec=lambda precision: SimpleNamespace(execution="native"),
+            problem=lambda: None,
+            build=build,
+            grid=lambda: None,
+        )
+        return Search(GRAPH, target, judge, Choices(), budget_pp)
+
+    return make
+
+
+def test_the_first_method_within_the_budget_is_enough(begin):
+    judge = Judge(lambda quant: 0)
+    assert len(list(begin(judge).within_budget(60))) == 1
+    assert judge.seen == [("minmax", 0)]
+
+
+def test_methods_come_first_and_then_one_two_four_layers(begin):
+    judge = Judge(lambda quant: {0: 9, 1: 5, 2: 0}[len(quant.keep_float)])
+    found = list(begin(judge).within_budget(60))
+    assert judge.seen == [("minmax", 0), ("mse", 0), ("minmax", 1), ("minmax", 2)]
+    assert found[-1]["calibration"]["keep_float"] == ("one", "two")
+
+
+def test_at_most_half_of_the_layers_stay_in_float(begin):
+    judge = Judge(lambda quant: 9)
+    list(begin(judge).within_budget(60))
+    assert max(kept for _, kept in judge.seen) == 2
+
+
+def test_the_layers_of_the_better_method_stay_in_float(begin):
+    judge = Judge(lambda quant: 9 if quant.method == "minmax" else 5)
+    list(begin(judge).within_budget(60))
+    assert judge.seen[2:] == [("mse", 1), ("mse", 2)]
+
+
+def test_nothing_new_is_begun_when_time_is_up(begin):
+    judge = Judge(lambda quant: 9)
+    assert len(list(begin(judge).within_budget(0))) == 1
+
+
+def test_where_the_photos_are_enough_the_verdict_must_pass(begin):
+    # A loss of 0.8 points is within 0.9; its interval, of half a point either way, is not.
+    judge = Judge(lambda quant: 400 - 60 * len(quant.keep_float), 20_000, gained=240)
+    found = list(begin(judge).within_budget(60))
+    assert [one["verdict"] for one in found] == ["undecided", "undecided", "pass"]
+
+
+def test_a_ranking_that_fails_leaves_the_methods_results(begin, monkeypatch, capsys):
+    def fail(*_):
+        raise StepError("sensitivity of Toy: it broke")
+
+    monkeypatch.setattr(search, "rank", fail)
+    assert len(list(begin(Judge(lambda quant: 9)).within_budget(60))) == 2
+    assert "it broke" in capsys.readouterr().err
+
+
+def test_a_killed_search_goes_on_where_it_was(begin):
+    killed = Judge(lambda quant: 9)
+    for _ in zip(range(3), begin(killed).within_budget(60), strict=False):
+        pass
+    judge = Judge(lambda quant: 9)
+    found = list(begin(judge).within_budget(60))
+    assert len(found) == 4
+    assert judge.seen == [("minmax", 2)]
+
+
+def test_other_photos_or_another_budget_start_anew(begin):
+    list(begin(Judge(lambda quant: 9)).within_budget(60))
+    judge = Judge(lambda quant: 9)
+    list(begin(judge, 0.5).within_budget(60))
+    assert len(judge.seen) == 4
+    other = Judge(lambda quant: 9)
+    other.crops = SimpleNamespace(sha256="others")
+    list(begin(other).within_budget(60))
+    assert len(other.seen) == 4
+
+
+def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
+    def build(graph, precision, options):
+        size = 10 if precision == "fp32" else 2 + len(options.quant.keep_float)
+        return SimpleNamespace(manifest={"files": {"model.onnx": {"bytes": 1e6 * size}}})
+
+    monkeypatch.setattr(search, "keep_recipe", lambda *_: None)
+    monkeypatch.setattr(search.result, "write", lambda outcome: None)
+    monkeypatch.setattr(Search, "_speed", lambda _, quant: {"ratio": 3.0 - len(quant.keep_float)})
+    one = begin(Judge(lambda quant: {0: 9, 1: 5, 2: 0}[len(quant.keep_float)]), build=build)
+    list(one.within_budget(60))
+    chosen = one.settle()
+    assert chosen["all_int8"] == {"size": {"int8": 2, "fp32": 10}, "speed": {"ratio": 3}}
+    assert (chosen["size"], chosen["speed"]) == ({"int8": 4, "fp32": 10}, {"ratio": 1})
+
+    none = begin(Judge(lambda quant: 0), build=build)
+    list(none.within_budget(60))
+    assert "all_int8" not in none.settle()

@@ -1,0 +1,324 @@
+"""`python deploy/validate.py --import`: phones' results, judged by their numbers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from common import files
+from common.errors import UserError
+from deploy.phones.phone_result import beside, import_results
+from deploy.targets.lite_arm import LiteArm
+from deploy.verdict import drift, result
+from tests.conftest import assert_refused
+
+MODEL = "SqueezeNet1_1"
+
+
+def phones_words(images: int = 4) -> dict:
+    """A result as the app writes it, of a phone that computes what the toolkit does."""
+    return {
+        "schema": 1,
+        "model": MODEL,
+        "target": "lite-arm",
+        "precision": "fp32",
+        "weights": "demo",
+        "verdict": "pass",
+        "reason": "4 of 4 decisions agree",
+        "execution": "native",
+        "data": {"name": "demo", "images": images, "sha256": "a" * 64},
+        "reference": {"runtime": "paddle", "top1": 0.75, "top5": 1.0},
+        "measured": {"top1": 0.75, "top5": 1.0},
+        "drift": {
+            "top1_pp": 0.0,
+            "agreement": 1.0,
+            "gained": 0,
+            "lost": 0,
+            "flips_beyond_tie": 0,
+            "max_abs": 1e-5,
+            "max_rel": 4e-7,
+            "non_finite": 0,
+        },
+        "decisions": [7, 8, 9, 10][:images],
+        "budget": {"kind": "numeric", "limit": "relative logit difference <= 1e-03"},
+        "latency": {"1": {"median_ms": 20.1, "p90_ms": 21.0, "p99_ms": 25.2, "runs": 200}},
+        "environment": {
+            "device": "Maker Phone [red] 8",
+            "soc": "unknown",
+            "abi": "arm64-v8a",
+            "android": "14",
+            "engine": "paddle-lite",
+            "versions": {"app": "1.0", "paddle-lite": "v2.14-rc"},
+            "threads": 4,
+            "power_mode": "high",
+        },
+    }
+
+
+def changed(path: str, value) -> dict:
+    """The sound result with one field, named with dots, set to a value (... removes it)."""
+    found = phones_words()
+    *way, last = path.split(".")
+    inner = found
+    for name in way:
+        inner = inner[name]
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    return found
+
+
+@pytest.fixture
+def take_in(tmp_path, build_folder):
+    """Import one result: a value, or a file's text."""
+
+    def take_in(content):
+        path = tmp_path / "result.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        [outcome] = import_results([path])
+        return outcome
+
+    return take_in
+
+
+def test_a_phones_result_is_kept_beside_those_of_the_toolkit(take_in, build_folder, capsys):
+    own = phones_words() | {"target": "onnx", "environment": {"cpu": "this one"}}
+    result.write(own)
+    result.write(own | {"precision": "fp16", "weights": "official"})
+    outcome = take_in(phones_words())
+    folder = build_folder / MODEL / "results"
+    assert files.read_json(folder / "lite-arm-fp32-Maker-Phone-red-8.json") == outcome
+    assert files.read_json(folder / "onnx-fp32.json") == own
+    assert outcome["verdict"] == "pass"
+    assert outcome["drift"]["ci95_pp"][0] < 0 < outcome["drift"]["ci95_pp"][1]
+
+    table = beside([outcome])
+    assert [one["target"] for one in table] == ["lite-arm", "onnx"]  # of the same weights
+    result.show(table)
+    assert "lite-arm (Maker Phone [red] 8)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("drift.max_rel", 0.002, "0.002 exceeds 1e-03"),
+        ("drift.non_finite", 3, "3 non-finite"),
+    ],
+)
+def test_the_numbers_decide_and_not_the_phones_word(take_in, capsys, path, value, words):
+    outcome = take_in(changed(path, value))
+    assert outcome["verdict"] == "fail"
+    assert "the phone said pass, but" in outcome["reason"]
+    assert words in outcome["reason"]
+    assert "its numbers say fail" in capsys.readouterr().err
+
+
+def test_a_phone_that_doubts_itself_without_cause_is_told_so_too(take_in):
+    outcome = take_in(changed("verdict", "fail"))
+    assert outcome["verdict"] == "pass"
+    assert outcome["reason"].startswith("the phone said fail, but")
+
+
+def test_reduced_precision_is_judged_by_the_interval(take_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(LiteArm, "precisions", ("fp32", "int8"))
+    told = changed("precision", "int8") | {"verdict": "undecided"}
+    outcome = take_in(told)
+    assert outcome["verdict"] == "undecided"
+    assert outcome["budget"]["kind"] == "statistical"
+    assert import_results([tmp_path / "result.json"], budget_pp=100)[0]["verdict"] == "pass"
+
+
+# ---- damaged and foreign files ----
+
+SOUND = json.dumps(phones_words())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not JSON"),
+        ("hello", "not JSON"),
+        (SOUND[: len(SOUND) // 2], "cut short"),
+        ("[" * 100_000, "not JSON"),
+        (SOUND.replace("4e-07", "NaN"), "NaN is not a number"),
+        (SOUND.replace("4e-07", "-Infinity"), "-Infinity is not a number"),
+        (SOUND.replace("4e-07", "1e999"), "drift.max_rel is inf, not a finite number"),
+        (SOUND.replace("4e-07", "9" * 5000), "not JSON"),
+        (SOUND.replace("4e-07", '"4e-07"'), "drift.max_rel is '4e-07', not a finite number"),
+        (SOUND.replace('{"schema"', '{"schema": 1, "schema"'), "'schema' stands there twice"),
+        ("[]", r"it is \[\], not an object"),
+        (" " * (1 << 25), "too large"),
+    ],
+)
+def test_what_is_no_result_is_refused(take_in, build_folder, text, words):
+    with pytest.raises(UserError, match=words) as error:
+        take_in(text)
+    assert "result.json: " in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not build_folder.exists()
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_bytes(b"\xff\xd8\xff\xe0 a photo")
+    with pytest.raises(UserError, match="not JSON"):
+        import_results([path])
+    with pytest.raises(UserError, match="no such file"):
+        import_results([tmp_path / "absent.json"])
+
+
+def leaves(value: dict, prefix: str = "") -> list[str]:
+    """The dotted names of everything in a JSON object."""
+    names = []
+    for name, inner in value.items():
+        names.append(f"{prefix}{name}")
+        if isinstance(inner, dict):
+            names += leaves(inner, f"{prefix}{name}.")
+    return names
+
+
+OPTIONAL = ("latency", "latency.1", "environment.power_mode")
+
+
+@pytest.mark.parametrize("name", leaves(phones_words()))
+def test_every_field_is_required_and_of_its_kind(take_in, name):
+    if not (name in OPTIONAL or name.startswith("environment.versions.")):
+        with pytest.raises(UserError, match=f"{name} is missing"):
+            take_in(changed(name, ...))
+    for wrong in (None, True, [True], "\x1b[2J"):
+        with pytest.raises(UserError, match=f"{name} is "):
+            take_in(changed(name, wrong))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("schema", 2, "schema is 2, not 1"),
+        ("schema", 1.0, "schema is 1.0, not 1"),
+        ("model", "SqueezNet1_1", "did you mean SqueezeNet1_1"),
+        ("model", "../../evil", "model is '../../evil', which is unknown"),
+        ("target", "openvino", "target is 'openvino', not lite-arm or onnx"),
+        ("precision", "int3", "precision is 'int3'; lite-arm has fp32"),
+        ("verdict", "unavailable", "verdict is 'unavailable'"),
+        ("execution", "simulated", "execution is 'simulated', not native"),
+        ("extra", 1, "'extra' is unknown"),
+        ("drift.extra", 1, "drift.'extra' is unknown"),
+        ("data.images", 0, "data.images is 0"),
+        ("data.images", 5, "decisions has 4 entries for 5 photos"),
+        ("data.sha256", "a" * 63, "data.sha256 is"),
+        ("measured.top1", 1.5, "measured.top1 is 1.5, not a finite number from 0 to 1"),
+        ("measured.top1", 0.5, "measured.top1 contradicts"),
+        ("drift.lost", 1, "drift.top1_pp contradicts"),
+        ("drift.flips_beyond_tie", 1, "drift.agreement leaves fewer"),
+        ("environment.device", "///", "environment.device has no letter"),
+        ("latency.1.p99_ms", ..., "latency.1.p99_ms is missing"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(take_in, build_folder, path, value, words):
+    with pytest.raises(UserError, match=words):
+        take_in(changed(path, value))
+    assert not build_folder.exists()
+
+
+def test_nothing_is_kept_unless_all_files_are_sound(tmp_path, build_folder):
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(SOUND)
+    bad.write_text(SOUND[:-1])
+    with pytest.raises(UserError, match=r"bad\.json"):
+        import_results([good, bad])
+    assert not build_folder.exists()
+
+
+# ---- against the package ----
+
+
+@pytest.fixture
+def package(command, built, weights, photos):
+    """The folder of a package of four photos, as a phone has it."""
+    done = command(
+        *("deploy/package.py", "--model", MODEL, "--weights", weights, "--target", "onnx"),
+        *("--data", photos(4)),
+        BUILD_DIR=built,
+    )
+    assert done.returncode == 0, done.stderr
+    return built / MODEL / "package" / "onnx-fp32" / f"{MODEL}-onnx-fp32"
+
+
+def checked_on_a_phone(package, change=lambda logits: logits) -> dict:
+    """What a phone's check screen makes of a package, where its logits are these."""
+    manifest = files.read_json(package / "manifest.json")
+    golden = files.read_json(package / "golden" / "golden.json")
+    reference = np.fromfile(package / "golden" / "logits.bin", "<f4").reshape(golden["count"], -1)
+    measured = change(reference.copy())
+    found = drift.measure_drift(reference, measured, np.array(golden["labels"]))
+    told = found.to_json()
+    del told["drift"]["ci95_pp"], told["drift"]["ci_method"]
+    told["drift"]["flips_beyond_tie"] = found.flips_beyond_tie
+    verdict = drift.numeric_verdict(found)
+    return {
+        **phones_words(),
+        **{name: manifest[name] for name in ("model", "target", "precision", "weights", "data")},
+        **told,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "decisions": measured.argmax(axis=1).tolist(),
+    }
+
+
+def test_a_check_of_the_package_that_is_here(package, command, built, tmp_path):
+    exported = tmp_path / "phone.json"
+    exported.write_text(json.dumps(checked_on_a_phone(package)))
+    done = command("deploy/validate.py", "--import", exported, BUILD_DIR=built)
+    assert done.returncode == 0, done.stderr
+    row = next(line for line in done.stdout.splitlines() if "Maker Phone" in line)
+    assert row.split()[-1] == "pass"
+    assert "on trust" not in done.stderr
+
+    def zeros(logits):
+        logits[:] = 0
+        return logits
+
+    exported.write_text(json.dumps(checked_on_a_phone(package, zeros)))
+    done = command("deploy/validate.py", "--import", exported, "--json", BUILD_DIR=built)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["verdict"] == "fail"
+
+    refused = command("deploy/validate.py", "--import", exported, "--target", "onnx")
+    assert_refused(refused, "--import", "leave out --target")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("weights", "demo", "weights is demo, in the package that is here"),
+        ("data", {"name": "x", "images": 4, "sha256": "b" * 64}, "data.sha256 is bbbb"),
+        ("decisions", [1, 2, 3, 1000], "decisions names classes beyond 999"),
+        ("decisions", [None] * 4, "contradicts the other numbers"),
+    ],
+)
+def test_a_check_of_something_else_is_refused(
+    package, built, tmp_path, monkeypatch, field, value, words
+):
+    monkeypatch.setenv("BUILD_DIR", str(built))
+    exported = tmp_path / "phone.json"
+    exported.write_text(json.dumps(checked_on_a_phone(package) | {field: value}))
+    with pytest.raises(UserError, match=words):
+        import_results([exported])
+
+
+def test_a_change_that_no_tie_explains_cannot_be_kept_silent(package, built, tmp_path, monkeypatch):
+    monkeypatch.setenv("BUILD_DIR", str(built))
+
+    def swap(logits):
+        first, second = np.argsort(logits[0])[[-1, -2]]
+        logits[0, [first, second]] = logits[0, [second, first]]
+        return logits
+
+    told = checked_on_a_phone(package, swap)
+    assert told["drift"]["flips_beyond_tie"] == 1  # the lead is what the photo moved by: no tie
+    told["drift"]["flips_beyond_tie"] = 0
+    exported = tmp_path / "phone.json"
+    exported.write_text(json.dumps(told))
+    with pytest.raises(UserError, match="flips_beyond_tie contradicts"):
+        import_results([exported])

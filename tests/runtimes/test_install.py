@@ -1,0 +1,124 @@
+"""`make setup` and `make doctor` on machines that lack something."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from common.errors import UserError
+from runtimes import environments, install
+from runtimes.environments import LITE, MAIN, Environment, find_interpreter, python_version
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def environment(**changes) -> Environment:
+    facts = {
+        "name": "toy",
+        "folder": ".venv-toy",
+        "pythons": (HERE,),
+        "lock": "toy.txt",
+        "tools": {"toy": "testing"},
+        "required": False,
+    }
+    return Environment(**facts | changes)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """A project folder with a lock file that asks for nothing, so that pip needs no registry."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "toy.txt").write_text("# nothing\n")
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    return tmp_path
+
+
+def test_an_environment_is_made_once(project, capsys):
+    assert install.install(environment())
+    assert python_version(project / ".venv-toy" / "bin" / "python") == HERE
+    assert "CPython" in capsys.readouterr().err
+    assert install.install(environment())
+    assert capsys.readouterr().err == ""
+
+    (project / "requirements" / "toy.txt").write_text("# another nothing\n")
+    assert install.install(environment())
+    assert "installing" in capsys.readouterr().err
+
+
+def test_an_interrupted_set_up_is_begun_again(project):
+    venv.create(project / ".venv-toy")  # made, but never finished: no stamp
+    leftover = project / ".venv-toy" / "leftover"
+    leftover.touch()
+    assert install.install(environment())
+    assert not leftover.exists()
+
+
+def test_an_optional_environment_without_interpreter_is_left_out_with_advice(project, capsys):
+    assert not install.install(environment(pythons=("2.4",)))
+    said = capsys.readouterr().err
+    assert "no CPython 2.4 found" in said
+    assert "PORTAGE_PYTHON_TOY=/path/to/python make setup" in said
+    assert not (project / ".venv-toy").exists()
+
+
+def test_one_whose_hardware_is_absent_is_left_out_without_a_word(project, capsys):
+    toy = environment(absent=lambda: "there is no such hardware here")
+    assert not install.install(toy)
+    assert capsys.readouterr().err == ""
+    assert not (project / ".venv-toy").exists()
+    assert toy.problem() == "there is no such hardware here"
+
+
+def test_a_required_one_is_an_error(project):
+    with pytest.raises(UserError, match=r"no CPython 2\.4 found"):
+        install.install(environment(pythons=("2.4",), required=True))
+
+
+def test_what_the_installer_says_reaches_the_user(project):
+    (project / "requirements" / "toy.txt").write_text("no-such-package-at-all==1.0\n")
+    with pytest.raises(UserError, match="hash"):
+        install.install(environment())
+
+
+def test_the_variable_names_an_interpreter(monkeypatch):
+    monkeypatch.setenv("PORTAGE_PYTHON_TOY", sys.executable)
+    assert find_interpreter(environment()) == Path(sys.executable)
+    assert find_interpreter(environment(pythons=("2.4",))) is None
+
+
+def test_versions_are_read_without_importing():
+    assert MAIN.version("paddlepaddle") == "3.1.1"
+    assert MAIN.version("no-such-package") is None
+    if LITE.problem() is None:
+        assert LITE.version("numpy").startswith("1.")
+
+
+def test_set_up_needs_no_package(tmp_path):
+    """`make setup` runs on a bare interpreter: nothing but the standard library is imported."""
+    bare = tmp_path / "bare"
+    venv.create(bare, symlinks=True)
+    done = subprocess.run(
+        [bare / "bin" / "python", "-I", environments.ROOT / "convert" / "install.py", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_doctor_tells_what_is_here_and_what_is_missing(command):
+    done = command("deploy/doctor.py", PATH="")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    tools = {words[0]: words for words in lines}
+    assert tools["paddlepaddle"][1] == "3.1.1"
+    assert tools["paddlepaddle"][-2:] == ["ok", "(.venv)"]
+    assert all("missing:" in tools[name] for name in ("adb", "javac", "mvn", "npm"))
+    runs = {tuple(words[:2]): words[2] for words in lines if len(words) > 2}
+    assert runs["onnx", "int8"] == "native"
+    assert runs["onnx", "fp16"] == "simulated"
+    assert runs["lite-arm", "fp32"] == "none"
+    assert runs["lite-arm", "int8"] == ("none" if LITE.problem() else "simulated")

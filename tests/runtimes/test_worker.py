@@ -1,0 +1,77 @@
+"""Foreign tools in child processes: whatever happens there is a value or a sentence here."""
+
+import time
+
+import numpy as np
+import pytest
+
+from common.errors import StepError, UserError
+from runtimes.environments import LITE
+from runtimes.worker import Worker
+
+ENVIRONMENTS = [
+    "main",
+    pytest.param(
+        "lite",
+        marks=pytest.mark.skipif(
+            LITE.problem() is not None, reason=f".venv-lite: {LITE.problem()}"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("size", [3, 500_000], ids=["in the pipe", "in shared memory"])
+def test_arrays_come_back_as_they_went(environment, size):
+    sent = {"a": np.arange(size, dtype=np.float32).reshape(1, -1), "b": [1, "two", None]}
+    with Worker(environment, "echo") as worker:
+        back = worker.call("tests.runtimes.child:echo", value=sent)
+        folder = worker._shared
+    np.testing.assert_array_equal(back["a"], sent["a"])
+    assert back["a"].dtype == np.float32
+    assert back["b"] == sent["b"]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_abort_is_an_error_that_quotes_the_last_words(environment):
+    with Worker(environment, "to_lite of Toy") as worker, pytest.raises(StepError) as caught:
+        worker.call("tests.runtimes.child:abort", words="Check failed: op softmax is missing")
+    assert str(caught.value) == (
+        "to_lite of Toy: the tool was ended by SIGABRT: Check failed: op softmax is missing"
+    )
+
+
+def test_a_silent_exit_is_an_error():
+    with Worker("main", "build") as worker, pytest.raises(StepError, match="ended with status 3"):
+        worker.call("os:_exit", status=3)
+
+
+def test_a_hang_ends_at_the_limit():
+    started = time.monotonic()
+    with Worker("main", "build") as worker, pytest.raises(StepError, match="within 1 s"):
+        worker.call("tests.runtimes.child:sleep", limit=1, seconds=60)
+    assert time.monotonic() - started < 10
+
+
+def test_an_exception_in_the_child_keeps_its_name_and_first_line():
+    with Worker("main", "load") as worker, pytest.raises(StepError, match="load: ValueError: a"):
+        worker.call("tests.runtimes.child:fail", text="a\nb")
+
+
+def test_a_users_error_in_the_child_is_one_here():
+    with Worker("main", "load") as worker, pytest.raises(UserError, match="no such file"):
+        worker.call("tests.runtimes.child:refuse", text="no such file")
+
+
+def test_what_is_opened_stays_open():
+    with Worker("main", "count") as worker:
+        worker.open("tests.runtimes.child:Counter", start=5)
+        assert [worker.use("next") for _ in range(3)] == [5, 6, 7]
+        assert worker.peak_mib > 1
+
+
+def test_a_missing_environment_is_a_users_error_that_names_the_command(monkeypatch, tmp_path):
+    monkeypatch.setattr("runtimes.environments.ROOT", tmp_path)
+    with pytest.raises(UserError, match="make setup"), Worker("main", "anything"):
+        pass

@@ -1,0 +1,391 @@
+"""Train a model on photos, from scratch or from a checkpoint, by its published recipe.
+
+    python training/train.py --model SqueezeNet1_1 --data DIR [--init official] [--epochs N]
+
+Every random choice follows from the seed, the epoch and the photo, so a run that was killed and
+goes on with --resume takes the same course as one that was not. It loses at most one epoch.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from common import machine, venv
+
+    venv.enter()
+    machine.let_mkl_use_avx2()
+    os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's own chatter
+    os.environ.setdefault("FLAGS_use_mkldnn", "1")  # on a CPU: kernels that use several threads
+
+import datetime
+import math
+import shlex
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from common import machine
+from common.cli import Exit, Parser, run
+from common.console import progress, say, shown
+from common.errors import StepError, UserError
+from models.registry import find_model
+from models.weights import Weights, find_weights, weights_folder
+from training.batches import training_batches
+from training.curves import Curves
+from training.learner import Learner
+from training.plan import DROPOUT, Plan, open_splits
+from training.recipes import Recipe, recipe
+from training.run_state import RunState
+
+if TYPE_CHECKING:
+    from data.crops import Crops
+
+_BOUND_BY_PHOTOS = 0.2  # the share of waiting from which on faster steps would gain little
+
+
+# ---- the training ----
+
+
+def train(
+    plan: Plan, folder: Path, init: Weights | None = None, *, resume: bool = False, rank: int = 0
+) -> RunState:
+    """Train as planned and keep everything in a folder; returns what came of it.
+
+    `init` None: fresh weights. With `resume` the training that the folder holds goes on. Of several
+    devices each runs this in a process of its own, with its `rank`, in Paddle's parallel
+    environment; what comes of it is complete for rank 0 only.
+    """
+    from paddle.utils import unique_name
+
+    from data.crops import load_crops
+
+    run_state = RunState(folder)
+    state = run_state.read(plan) if resume else None
+    if not resume and rank == 0:
+        run_state.begin(plan)
+    judged = None
+    if rank == 0:  # judges and keeps for all
+        with progress("photos to judge by", "photos") as update:
+            judged = load_crops(
+                plan.validation, plan.spec.preprocess, skip_bad=plan.skip_bad, progress=update
+            )
+    # Names count from 0 as in the run that wrote the checkpoint, whatever else this process made.
+    with unique_name.guard():
+        learner = Learner(plan, None if resume else init)
+        if state is not None:
+            learner.restore(state)
+        try:
+            _run_epochs(plan, run_state, learner, judged, rank)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_how_to_go_on(plan, run_state)) from None
+        except SystemError as error:
+            if "DataLoader process" not in str(error):
+                raise
+            raise StepError(
+                f"training of {plan.spec.name}: a process that reads photos died (for want of "
+                "memory, or by a photo that crashes the decoder); go on with --resume"
+            ) from None
+    return run_state
+
+
+def _how_to_go_on(plan: Plan, run_state: RunState) -> str:
+    if not run_state.rows:
+        return "interrupted before an epoch was kept; run the same command again to start anew"
+    return (
+        f"interrupted; {len(run_state.rows)} of {plan.recipe.epochs} epochs are kept in "
+        f"{shown(run_state.folder)}, and the same command goes on after them with --resume"
+    )
+
+
+def _run_epochs(
+    plan: Plan, run_state: RunState, learner: Learner, judged: "Crops | None", rank: int
+) -> None:
+    import paddle
+
+    first, started = len(run_state.rows), time.monotonic()
+    batches = _Waited(training_batches(plan, first, rank))
+    with Curves(run_state.charts, run_state.charted) if rank == 0 else nullcontext() as curves:
+        for epoch in range(first, plan.recipe.epochs):
+            paddle.seed(int(plan.random(DROPOUT, epoch, rank).integers(2**31)))
+            begun, batches.seconds = time.monotonic(), 0.0
+            loss = _run_epoch(plan, run_state, learner, batches, epoch, curves)
+            seconds = time.monotonic() - begun
+            if rank:
+                continue
+            row = {
+                "epoch": epoch + 1,
+                "loss": loss,
+                "top1": learner.top1(judged),
+                "lr": plan.lr((epoch + 1) * plan.steps - 1),
+                "images_per_second": plan.steps * plan.batch * plan.devices / seconds,
+                "waited": batches.seconds / seconds,
+            }
+            points = {name: value for name, value in row.items() if name != "epoch"}
+            curves.mark("epoch", epoch + 1, points)
+            run_state.keep(plan, learner, row, curves.size())
+            done, left = epoch + 1 - first, plan.recipe.epochs - epoch - 1
+            _say_epoch(plan, row, left * (time.monotonic() - started) / done)
+
+
+class _Waited:
+    """An iterator that counts the seconds that were spent waiting for its next item."""
+
+    def __init__(self, items: Iterator):
+        self._items, self.seconds = items, 0.0
+
+    def __next__(self):
+        begun = time.monotonic()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.monotonic() - begun
+
+
+def _run_epoch(
+    plan: Plan,
+    run_state: RunState,
+    learner: Learner,
+    batches: _Waited,
+    epoch: int,
+    curves: Curves | None,
+) -> float:
+    """Take the steps of an epoch, counted from 0; return the mean loss."""
+    losses = []
+    with progress(f"epoch {epoch + 1} of {plan.recipe.epochs}", "photos") as update:
+        for step in range(plan.steps):
+            number = epoch * plan.steps + step
+            lr = plan.lr(number)
+            losses.append(learner.step(*next(batches), lr))
+            if not math.isfinite(losses[-1]):
+                loss = f"the loss is {losses[-1]} in step {step + 1}"
+                raise _diverged(plan, run_state, epoch, f"{loss} of epoch {epoch + 1}")
+            if curves:
+                curves.mark("step", number + 1, {"loss": losses[-1], "lr": lr})
+            share = plan.batch * plan.devices
+            update((step + 1) * share, plan.steps * share)
+    # Activations can swallow what is undefined, and the loss looks sound.
+    if not all(np.isfinite(value).all() for value in learner.weights().values()):
+        raise _diverged(plan, run_state, epoch, f"weights are infinite after epoch {epoch + 1}")
+    return sum(losses) / len(losses)
+
+
+def _diverged(plan: Plan, run_state: RunState, epoch: int, evidence: str) -> StepError:
+    remedy = f"train with a lower --lr than {max(plan.recipe.lr):g}"
+    if epoch:
+        remedy += (
+            f"; what was kept after epoch {epoch} is sound, and a start for another training: "
+            f"--init {shown(run_state.last)} --out DIR"
+        )
+    return StepError(f"training of {plan.spec.name}: {evidence}; {remedy}")
+
+
+def _say_epoch(plan: Plan, row: dict[str, Any], seconds_left: float) -> None:
+    left = datetime.timedelta(seconds=round(seconds_left))
+    say(
+        f"  epoch {row['epoch']} of {plan.recipe.epochs}  loss {row['loss']:.4f}  "
+        f"top-1 {row['top1']:.2%}  {row['images_per_second']:.1f} images/s  "
+        f"waited for photos {row['waited']:.0%}  time left {left}"
+    )
+
+
+# ---- the command ----
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    spec = find_model(options.model)
+    published = recipe(spec.name)
+    init = None
+    if options.init != "random" and not options.resume:
+        init = find_weights(spec, options.init)
+    training, validation, classes = open_splits(options.data, options.photos)
+    # Not in the build folder: make clean must not take what cost the user hours.
+    folder = options.out or weights_folder() / f"{spec.name}_{training.name}"
+    device, count = options.devices
+    _require_devices(device, count, len(training))
+    if count > 1 and _team() == (0, 1):
+        if not options.resume:
+            RunState(folder).require_unused()
+        _launch(device, count)
+    rank, devices = _join(device)
+    plan = Plan(
+        spec,
+        _changed(published, options.epochs, options.batch, options.lr),
+        training,
+        validation,
+        classes,
+        options.seed,
+        options.limit_steps,
+        devices,
+        skip_bad=options.skip_bad,
+    )
+    say(
+        f"  {spec.name}: {len(training)} photos of {classes} classes, {plan.recipe.epochs} epochs "
+        f"of {plan.steps} steps of {plan.batch * devices} photos, on {device}"
+        + f", {devices} devices"
+        * (devices > 1)
+    )
+    run_state = train(plan, folder, init, resume=options.resume, rank=rank)
+    if rank:
+        return Exit.OK
+    best = run_state.best_row
+    print(f"best top-1 {best['top1']:.2%}, after epoch {best['epoch']}: {shown(run_state.best)}")
+    print(_what_bounds_it(run_state))
+    print(
+        f"curves: {shown(run_state.folder / 'log.csv')}, "
+        f"visualdl --logdir {shown(run_state.charts)}"
+    )
+    path = shlex.quote(str(run_state.best.resolve()))
+    print(f"next: make export MODEL={spec.name} WEIGHTS={path} CLASSES={classes}")
+    return Exit.OK
+
+
+def _what_bounds_it(run_state: RunState) -> str:
+    share = sum(row["waited"] for row in run_state.rows) / len(run_state.rows)
+    cause = (
+        "reading and augmenting them is what bounds the speed, and more cores would help"
+        if share > _BOUND_BY_PHOTOS
+        else "the network's own steps are what bounds the speed"
+    )
+    return f"the steps waited for photos {share:.0%} of the time: {cause}"
+
+
+def _changed(published: Recipe, epochs: int | None, batch: int | None, lr: float | None) -> Recipe:
+    changed = published.shortened(epochs) if epochs else published
+    changed = replace(changed, batch=batch) if batch else changed
+    return changed.with_lr(lr) if lr else changed
+
+
+def _require_devices(device: str, count: int, photos: int) -> None:
+    import paddle
+
+    if count > photos:
+        raise UserError(f"{photos} photos cannot be shared by {count} devices; take fewer")
+
+    there = paddle.device.cuda.device_count() if paddle.device.is_compiled_with_cuda() else 0
+    if device == "gpu" and count > there:
+        raise UserError(
+            f"{there} GPUs are there that this PaddlePaddle could use, asked for {count}; train "
+            "with --devices cpu, or install paddlepaddle-gpu where GPUs are"
+        )
+
+
+def _team() -> tuple[int, int]:
+    """This process' rank and how many there are, as `paddle.distributed.launch` says."""
+    rank, size = os.environ.get("PADDLE_TRAINER_ID", 0), os.environ.get("PADDLE_TRAINERS_NUM", 1)
+    return int(rank), int(size)
+
+
+def _launch(device: str, count: int) -> NoReturn:
+    """Go on as `count` processes of this same command, one for each device."""
+    logs = tempfile.mkdtemp(prefix="paddle-portage-launch-")
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(count)]
+    command += ["--log_level", "ERROR", "--log_dir", logs]
+    command += [str(Path(__file__).resolve()), *sys.argv[1:]]
+    # Not by --backend, which brings the launcher's older and noisier form.
+    backend = {"cpu": "gloo", "gpu": "nccl"}[device]
+    os.execve(command[0], command, os.environ | {"PADDLE_DISTRI_BACKEND": backend})
+
+
+def _join(device: str) -> tuple[int, int]:
+    """Take up the device, and the company of the other processes; returns rank and how many."""
+    import paddle
+
+    rank, devices = _team()
+    if devices > 1:
+        paddle.distributed.init_parallel_env()
+    if device == "gpu":
+        paddle.set_device(f"gpu:{paddle.distributed.ParallelEnv().device_id}")
+    else:
+        paddle.set_device("cpu")
+        paddle.base.core.set_num_threads(max(1, machine.threads() // devices))
+    return rank, devices
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python training/train.py", description=__doc__)
+    parser.add_argument("--model", required=True, help="one of the 17 models")
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="DIR",
+        help="a folder with train_list.txt and val_list.txt, or with train/ and val/ of one folder "
+        "per class; or cifar10",
+    )
+    parser.add_argument(
+        "--photos", type=_count, metavar="N", help="train on N photos, and judge by no more"
+    )
+    parser.add_argument("--epochs", type=_count, metavar="N", help="default: the recipe's")
+    parser.add_argument(
+        "--init",
+        default="random",
+        metavar="W",
+        help="a file, a folder, official, demo, or random (default: fresh weights); a classifier "
+        "for another number of classes starts anew",
+    )
+    parser.add_argument(
+        "--batch",
+        type=_count,
+        metavar="N",
+        help="photos per device and step (default: the recipe's; --lr does not follow)",
+    )
+    parser.add_argument(
+        "--lr", type=_rate, metavar="X", help="the highest learning rate (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--devices",
+        default=("cpu", 1),
+        type=_devices,
+        metavar="D",
+        help="cpu (default), gpu, or with how many: gpu:4",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where a killed run was")
+    parser.add_argument("--seed", type=_natural, default=0, metavar="S", help="default: 0")
+    parser.add_argument(
+        "--limit-steps", type=_count, metavar="N", help="at most N steps an epoch, to try it out"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: weights/<model>_<data>")
+    parser.add_argument("--skip-bad", action="store_true", help="leave unreadable photos out")
+    return parser
+
+
+def _devices(text: str) -> tuple[str, int]:
+    """The kind of device and how many: `gpu:4`."""
+    device, _, count = text.partition(":")
+    if device not in ("cpu", "gpu"):
+        raise ValueError
+    return device, _count(count or "1")
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ValueError
+    return number
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings(action="ignore"):  # Paddle's advice about tools for its builds
+        run(main)
