@@ -50,7 +50,7 @@ def measure_errors(
 
 
 class Correction:
-    """In a child process: runs a float ONNX file with a quantized twin beside each layer."""
+    """In a child process: runs a float ONNX file with a fake-quantized copy beside each layer."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
-"""Beside a layer of a float ONNX graph, its quantized twin: the layer as INT8 would compute it.
+"""Beside a layer of a float ONNX graph, its fake-quantized copy: as INT8 would compute it.
 
-The twin reads the layer's own float input, so that what it shows is this layer's error alone.
+The copy reads the layer's own float input, so that what it shows is this layer's error alone.
 """
 
 import math
@@ -44,7 +44,7 @@ class Grid:
 
 
 class FakeQuantGraph:
-    """Adds twins to a copy of a model. `weights` are the model's initializers by name."""
+    """Adds fake-quantized layers to a copy of a model, whose initializers by name are `weights`."""
 
     def __init__(self, model, ranges: Mapping[str, tuple[float, float]], grid: Grid):
         import onnx
@@ -74,10 +74,10 @@ class FakeQuantGraph:
         return self.weights[node.input[1]].shape[_channel_axis(node)]
 
     def add(self, node) -> str:
-        """Add a layer's twin to the graph; returns the name of its output."""
+        """Add a layer's fake-quantized copy to the graph; returns the name of its output."""
         import onnx
 
-        name = f"{node.name}/twin"
+        name = f"{node.name}/fake"
         fake_output = onnx.NodeProto()
         fake_output.CopyFrom(node)
         fake_output.name = name

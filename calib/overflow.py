@@ -1,6 +1,6 @@
 """A look before FP16 files are made: which values would leave float16's range?
 
-Weights are read; activations are looked at on the made-up images that steps are checked with, or,
+Weights are read; activations are looked at on the synthetic images that steps are checked with, or,
 where a calibration has measured the model, on its photos. What only photos show otherwise, the
 simulation of FP16 finds (`convert.simulate`).
 """

@@ -54,7 +54,7 @@ def to_qdq(
 
     `ranges` were measured on `crops`, of which some also serve to correct the biases. `source` is
     the project's file that chose the placement. Raises UserError for an unknown layer in the
-    recipe.
+    configuration.
     """
     step = Step(
         name=f"quantize_{kind}",
@@ -62,7 +62,7 @@ def to_qdq(
         kind=kind,
         precision="int8",
         inputs={"onnx": onnx.key, "ranges": ranges.key},
-        parameters={"recipe": asdict(quant), "placement": asdict(placement)},
+        parameters={"quant": asdict(quant), "placement": asdict(placement)},
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
         sources=(
             "calib/qdq.py",

@@ -52,10 +52,11 @@ def quantize_lite(
         kind=KIND,
         precision="int8",
         inputs={"inference": inference.key, "onnx": onnx.key, "ranges": ranges.key},
-        parameters={"recipe": asdict(quant)},
+        parameters={"quant": asdict(quant)},
         tools={name: MAIN.version(name) for name in ("paddlepaddle", "onnxruntime")},
         sources=tuple(
-            f"calib/{name}.py" for name in ("quantize_lite", "correct", "twins", "methods")
+            f"calib/{name}.py"
+            for name in ("quantize_lite", "bias_correction", "fake_quant", "methods")
         ),
     )
     label = f"quantize_lite of {inference.model}"
@@ -116,7 +117,9 @@ def write_quantized(
     executor = paddle.static.Executor(paddle.CPUPlace())
     values = _onnx_values(onnx_file, photo, scales)
     names = _counterparts(executor, source, photo, values)
-    known = {name: scales[twin] * factor or 1.0 for name, (twin, factor) in names.items()}
+    known = {
+        name: scales[counterpart] * factor or 1.0 for name, (counterpart, factor) in names.items()
+    }
     program, feeds, fetched = paddle.static.load_inference_model(f"{source}/inference", executor)
     corrected = _correct_biases(program, shifts, names)
     corrected_graph = Path(output) / "corrected"
@@ -169,8 +172,8 @@ def _correct_biases(
     )
     makers = {name: operator for operator in block.ops for name in operator.output_arg_names}
     done = 0
-    for name, (twin, factor) in names.items():
-        if twin not in shifts or name not in makers or makers[name].type not in _BIASES:
+    for name, (counterpart, factor) in names.items():
+        if counterpart not in shifts or name not in makers or makers[name].type not in _BIASES:
             continue
         bias = makers[name].input(_BIASES[makers[name].type])[0]
         if bias in makers and makers[bias].type == "reshape2":
@@ -178,7 +181,7 @@ def _correct_biases(
         if block.var(bias).persistable and readers[bias] == 1:
             tensor = scope.find_var(bias).get_tensor()
             values = np.array(tensor)
-            values += (factor * shifts[twin]).reshape(values.shape).astype(values.dtype)
+            values += (factor * shifts[counterpart]).reshape(values.shape).astype(values.dtype)
             tensor.set(values, paddle.CPUPlace())
             done += 1
     return done
@@ -253,17 +256,24 @@ def _counterparts(
     results = executor.run(
         program, feed={feeds[0]: photo}, fetch_list=[block.var(name) for name in floats]
     )
-    twins = {}
+    candidates = {}
     for name, value in values.items():
-        twins.setdefault(value.size, []).append((name, *_fingerprint(value)))
+        candidates.setdefault(value.size, []).append((name, *_fingerprint(value)))
     found = {}
     for name, value in zip(floats, results, strict=True):
-        if value is None or value.size not in twins:  # shapes that nobody reads are not computed
+        if (
+            value is None or value.size not in candidates
+        ):  # shapes that nobody reads are not computed
             continue
         shape, scale = _fingerprint(value)
         best = min(
-            (float(np.abs(shape - other).max()), abs(np.log(scale / size)), twin, scale / size)
-            for twin, other, size in twins[value.size]
+            (
+                float(np.abs(shape - other).max()),
+                abs(np.log(scale / size)),
+                counterpart,
+                scale / size,
+            )
+            for counterpart, other, size in candidates[value.size]
         )
         if best[0] <= _SAME:
             found[name] = best[2:]
@@ -290,7 +300,7 @@ def _readers_to_skip(
 
     graph = onnx.load(onnx_file, load_external_data=False).graph
     read = {node.input[0] for node in graph.node if node.name in keep_float}
-    return [name for name, (twin, _) in names.items() if twin in read]
+    return [name for name, (counterpart, _) in names.items() if counterpart in read]
 
 
 def _set_output_scales(program, scales: Mapping[str, float]) -> None:

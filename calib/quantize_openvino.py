@@ -40,7 +40,7 @@ def quantize_openvino(
         kind="openvino",
         precision="int8",
         inputs={"onnx": (quantized or onnx).key, "photos": crops.sha256},
-        parameters={"recipe": asdict(quant), "vnni": has_vnni()},
+        parameters={"quant": asdict(quant), "vnni": has_vnni()},
         tools={name: MAIN.version(name) for name in ("openvino", "nncf")},
         sources=("calib/quantize_openvino.py",),
     )
@@ -52,7 +52,7 @@ def quantize_openvino(
                     "convert.to_openvino:write_ir",
                     source=str(quantized.file(ONNX_FILE)),
                     output=str(folder / GRAPH),
-                    half=False,
+                    fp16=False,
                 )
             else:
                 layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(ONNX_FILE)))

@@ -86,7 +86,7 @@ def rank(
 
 
 class Switches:
-    """In a child process: a float ONNX file in which each layer can be switched to its twin."""
+    """In a child process: a float ONNX file, each layer of which can be switched to INT8."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Switches:
 
 
 def _add_switch(fake: FakeQuantGraph, node) -> None:
-    """Give a layer a scalar input `<layer>/switch`: 0 for float (the default), 1 for its twin."""
+    """Give a layer a scalar input `<layer>/switch`: 0 for float (the default), 1 for INT8."""
     from onnx import TensorProto, helper
 
     graph, name, output = fake.model.graph, node.name, node.output[0]

@@ -90,7 +90,7 @@ def exported(model: str) -> Artifact | None:
 def write_graph(model: str, weights: dict, class_num: int, folder: str):
     """In a child process: write the graph into a folder; return the network's own logits.
 
-    The logits, float32 [8, class_num], are for `probe.images`, all eight in one batch.
+    The logits, float32 [8, class_num], are for `synthetic.images`, all eight in one batch.
     """
     import paddle
 

@@ -31,7 +31,7 @@ def write_fp16(source: str, output: str) -> None:
                 attribute.i = TensorProto.FLOAT16
 
     entry, logits = graph.input[0].name, graph.output[0].name
-    narrow = {entry: f"{entry}/half", logits: f"{logits}/half"}
+    narrow = {entry: f"{entry}/fp16", logits: f"{logits}/fp16"}
     for node in graph.node:
         node.input[:] = [narrow.get(name, name) for name in node.input]
         node.output[:] = [narrow.get(name, name) for name in node.output]

@@ -24,7 +24,7 @@ _NARROW, _ROUNDED = "/narrow", "/rounded"  # what a value's casts are called
 def simulate(onnx: Artifact, precision: str) -> Artifact:
     """The ONNX file `model.onnx` that computes like `precision`, "fp16" or "bf16".
 
-    StepError names the first layer that overflows on the probe's images, where one does.
+    StepError names the first layer that overflows on the synthetic images, where one does.
     """
     step = Step(
         name="simulate",

@@ -100,8 +100,8 @@ def verify_on(
 ) -> dict[str, Any]:
     """`verify` for an INT8 file, on photos that its ranges were measured on: float32 [8, 3, S, S].
 
-    Made-up images may lie beyond those ranges, and clipped be as far off as a wrong graph's. Their
-    logits are kept for the next step, and must be finite.
+    Synthetic images may lie beyond those ranges, and clipped be as far off as a wrong graph's.
+    Their logits are kept for the next step, and must be finite.
     """
     threads = machine.threads()
     worker.open(source_session, folder=str(source.folder), precision="fp32", threads=threads)

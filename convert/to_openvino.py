@@ -36,7 +36,7 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
                 "convert.to_openvino:write_ir",
                 source=str(onnx.file(ONNX_FILE)),
                 output=str(folder / GRAPH),
-                half=precision == "fp16",
+                fp16=precision == "fp16",
             )
             checked = step_check.verify(worker, SESSION, folder, onnx, precision)
         return {**onnx.inherited_facts, **checked}
@@ -44,8 +44,8 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
     return produce(step, make, shows=WEIGHTS)
 
 
-def write_ir(source: str, output: str, half: bool) -> None:
+def write_ir(source: str, output: str, fp16: bool) -> None:
     """In a child process: convert and write."""
     import openvino
 
-    openvino.save_model(openvino.convert_model(source), output, compress_to_fp16=half)
+    openvino.save_model(openvino.convert_model(source), output, compress_to_fp16=fp16)

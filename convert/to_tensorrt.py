@@ -74,8 +74,8 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
         with Worker("main", label) as main, Worker("trt", label) as worker:
             checked = _check(main, onnx, version)
             typed = worker.call("convert.tensorrt_builder:is_strongly_typed", library="tensorrt")
-            half = typed and precision == "fp16"
-            with _source(main, onnx, folder, half) as source, _alone(version, gpu) as cache:
+            fp16 = typed and precision == "fp16"
+            with _source(main, onnx, folder, fp16) as source, _alone(version, gpu) as cache:
                 built = worker.call(
                     "convert.tensorrt_builder:build_here",
                     limit=_LIMIT,
@@ -97,7 +97,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
 
     TensorRT-RTX, whose parser is one of TensorRT 11, must parse it, and builds an engine for the
     architecture ahead of time where it can. That engine serves nothing but TensorRT-RTX, and
-    cannot be run here: it is not kept. The manifest's facts say what was established: "parsed_by",
+    cannot be run here: it is not kept. The manifest's facts say what was found: "parsed_by",
     and "ahead_of_time" with "engine_bytes", "seconds" and "floats", the precision of what is not
     quantized, or with "not_built" and the reason.
     """
@@ -136,12 +136,12 @@ def _check(worker: Worker, onnx: Artifact, version: str) -> dict:
 
 
 @contextlib.contextmanager
-def _source(worker: Worker, onnx: Artifact, folder: Path, half: bool) -> Iterator[Path]:
+def _source(worker: Worker, onnx: Artifact, folder: Path, fp16: bool) -> Iterator[Path]:
     """The file to parse: the ONNX file, or, for as long as it is needed, its float16 form."""
-    if not half:
+    if not fp16:
         yield onnx.file(ONNX_FILE)
         return
-    narrow = folder / "half.onnx"
+    narrow = folder / "fp16.onnx"
     worker.call(
         "convert.fp16_graph:write_fp16", source=str(onnx.file(ONNX_FILE)), output=str(narrow)
     )
@@ -172,7 +172,7 @@ def _ahead_of_time(
 
 
 def _parse(worker: Worker, onnx: Artifact, folder: Path, floats: str) -> None:
-    with _source(worker, onnx, folder, half=floats == "fp16") as source:
+    with _source(worker, onnx, folder, fp16=floats == "fp16") as source:
         worker.open(_NETWORK, source=str(source), library=_RTX)
 
 

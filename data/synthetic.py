@@ -1,4 +1,4 @@
-"""Made-up images, for checks and statistics that must not depend on anybody's photos."""
+"""Synthetic images, for checks and statistics that must not depend on anybody's photos."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ _SQUARES = (1, 4, 16, 32)  # divide the input sizes of all models
 
 
 def images(shape: tuple[int, int, int]) -> np.ndarray:
-    """Eight made-up images, float32 [8, 3, S, S], the same on every machine.
+    """Eight synthetic images, float32 [8, 3, S, S], the same on every machine.
 
     Sums of noise in squares of 1, 4, 16 and 32 pixels, with the mean 0 and the deviation 1 of
     normalized photos. Plain noise would not do: photos are smooth, so that their activations

@@ -85,7 +85,7 @@ def main() -> int:
                 else attempts.once()
             )
             tried = [outcome | {"chosen": False} for outcome in found]
-            chosen = attempts.settle() | {"chosen": True}
+            chosen = attempts.finish() | {"chosen": True}
             others = [one for one in tried if one["calibration"] != chosen["calibration"]]
             results += [*others, chosen]
             if options.json:

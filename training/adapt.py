@@ -65,7 +65,7 @@ LEAST_PER_CLASS = 2
 # Part of what identifies a checkpoint: count up when the same photos give another one.
 _METHOD = 3
 
-_SETTLING = 32  # photos that a random backbone's batch norms are set on
+_RECALIBRATION_PHOTOS = 32  # photos that a random backbone's batch norms are set on
 _NAMED_IN_ERRORS = 5
 _SAME = 1e-3  # largest difference of logits, relative, as for any two fp32 files
 _SHARES = np.linspace(0, 1, 21)  # of a row that is added to every class, see `lift`
@@ -222,10 +222,10 @@ def _shapes(network: "nn.Layer") -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
-def settle(network: "nn.Layer", stream: Stream, rows: Sequence[int]) -> None:
-    """Set made-up batch norms, if there are any, by real photos, spread over the rows.
+def recalibrate(network: "nn.Layer", stream: Stream, rows: Sequence[int]) -> None:
+    """Set synthetic batch norms, if there are any, by real photos, spread over the rows.
 
-    And by the made-up images that every later file is checked on: photos may be so much smoother
+    And by the synthetic images that every later file is checked on: photos may be so much smoother
     that those would reach logits hundreds of times as large, and rounding errors with them.
     """
     import paddle
@@ -234,7 +234,7 @@ def settle(network: "nn.Layer", stream: Stream, rows: Sequence[int]) -> None:
 
     if not any(isinstance(layer, paddle.nn.BatchNorm2D) for layer in network.sublayers()):
         return
-    some = spread_rows(len(rows), _SETTLING)
+    some = spread_rows(len(rows), _RECALIBRATION_PHOTOS)
     photos = [batch for _, batch in stream.batches(rows[some], "batch norms")]
     if photos:
         photos.append(synthetic.images(photos[0].shape[1:]))
@@ -428,7 +428,7 @@ def adapt(
     fit_on, held_out = split(images.labels, seed)
     network = load_backbone(spec, weights, classes)
     if weights.origin == "random":
-        settle(network, stream, fit_on)
+        recalibrate(network, stream, fit_on)
     head = Head(network, spec.input_shape)
     made = fit_head(head, stream, held_out)
     with _replacing(out) as new:

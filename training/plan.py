@@ -1,4 +1,4 @@
-"""What a training is to be: all that decides its course but the weights it starts from."""
+"""What a training is to be: all that decides its outcome but the weights it starts from."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ _NAMED_IN_ERRORS = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides the course of a training, but for the weights that it starts from.
+    """Everything that decides the outcome of a training, but for the weights that it starts from.
 
     `recipe.batch` photos go through each of `devices` devices in a step.
     """

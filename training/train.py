@@ -3,7 +3,7 @@
     python training/train.py --model SqueezeNet1_1 --data DIR [--init official] [--epochs N]
 
 Every random choice follows from the seed, the epoch and the photo, so a run that was killed and
-goes on with --resume takes the same course as one that was not. It loses at most one epoch.
+goes on with --resume ends with the same weights as one that was not. It loses at most one epoch.
 """
 
 import os

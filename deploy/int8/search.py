@@ -16,7 +16,7 @@ from common import console, machine
 from common.errors import StepError
 from common.paths import build_root
 from convert.artifact import Artifact
-from deploy.int8.search_log import Attempts
+from deploy.int8.search_log import SearchLog
 from deploy.request.building import keep_quant_config
 from deploy.request.values import INT8
 from deploy.speed import latency
@@ -35,8 +35,8 @@ _REPORTED = 8  # layers in a report
 class Search:
     """Attempts at a graph's INT8 files for a target, and the best of them.
 
-    `options` have the photos to calibrate on, and the recipe that a user insists on, if any. An
-    attempt's result is one as `deploy.verdict.result` describes it.
+    `options` have the photos to calibrate on, and the configuration that a user insists on, if any.
+    An attempt's result is one as `deploy.verdict.result` describes it.
     """
 
     def __init__(
@@ -52,20 +52,20 @@ class Search:
         self._tried: list[tuple[QuantConfig, dict]] = []
         self._effects: list[Effect] = []
         self._base: QuantConfig | None = None  # what layers are left in float of
-        self._kept: Attempts | None = None
+        self._kept: SearchLog | None = None
 
     def once(self) -> Iterator[dict]:
         """The only attempt where nothing is searched for."""
         yield self._attempt(self._options.quant or QuantConfig())
 
     def within_budget(self, seconds: float) -> Iterator[dict]:
-        """Attempts until the loss is within the budget; nothing new is begun after `seconds`.
+        """SearchLog until the loss is within the budget; nothing new is begun after `seconds`.
 
         Those of a run that was killed are not made again.
         """
         end = time.monotonic() + seconds
         if self._target.session_spec(INT8).execution != NONE:
-            self._kept = self._open_attempts()
+            self._kept = self._open_log()
         wanted = self._options.quant or QuantConfig(DEFAULT_METHOD)
         methods = [wanted.method] if self._options.quant else self._target.methods
         for method in methods:
@@ -91,8 +91,8 @@ class Search:
                 return
             count *= 2
 
-    def settle(self) -> dict:
-        """The best attempt's result; its files, and its recipe for later commands, are in place."""
+    def finish(self) -> dict:
+        """The best attempt's result; its files and configuration are in place for later commands."""
         quant, outcome = self._best()
         if "drift" not in outcome:
             return outcome
@@ -106,14 +106,14 @@ class Search:
             self._kept.forget()
         return outcome
 
-    def _open_attempts(self) -> Attempts:
+    def _open_log(self) -> SearchLog:
         _, ranges, crops, _ = self._options.measured(self._graph)
         facts = {
             **{"graph": self._graph.key, "ranges": ranges.key, "calibrating": crops.sha256},
             **{"judging": self._judge.crops.sha256, "budget_pp": self._budget_pp},
         }
         folder = build_root() / self._graph.model / "calibration"
-        return Attempts(folder / f".{self._target.name}.attempts.json", facts)
+        return SearchLog(folder / f".{self._target.name}.attempts.json", facts)
 
     def _attempt(self, quant: QuantConfig) -> dict:
         known = self._kept and self._kept.result(quant)
@@ -185,7 +185,7 @@ class Search:
             return rank(onnx, ranges, crops, quant, self._target.grid(), seconds, progress)
 
     def _costs(self, quant: QuantConfig, execution: str) -> dict[str, dict]:
-        """The size of a recipe's files and, where they run here, their speed."""
+        """The size of a configuration's files and, where they run here, their speed."""
         size = {"size": self._sizes(quant)}
         return {**size, "speed": self._speed(quant)} if execution == NATIVE else size
 

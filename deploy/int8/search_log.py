@@ -15,8 +15,8 @@ _SOURCES = ("calib", "convert", "deploy", "models")
 _TOOLS = ("onnxruntime", "openvino", "nncf", "paddlepaddle")
 
 
-class Attempts:
-    """Results by recipe, and a ranking of layers, in a JSON file.
+class SearchLog:
+    """Results by configuration, and a ranking of layers, in a JSON file.
 
     They count only for what they were found with: `facts` (JSON values), the versions of the
     tools, and this project's own code. Anything else in the file is dropped.
@@ -37,7 +37,7 @@ class Attempts:
         self._kept = found if known else {"of": of, "results": {}, "effects": []}
 
     def result(self, quant: QuantConfig) -> dict | None:
-        """The result that a recipe had, if any."""
+        """The result that a configuration had, if any."""
         return self._kept["results"].get(_name(quant))
 
     def keep_result(self, quant: QuantConfig, outcome: dict) -> None:

@@ -75,9 +75,9 @@ def _warn_of_overflows(graph: Artifact, options: Options) -> None:
 
 
 def options_for(cell: Cell, graph: Artifact, options: Options) -> Options:
-    """The options with the recipe that an earlier calibration of the graph found best, if any.
+    """The options with what an earlier calibration of the graph found best, if any.
 
-    A recipe that is in them already stays.
+    One that is in them already stays.
     """
     target, precision = cell
     if precision != INT8 or options.quant:
@@ -90,7 +90,7 @@ def options_for(cell: Cell, graph: Artifact, options: Options) -> Options:
 
 
 def keep_quant_config(graph: Artifact, target: Target, quant: QuantConfig) -> None:
-    """Make a recipe the one that this graph's INT8 files for a target are made by from now on."""
+    """Make a configuration the one that this graph's INT8 files for a target are made by."""
     facts = {"graph": graph.key, **dataclasses.asdict(quant)}
     files.write_json(_quant_config_path(graph, target), facts)
 

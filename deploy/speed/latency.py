@@ -84,7 +84,7 @@ class Timer:
 def open_timer(
     session_spec: SessionSpec, artifact: Artifact, precision: str, batch: int, cores: Sequence[int]
 ) -> Iterator[Timer]:
-    """Open an artifact as the plan says, on these cores only, and warm it up.
+    """Open an artifact as specified, on these cores only, and warm it up.
 
     Raises StepError where its logits are not finite: the speed of something broken says nothing.
     """

@@ -26,7 +26,7 @@ class Options:
     quant: QuantConfig | None = None
 
     def measured(self, inference: Artifact) -> tuple[Artifact, Artifact, Crops, QuantConfig]:
-        """What the INT8 files of all targets start from: ONNX file, ranges, photos and recipe."""
+        """What all INT8 files start from: ONNX file, ranges, photos, and how to use them."""
         if self.calibration is None:
             raise UserError("int8 needs photos to calibrate on: CALIB=folder")
         onnx = to_onnx(inference, self.opset)
@@ -60,7 +60,7 @@ class Target(abc.ABC):
         """How this precision runs on this machine."""
 
     def timed_session_spec(self, precision: str) -> SessionSpec:
-        """How it runs where its speed is measured: the same, unless `plan` is made for checking."""
+        """How it runs to be timed: the same, unless `session_spec` is for checking only."""
         return self.session_spec(precision)
 
     def grid(self) -> Grid:
@@ -78,5 +78,5 @@ class Target(abc.ABC):
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
     ):
-        """The artifact to run in place of `artifact` where the plan is a simulation."""
+        """The artifact to run in place of `artifact` where the session is a simulation."""
         return artifact

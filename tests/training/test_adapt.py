@@ -184,7 +184,7 @@ class TestBackbone:
         network = adapt.load_backbone(spec, find_weights(spec, "random"), 3)
         before = {name: value.numpy() for name, value in network.state_dict().items()}
         stream = adapt.Stream(adapt.open_labelled(str(photos)).spread(6), spec.preprocess)
-        adapt.settle(network, stream, np.arange(6))
+        adapt.recalibrate(network, stream, np.arange(6))
         changed = {
             name.rsplit(".", 1)[1]
             for name, value in network.state_dict().items()
@@ -203,7 +203,7 @@ class TestBackbone:
             Image.fromarray(plain).save(folder / f"{number}.png")
         network = adapt.load_backbone(spec, find_weights(spec, "random"), 2)
         stream = adapt.Stream(adapt.open_labelled(str(tmp_path)).spread(4), spec.preprocess)
-        adapt.settle(network, stream, np.arange(4))
+        adapt.recalibrate(network, stream, np.arange(4))
         features = adapt.Head(network, spec.input_shape).features
         [(_, crops)] = stream.batches(range(4), "photos")
         usual = np.abs(features(crops)).max()

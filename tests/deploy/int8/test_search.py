@@ -155,10 +155,10 @@ def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
     monkeypatch.setattr(Search, "_speed", lambda _, quant: {"ratio": 3.0 - len(quant.keep_float)})
     one = begin(Judge(lambda quant: {0: 9, 1: 5, 2: 0}[len(quant.keep_float)]), build=build)
     list(one.within_budget(60))
-    chosen = one.settle()
+    chosen = one.finish()
     assert chosen["all_int8"] == {"size": {"int8": 2, "fp32": 10}, "speed": {"ratio": 3}}
     assert (chosen["size"], chosen["speed"]) == ({"int8": 4, "fp32": 10}, {"ratio": 1})
 
     none = begin(Judge(lambda quant: 0), build=build)
     list(none.within_budget(60))
-    assert "all_int8" not in none.settle()
+    assert "all_int8" not in none.finish()
