@@ -59,7 +59,7 @@ class Search:
         yield self._attempt(self._options.quant or QuantConfig())
 
     def within_budget(self, seconds: float) -> Iterator[dict]:
-        """SearchLog until the loss is within the budget; nothing new is begun after `seconds`.
+        """Attempts until the loss is within the budget; nothing new is begun after `seconds`.
 
         Those of a run that was killed are not made again.
         """
@@ -92,7 +92,7 @@ class Search:
             count *= 2
 
     def finish(self) -> dict:
-        """The best attempt's result; its files and configuration are in place for later commands."""
+        """The best attempt's result; its files and configuration are in place."""
         quant, outcome = self._best()
         if "drift" not in outcome:
             return outcome
