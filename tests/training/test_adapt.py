@@ -9,12 +9,16 @@ from PIL import Image
 from common.errors import StepError, UserError
 from data import synthetic
 from data.images import ImageSet
+from data.stream import Stream
 from models.registry import find_model
 from models.state import read_state, write_state
 from models.weights import Weights, find_weights
 from tests.colours import COLOURS, write_photos
 from tests.conftest import assert_refused
 from training import adapt
+from training.backbone import load_backbone, recalibrate
+from training.classifier_head import Fit, Head, lift, require_finite, written_logits
+from training.ridge import Classifier
 
 SPEC = find_model("SqueezeNet1_1")
 
@@ -125,15 +129,15 @@ class TestSqueezeNet:
 
     @pytest.fixture(scope="class")
     def made(self, photos):
-        network = adapt.load_backbone(SPEC, find_weights(SPEC, "random"), 3)
-        stream = adapt.Stream(adapt.open_labelled(str(photos)).spread(12), SPEC.preprocess)
-        return adapt.Head(network, SPEC.input_shape), stream
+        network = load_backbone(SPEC, find_weights(SPEC, "random"), 3)
+        stream = Stream(adapt.open_labelled(str(photos)).spread(12), SPEC.preprocess)
+        return Head(network, SPEC.input_shape), stream
 
     @pytest.fixture(scope="class")
-    def fitted(self, made) -> adapt.Classifier:
+    def fitted(self, made) -> Classifier:
         """One with outputs on both sides of zero, at every place."""
         weight = np.random.default_rng(0).standard_normal((made[0].width, 3)) / 10
-        return adapt.Classifier(weight, np.array([-0.2, 0.0, 0.2]))
+        return Classifier(weight, np.array([-0.2, 0.0, 0.2]))
 
     def written(self, made, fitted, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """Logits of the network once it is written, and its features."""
@@ -141,11 +145,11 @@ class TestSqueezeNet:
         batches = made[1].batches(rows, "test")
         features = np.concatenate([made[0].features(batch) for _, batch in batches])
         write_state(path, made[0].state(fitted))
-        fit = adapt.Fit(fitted, 0.0, 1.0, rows, features)
-        return adapt.written_logits(SPEC, path, made[1], fit), features.astype(np.float64)
+        fit = Fit(fitted, 0.0, 1.0, rows, features)
+        return written_logits(SPEC, path, made[1], fit), features.astype(np.float64)
 
     def test_lifted_relu_cuts_nothing_and_no_probability_changes(self, made, fitted, tmp_path):
-        lifted = adapt.lift(*made, fitted)
+        lifted = lift(*made, fitted)
         logits, features = self.written(made, lifted, tmp_path / "net.pdparams")
         added = logits - fitted.logits(features)
         assert np.ptp(added, axis=1).max() < 1e-4  # the same for every class of a photo
@@ -168,23 +172,23 @@ class TestBackbone:
         state = {name: value.numpy() for name, value in network.state_dict().items()}
         write_state(tmp_path / "net.pdparams", state)
         weights = find_weights(SPEC, str(tmp_path / "net.pdparams"))
-        backbone = adapt.load_backbone(SPEC, weights, 3).state_dict()
-        np.testing.assert_array_equal(backbone["_conv.weight"].numpy(), state["_conv.weight"])
-        assert backbone["_conv9.weight"].shape == [3, 512, 1, 1]
+        adapted = load_backbone(SPEC, weights, 3).state_dict()
+        np.testing.assert_array_equal(adapted["_conv.weight"].numpy(), state["_conv.weight"])
+        assert adapted["_conv9.weight"].shape == [3, 512, 1, 1]
 
     def test_of_another_network_is_refused(self, tmp_path):
         write_state(tmp_path / "net.pdparams", {
             "fc.weight": np.zeros((4, 2), np.float32), "fc.bias": np.zeros(2, np.float32),
         })  # fmt: skip
         with pytest.raises(UserError, match="another network"):
-            adapt.load_backbone(SPEC, Weights(SPEC.name, "file", tmp_path / "net.pdparams", ""), 3)
+            load_backbone(SPEC, Weights(SPEC.name, "file", tmp_path / "net.pdparams", ""), 3)
 
     def test_made_up_batch_norms_are_settled_on_the_photos(self, photos):
         spec = find_model("RegNetX_4GF")
-        network = adapt.load_backbone(spec, find_weights(spec, "random"), 3)
+        network = load_backbone(spec, find_weights(spec, "random"), 3)
         before = {name: value.numpy() for name, value in network.state_dict().items()}
-        stream = adapt.Stream(adapt.open_labelled(str(photos)).spread(6), spec.preprocess)
-        adapt.recalibrate(network, stream, np.arange(6))
+        stream = Stream(adapt.open_labelled(str(photos)).spread(6), spec.preprocess)
+        recalibrate(network, stream, np.arange(6))
         changed = {
             name.rsplit(".", 1)[1]
             for name, value in network.state_dict().items()
@@ -201,10 +205,10 @@ class TestBackbone:
             folder = tmp_path / str(number % 2)
             folder.mkdir(exist_ok=True)
             Image.fromarray(plain).save(folder / f"{number}.png")
-        network = adapt.load_backbone(spec, find_weights(spec, "random"), 2)
-        stream = adapt.Stream(adapt.open_labelled(str(tmp_path)).spread(4), spec.preprocess)
-        adapt.recalibrate(network, stream, np.arange(4))
-        features = adapt.Head(network, spec.input_shape).features
+        network = load_backbone(spec, find_weights(spec, "random"), 2)
+        stream = Stream(adapt.open_labelled(str(tmp_path)).spread(4), spec.preprocess)
+        recalibrate(network, stream, np.arange(4))
+        features = Head(network, spec.input_shape).features
         [(_, crops)] = stream.batches(range(4), "photos")
         usual = np.abs(features(crops)).max()
         assert np.abs(features(synthetic.images(spec.input_shape))).max() < 20 * usual
@@ -212,7 +216,7 @@ class TestBackbone:
     def test_features_that_are_not_finite_name_the_photo(self):
         features = np.array([[0.0, 1.0], [np.nan, 0.0]], np.float32)
         with pytest.raises(UserError, match=r"b\.png"):
-            adapt._require_finite(features, [Path("a.png"), Path("b.png")])
+            require_finite(features, [Path("a.png"), Path("b.png")])
 
 
 class TestAdapt:
