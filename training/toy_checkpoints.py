@@ -61,7 +61,7 @@ def make(spec: ModelSpec, photos: int, out: Path) -> dict:
 
 def _adapt(spec: ModelSpec, photos: int, out: Path) -> None:
     """Run `make adapt`'s command; its lines go on to our standard error, its error into ours."""
-    command = [sys.executable, ROOT / "models" / "head.py", "--model", spec.name, "--data", DATA]
+    command = [sys.executable, ROOT / "training" / "adapt.py", "--model", spec.name, "--data", DATA]
     command += ["--init", "random", "--photos", str(photos), "--out", out]
     problem = None
     with subprocess.Popen(

@@ -101,7 +101,7 @@ def test_set_up_needs_no_package(tmp_path):
     bare = tmp_path / "bare"
     venv.create(bare, symlinks=True)
     done = subprocess.run(
-        [bare / "bin" / "python", "-I", environments.ROOT / "convert" / "install.py", "--help"],
+        [bare / "bin" / "python", "-I", environments.ROOT / "runtimes" / "install.py", "--help"],
         capture_output=True,
         text=True,
         check=False,

@@ -36,8 +36,8 @@ def child_that(tmp_path, monkeypatch):
     """Let another program stand in for `make adapt`."""
 
     def write(program: str) -> None:
-        (tmp_path / "models").mkdir()
-        (tmp_path / "models" / "head.py").write_text(program)
+        (tmp_path / "training").mkdir()
+        (tmp_path / "training" / "adapt.py").write_text(program)
         monkeypatch.setattr(toy_checkpoints, "ROOT", tmp_path)
 
     return write
