@@ -105,7 +105,7 @@ def collect_cold(onnx: str, crops: str, build: str) -> dict:
 
 def _theirs(case: _Case, method: str) -> _Sample:
     """Plain inference ("plain"), or ONNX Runtime's calibration by a method."""
-    from benchmarks.bench import run_baseline
+    from benchmarks.parts import run_baseline
 
     model = case.onnx / "model.onnx"
     total, printed = run_baseline(
@@ -230,7 +230,7 @@ def _prepare(model: str, photos: int, options, scratch: Path) -> _Case:
     """The model's ONNX file, in a build folder of the benchmark's own, and the photos' crops."""
     import numpy as np
 
-    from benchmarks.bench import run_command
+    from benchmarks.parts import run_command
     from convert.artifact import load
     from data.crops import load_crops
     from data.images import ImageSet

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import bench
+from benchmarks.parts import Part, Sample
+from common.errors import StepError
 from tests.conftest import assert_refused
 
 
@@ -58,7 +60,7 @@ def test_rounds_alternate_and_become_a_median_a_spread_and_a_ratio():
     def side(name):
         def run(setting):
             order.append(name)
-            return bench._Sample({"first": next(take[name]), "second": 1.0}, "equal")
+            return Sample({"first": next(take[name]), "second": 1.0}, "equal")
 
         return run
 
@@ -73,15 +75,15 @@ def test_rounds_alternate_and_become_a_median_a_spread_and_a_ratio():
 
 def test_sides_that_decide_differently_are_an_error():
     part = _part(
-        lambda setting: bench._Sample({"a": 1.0}, {"onnx": 14}),
-        lambda setting: bench._Sample({"b": 1.0}, {"onnx": 13}),
+        lambda setting: Sample({"a": 1.0}, {"onnx": 14}),
+        lambda setting: Sample({"b": 1.0}, {"onnx": 13}),
     )
-    with pytest.raises(bench.StepError, match=r"ours gives \{'onnx': 14\}, .* \{'onnx': 13\}"):
+    with pytest.raises(StepError, match=r"ours gives \{'onnx': 14\}, .* \{'onnx': 13\}"):
         bench._measure(part, types.SimpleNamespace(), rounds=1)
 
 
-def _part(ours, plain) -> bench._Part:
-    return bench._Part("toy", "toy", ours, plain, lambda setting, outcome: "equal")
+def _part(ours, plain) -> Part:
+    return Part("toy", "toy", ours, plain, lambda setting, outcome: "equal")
 
 
 def test_mistakes_are_one_line(command, tmp_path):

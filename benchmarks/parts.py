@@ -1,0 +1,294 @@
+"""What `make bench` compares: each part, its two sides, and that both did the same work."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from common import console
+from common.cli import Exit
+from common.errors import StepError, UserError
+from common.paths import ROOT
+from convert.to_onnx import DEFAULT_OPSET
+from data.images import ImageSet
+from data.preprocess import Preprocess
+from models.registry import ModelSpec
+from models.weights import Weights
+from runtimes.environments import LITE
+from runtimes.worker import Worker
+
+BASELINES = ROOT / "benchmarks" / "baselines"
+_LIMIT = 3600.0  # seconds that any one command may take
+
+
+class _Files(NamedTuple):
+    """The file of a target: below a model's build folder, and as the raw tools leave it."""
+
+    ours: str
+    plain: str
+
+
+FILES = {
+    "paddle": _Files("inference/fp32/inference.pdmodel", "inference.pdmodel"),
+    "onnx": _Files("onnx/fp32/model.onnx", "model.onnx"),
+    "openvino": _Files("openvino/fp32/model.xml", "model.xml"),
+    "lite-x86": _Files("lite-x86/fp32/model.nb", "lite-x86.nb"),
+    "lite-arm": _Files("lite-arm/fp32/model.nb", "lite-arm.nb"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What both sides work on. `weights` and `photos` are None where no part needs them.
+
+    `targets` are those whose tools are here; `scratch` is a folder that goes away in the end. It
+    holds `listing`, the photos in PaddleClas' list format, and `built`, a build folder.
+    """
+
+    spec: ModelSpec
+    weights: Weights | None
+    photos: ImageSet | None
+    targets: tuple[str, ...]
+    scratch: Path
+
+    @property
+    def listing(self) -> Path:
+        return self.scratch / "photos.txt"
+
+    @property
+    def built(self) -> Path:
+        return self.scratch / "build"
+
+    @property
+    def runnable(self) -> list[str]:
+        """The targets that run on this machine."""
+        return [name for name in self.targets if name != "lite-arm"]
+
+    @property
+    def geometry(self) -> list[str]:
+        """The model's resizing and cropping, as the plain scripts take it."""
+        preprocess = self.spec.preprocess
+        sizes = ["--resize", str(preprocess.resize_short), "--crop", str(preprocess.crop)]
+        return sizes + ["--pillow"] * (preprocess.library == "pillow")
+
+    @property
+    def python37(self) -> list[Path]:
+        """The interpreter that has Paddle Lite; nothing where it is left out."""
+        return [LITE.python] if "lite-x86" in self.targets else []
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One side, once: the seconds of each command, and what came out of them.
+
+    Both sides' outcomes must be equal: otherwise they did not do the same work.
+    """
+
+    seconds: Mapping[str, float]
+    outcome: Any
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison. `same` says, of both sides' equal outcome, what was found to be equal."""
+
+    name: str
+    title: str
+    ours: Callable[[Setting], Sample]
+    plain: Callable[[Setting], Sample]
+    same: Callable[[Setting, Any], str]
+
+
+# ---- loader ----
+
+
+def _load_ours(setting: Setting) -> Sample:
+    with _scratch(setting) as cache, Worker("main", "loading photos") as worker:
+        timed = worker.call(
+            "benchmarks.parts:load_cold",
+            limit=_LIMIT,
+            listing=str(setting.listing),
+            preprocess=setting.spec.preprocess.to_json(),
+            cache=cache,
+        )
+    return Sample({"load_crops": timed["seconds"]}, timed["sha256"])
+
+
+def load_cold(listing: str, preprocess: dict, cache: str) -> dict:
+    """In a child process: load photos with an empty cache; seconds, and the crops' SHA-256."""
+    import hashlib
+
+    import cv2  # noqa: F401 (the plain script has imported it when its clock starts)
+
+    from data.crops import load_crops
+
+    os.environ["XDG_CACHE_HOME"] = cache
+    images, wanted = ImageSet.open(listing), Preprocess.from_json(preprocess)
+    started = time.perf_counter()
+    crops = load_crops(images, wanted)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "sha256": hashlib.sha256(crops.array).hexdigest()}
+
+
+def _load_plain(setting: Setting) -> Sample:
+    _, printed = run_baseline("loader.py", setting.listing, *setting.geometry)
+    return Sample({"loader.py": printed["seconds"]}, printed["sha256"])
+
+
+def _same_crops(setting: Setting, digest: str) -> str:
+    return "both sides give the same crops, bit for bit; ours also hashes the photos"
+
+
+# ---- validate ----
+
+
+def _validate_ours(setting: Setting) -> Sample:
+    """One call for all targets, with no crops in the cache and no reference logits kept."""
+    for kept in ("reference", "results"):
+        shutil.rmtree(setting.built / setting.spec.name / kept, ignore_errors=True)
+    with _scratch(setting) as cache:
+        seconds, printed = run_command(
+            *(sys.executable, ROOT / "deploy" / "validate.py", "--model", setting.spec.name),
+            *(word for target in setting.runnable for word in ("--target", target)),
+            *("--precision", "fp32", "--data", setting.listing, "--json"),
+            XDG_CACHE_HOME=cache,
+            BUILD_DIR=setting.built,
+        )
+    results = {item["target"]: item for item in map(json.loads, printed.splitlines())}
+    right = {name: _right(item, "measured") for name, item in results.items()}
+    # What ours runs on every photo of Paddle's is the reference, which has oneDNN's kernels as
+    # the plain script has by default; Paddle's own kernels check it on a few.
+    right["paddle"] = _right(results["onnx"], "reference")
+    return Sample({"validate.py": seconds}, right)
+
+
+def _right(result: dict, side: str) -> int:
+    """How many photos a side of a result, "reference" or "measured", got right."""
+    return round(result[side]["top1"] * result["data"]["images"])
+
+
+def _validate_plain(setting: Setting) -> Sample:
+    seconds, right = {}, {}
+    for target in setting.runnable:
+        lite = target == "lite-x86"
+        seconds[target], printed = run_baseline(
+            "validate_lite.py" if lite else f"validate_{target}.py",
+            *(setting.listing, (setting.built / setting.spec.name / FILES[target].ours).parent),
+            *(setting.python37 if lite else []),
+            *setting.geometry,
+        )
+        right[target] = printed["right"]
+    return Sample(seconds, right)
+
+
+def _same_decisions(setting: Setting, right: dict[str, int]) -> str:
+    count = len(setting.photos)
+    shares = ", ".join(f"{target} {100 * n / count:.1f} %" for target, n in right.items())
+    return (
+        f"both sides reach the same top-1: {shares}; ours also runs Paddle's own kernels on some "
+        "of the photos, against the oneDNN kernels that both sides use"
+    )
+
+
+# ---- chain ----
+
+
+def _chain_ours(setting: Setting) -> Sample:
+    with _scratch(setting) as folder:
+        seconds = build(setting, Path(folder))
+        made = {name: Path(folder) / setting.spec.name / FILES[name].ours for name in FILES}
+        return Sample({"build.py": seconds}, _whole(made))
+
+
+def build(setting: Setting, root: Path) -> float:
+    """Export and convert for all targets into a build folder; returns the seconds."""
+    seconds, _ = run_command(
+        *(sys.executable, ROOT / "deploy" / "build.py", "--model", setting.spec.name),
+        *(word for target in setting.targets for word in ("--target", target)),
+        *("--precision", "fp32", "--weights", setting.weights.path),
+        BUILD_DIR=root,
+    )
+    return seconds
+
+
+def _chain_plain(setting: Setting) -> Sample:
+    weights = setting.weights.path.absolute()
+    with _scratch(setting) as folder:
+        _, seconds = run_baseline(
+            *("chain.py", setting.spec.name, weights, folder, DEFAULT_OPSET), *setting.python37
+        )
+        made = {name: Path(folder) / FILES[name].plain for name in FILES}
+        return Sample(seconds, _whole(made))
+
+
+def _whole(made: Mapping[str, Path]) -> list[str]:
+    """The targets whose file is there and holds something."""
+    return [name for name, path in made.items() if path.is_file() and path.stat().st_size]
+
+
+def _same_files(setting: Setting, targets: list[str]) -> str:
+    return (
+        f"both sides made the files of {', '.join(targets)}; ours also loads each result that runs "
+        "here, runs it at batch 1, 2 and 5 and compares its logits with the step before"
+    )
+
+
+COMPARISONS = (
+    Part("loader", "load photos, cold cache", _load_ours, _load_plain, _same_crops),
+    Part("validate", "validate fp32", _validate_ours, _validate_plain, _same_decisions),
+    Part("chain", "export and convert fp32", _chain_ours, _chain_plain, _same_files),
+)
+
+
+# ---- commands ----
+
+
+def _scratch(setting: Setting) -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(dir=setting.scratch)
+
+
+def run_baseline(script: str, *arguments: object) -> tuple[float, dict]:
+    """Run a plain script; returns its seconds from start to end and the object it printed."""
+    seconds, printed = run_command(sys.executable, BASELINES / script, *arguments)
+    return seconds, json.loads(printed.splitlines()[-1])
+
+
+def run_command(*words: object, **environment: object) -> tuple[float, str]:
+    """Run an interpreter on a script; returns its seconds and its standard output."""
+    script = console.shown(Path(words[1]))
+    settings = {name: str(value) for name, value in environment.items()}
+    started = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [str(word) for word in words],
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT,
+            env=os.environ | settings,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StepError(f"{script}: no end within {_LIMIT:.0f} s") from None
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        kind = UserError if done.returncode == Exit.USAGE else StepError
+        raise kind(f"{script} ended with status {done.returncode}: {_last_line(done)}")
+    return seconds, done.stdout
+
+
+def _last_line(done: subprocess.CompletedProcess) -> str:
+    """The most telling line that a failed command printed, at most 300 characters."""
+    lines = f"{done.stdout}\n{done.stderr}".strip().splitlines() or ["it printed nothing"]
+    telling = next((line for line in lines if line.startswith("error: ")), lines[-1])
+    return telling.removeprefix("error: ")[:300]
