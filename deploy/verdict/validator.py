@@ -192,7 +192,6 @@ def validate(
     # The libraries that work needs are imported only now: --help and a mistyped name answer at
     # once.
     from deploy.verdict import result
-    from deploy.verdict.validator import Judge
 
     counts = {class_count(spec, files) for spec in specs} or {files.class_num or 1000}
     opened = {count: open_judging_photos(photos, cells, count) for count in counts}
