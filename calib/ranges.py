@@ -57,7 +57,7 @@ def collect(
         parameters={"preprocess": preprocess.to_json()},
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime", "numba")},
         sources=tuple(
-            f"calib/{name}.py" for name in ("collect", "histogram", "observe", "tensors")
+            f"calib/{name}.py" for name in ("ranges", "histogram", "observer", "tensors")
         ),
     )
     partial = step.folder.with_name(f".{step.precision}.partial.npz")

@@ -15,10 +15,10 @@ def optimize(model, parameters, output, target, fp16=False):
     opt = lite.Opt()
     opt.set_model_file(model)
     opt.set_param_file(parameters)
+    if fp16:
+        opt.enable_fp16()  # without effect once the places are set
     opt.set_valid_places(target)
     opt.set_model_type("naive_buffer")
     opt.set_optimize_out(output)
-    if fp16:
-        opt.enable_fp16()
     opt.run()
     return opt.version()

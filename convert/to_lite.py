@@ -16,10 +16,11 @@ SESSION = "runtimes.sessions.paddle_lite:Session"
 def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Artifact:
     """The `.nb` file of an inference graph for `hardware`, "arm" or "x86".
 
-    Both are read back: the optimizer's version, and that every kernel in the file is for this
-    hardware or the host. The x86 file is also run against the inference graph's logits; an
-    ARM file needs ARM ("it runs" on x86 and returns uninitialised memory). For int8 the graph is a
-    quantized one; with fp16 the file's weights stay float32, and its kernels need ARMv8.2.
+    Both are read back: the optimizer's version, that every kernel in the file is for this hardware
+    or the host, and that the layers with weights compute in this precision. The x86 file is also
+    run against the inference graph's logits; an ARM file needs ARM ("it runs" on x86 and returns
+    uninitialised memory). For int8 the graph is a quantized one; with fp16 the file's weights stay
+    float32, and its kernels need ARMv8.2.
     """
     kind = f"lite-{hardware}"
     label = f"to_lite {hardware} of {inference.model}"
@@ -46,7 +47,14 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
             )
             facts = {
                 **inference.inherited_facts,
-                **_read_back(folder / FILE, hardware, version, label),
+                **read_back(
+                    folder / FILE,
+                    hardware,
+                    precision,
+                    version,
+                    label,
+                    layers_int8=inference.facts.get("layers_int8", 0),
+                ),
                 "peak_mib": worker.peak_mib,
             }
             if hardware == "x86":
@@ -56,8 +64,14 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
     return produce(step, make, shows=FILE)
 
 
-def _read_back(path: Path, hardware: str, version: str, label: str) -> dict:
-    """The facts in a `.nb` file; StepError where they are not those that were asked for."""
+def read_back(
+    path: Path, hardware: str, precision: str, version: str, label: str, layers_int8: int = 0
+) -> dict:
+    """The facts in a `.nb` file; StepError where they are not those that were asked for.
+
+    In an int8 file as many layers as the quantized graph has, `layers_int8`, compute in integers,
+    and the others in float32; in fp32 and fp16 files all layers compute in that precision.
+    """
     if not path.exists():
         raise StepError(f"{label}: the optimizer wrote no file")
     try:
@@ -67,6 +81,23 @@ def _read_back(path: Path, hardware: str, version: str, label: str) -> dict:
     foreign = set(found.kernels) - {hardware, "host"}
     if hardware not in found.kernels or foreign:
         raise StepError(f"{label}: its kernels are for {found.kernels}")
+    layers = found.layer_precisions
+    if precision == "int8":
+        right = layers.get("int8", 0) == layers_int8 and set(layers) <= {"int8", "fp32"}
+        wanted = f"{layers_int8} layers in int8"
+    else:
+        right, wanted = set(layers) == {precision}, f"all in {precision}"
+    if not right or ("fp16" in found.precisions and precision != "fp16"):
+        raise StepError(
+            f"{label}: its layers compute in {layers} and its kernels in {found.precisions}; "
+            f"{wanted} was asked for"
+        )
     if found.version != version:
         raise StepError(f"{label}: says it is of version {found.version}, not {version}")
-    return {"opt_version": version, "kernels": found.kernels}
+    return {
+        "opt_version": version,
+        "kernels": found.kernels,
+        "kernel_precisions": found.precisions,
+        "layer_precisions": layers,
+        "operators": found.operators,
+    }

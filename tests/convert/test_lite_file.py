@@ -25,6 +25,17 @@ def test_version_and_kernels_by_hardware(tmp_path):
     assert found.kernels == {"arm": 2, "host": 1, "x86": 1}
 
 
+def test_kernels_by_precision_and_the_layers_apart(tmp_path):
+    kernels = (
+        *(b"conv2d/def/4/5/1", b"conv2d/def/4/5/1", b"fc/def/4/1/1", b"concat/def/4/4/1"),
+        *(b"conv2d/int8_out/4/2/1", b"pool2d/def/4/1/1", b"calib/fp32_to_fp16/4/5/1"),
+    )
+    found = read(tmp_path, nb_bytes(kernels=kernels))
+    assert found.precisions == {"fp16": 3, "fp32": 2, "any": 1, "int8": 1}
+    assert found.layer_precisions == {"fp16": 2, "fp32": 1, "int8": 1}
+    assert found.operators["conv2d"] == 3
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
