@@ -116,10 +116,11 @@ def _in_words(preprocess: Preprocess) -> str:
 
 
 def _accuracy(spec: ModelSpec, kind: str, classes: int) -> str:
+    if spec.accuracy is None:
+        return "Nothing is published about this model's accuracy."
     published = (
         f"Published for PaddleClas' weights on ImageNet-1k's validation photos: top-1 "
-        f"{spec.accuracy.top1:.2%}, top-5 {spec.accuracy.top5:.2%} (its page "
-        f"'{spec.accuracy.page}')."
+        f"{spec.accuracy.top1:.2%}, top-5 {spec.accuracy.top5:.2%} ({spec.accuracy.page})."
     )
     if kind == "official" and classes == imagenet.CLASSES:
         return published

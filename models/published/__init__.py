@@ -67,6 +67,15 @@ def accuracies() -> tuple[Figure, ...]:
     return _figures("accuracy.csv")
 
 
+def size_or_accuracy(model: str, name: str) -> Figure | None:
+    """The figure of that name to compare with, as `Figure.name` names it; None where there is none.
+
+    Of the Twins' two pages the later one counts: independent evaluations confirm its figures.
+    """
+    found = [one for one in accuracies() if (one.model, one.name) == (model, name)]
+    return found[-1] if found else None
+
+
 def published(model: str, gpu: str, precision: str, batch: int) -> Figure | None:
     """The latency to compare with; None where there is none (`absence` says why)."""
     wanted = (model, gpu, precision, batch)
