@@ -1,17 +1,58 @@
-"""Where things are: the project's own folders and the user's cache."""
+"""Where things are: the project's own folders, the user's cache, and paths as users give them.
+
+Standard library only, as `common.start` needs it before anything is installed.
+"""
 
 import os
 from pathlib import Path
 
+from common.errors import UserError
+
 ROOT = Path(__file__).resolve().parents[1]
+
+# The environment variables that name a file or a folder.
+VARIABLES = (
+    *("BUILD_DIR", "XDG_CACHE_HOME", "WEIGHTS_DIR", "PADDLE_LITE_ANDROID", "ONNXRUNTIME_ANDROID"),
+    *("JAVA_HOME", "PYENV_ROOT", "REQUESTS_CA_BUNDLE", "TMPDIR"),
+)
+
+
+def absolute(text: str | Path) -> Path:
+    """A path as a user gives it, from the root on; `~` and `~name` are home folders."""
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # there is no such user
+        raise UserError(f"{text}: no such home folder; write the path from / on") from None
+    except FileNotFoundError:
+        raise UserError(f"{text}: the working folder is gone; go to another") from None
+
+
+def given(variable: str) -> Path | None:
+    """The path that an environment variable names; None where it is not set, or empty."""
+    value = os.environ.get(variable)
+    return absolute(value) if value else None
+
+
+def settle_variables() -> None:
+    """Make the paths in the environment absolute, for children that work in another folder."""
+    for variable in VARIABLES:
+        if path := given(variable):
+            os.environ[variable] = str(path)
+
+
+def home() -> Path:
+    """The user's home folder."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise UserError("no home folder is known; name one: HOME=/path/to/a/folder") from None
 
 
 def build_root() -> Path:
     """The folder of everything the toolkit builds; `make clean` removes it and nothing else."""
-    return Path(os.environ.get("BUILD_DIR") or ROOT / "build")
+    return given("BUILD_DIR") or ROOT / "build"
 
 
 def cache_root() -> Path:
     """Downloads and decoded photos: they outlive `make clean` (XDG base directories)."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "paddle-portage"
+    return (given("XDG_CACHE_HOME") or home() / ".cache") / "paddle-portage"
