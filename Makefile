@@ -1,91 +1,91 @@
-# Each target is one line that calls one Python file; the files work without make too.
+# Each target is one line that calls one Python file; the files work without make too. They read
+# the NAME=value words of make's command line themselves, as typed (common/make_words.py).
 # make itself ends with status 2 whenever a command failed: scripts that care about the difference
 # between drift (1), bad input (2) and undecided (3) call the Python files.
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
-RUN = $(PYTHON)
+run = @"$(PYTHON)" $(1) --make $@ $(MAKECMDGOALS)
+no_words = $(if $(MAKEOVERRIDES),$(error make $@ takes no words))
 VENV = .venv/bin
 
-# NAME=value on make's command line becomes --name value; several values become several flags.
-each = $(foreach word,$(2),--$(1) "$(word)")
-one = $(if $(2),--$(1) "$(2)")
-INT8_FLAGS = $(call one,calib,$(CALIB)) $(call one,calib-photos,$(CALIB_PHOTOS)) \
-  $(call one,method,$(METHOD)) $(call each,keep-float,$(KEEP_FLOAT))
-MODEL_FLAGS = $(call each,model,$(MODEL) $(MODELS))
-FILE_FLAGS = $(call each,target,$(TARGET) $(TARGETS)) $(call each,precision,$(PRECISION)) \
-  $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,opset,$(OPSET)) \
-  $(INT8_FLAGS)
-PHOTO_FLAGS = $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,budget,$(BUDGET)) \
-  $(if $(ACCEPT_SIMULATED),--accept-simulated)
+# For the environment make would expand the words; only the tests look for any there.
+ifeq ($(filter test,$(MAKECMDGOALS)),)
+unexport $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))
+endif
 
 .PHONY: help setup doctor demo export convert calibrate validate benchmark reference matrix train \
   adapt fixtures evaluate package apk phone test bench lock clean
 
-help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+help:  ## this list (what the words mean: HELP=1 with a command, once it is set up)
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p; s/^#\(   <.*\)/\1/p' Makefile | expand -t 18
 
 setup:  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the lock files
-	@$(PYTHON) runtimes/install.py
+	$(call run,runtimes/install.py)
 
 doctor:  ## what this machine has, what is missing, how to get it
-	@$(RUN) deploy/doctor.py
+	$(call run,deploy/doctor.py)
 
 demo: setup  ## the whole chain on real photos, and the drift table
-	@$(RUN) deploy/demo.py
+	$(call run,deploy/demo.py)
 
 export:  ## MODEL=… [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoint to inference graph
-	@$(RUN) convert/export.py $(MODEL_FLAGS) $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES))
+	$(call run,convert/export.py)
 
-convert:  ## MODEL=… TARGET=…|all [PRECISION=…] [OPSET=13] [CALIB=folder]: the files of a target
-	@$(RUN) deploy/build.py $(MODEL_FLAGS) $(FILE_FLAGS)
+convert:  ## MODEL=… TARGET=…|all <files>: the files of a target
+	$(call run,deploy/build.py)
 
-calibrate:  ## MODEL=… TARGET=… [DATA=…] [CALIB=folder] [METHOD=entropy] [BUDGET=PP] [WITHIN_BUDGET=1] [MINUTES=N] [KEEP_FLOAT=layers]: INT8 files, judged
-	@$(RUN) deploy/calibrate.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS) $(if $(WITHIN_BUDGET),--within-budget) $(call one,minutes,$(MINUTES))
+calibrate:  ## MODEL=… TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
+	$(call run,deploy/calibrate.py)
 
-validate:  ## [MODEL=…] TARGET=…|all [PRECISION=…] [DATA=demo|folder] [ACCEPT_SIMULATED=1] [IMPORT=result.json]: top-1 drift on photos
-	@$(RUN) deploy/validate.py $(if $(IMPORT),$(call each,import,$(IMPORT)),$(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS))
+validate:  ## [MODEL=…] TARGET=…|all <files> <photos> <gate> [IMPORT=result.json] [JSON=1]: top-1 drift on photos
+	$(call run,deploy/validate.py)
 
-benchmark:  ## MODEL=… [TARGET=…] [PRECISION=…] [BATCH=1,4,8] [THREADS=N] [PEERS=1] [COMPARE="A B"]: latency here
-	@$(RUN) deploy/benchmark.py $(MODEL_FLAGS) $(FILE_FLAGS) $(call one,batch,$(BATCH)) $(call one,threads,$(THREADS)) $(if $(PEERS),--peers) $(if $(COMPARE),--compare $(COMPARE))
+benchmark:  ## MODEL=… [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [JSON=1]: latency here
+	$(call run,deploy/benchmark.py)
 
-reference:  ## [MODEL=…]: the published figures, and which of them are contested
-	@$(RUN) deploy/published.py $(MODEL_FLAGS)
+reference:  ## [MODEL=…] [JSON=1]: the published figures, and which of them are contested
+	$(call run,deploy/published.py)
 
-train:  ## MODEL=… DATA=… [EPOCHS=N] [PHOTOS=N] [INIT=official|path] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1]: train or fine-tune
-	@$(RUN) training/train.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,epochs,$(EPOCHS)) $(call one,init,$(INIT)) $(call one,batch,$(BATCH)) $(call one,lr,$(LR)) $(call one,devices,$(DEVICES)) $(call one,seed,$(SEED)) $(call one,out,$(OUT)) $(if $(RESUME),--resume)
+train:  ## MODEL=… DATA=… [PHOTOS=N] [SKIP_BAD=1] [EPOCHS=N] [INIT=official|path] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1] [SEED=N] [LIMIT_STEPS=N] [OUT=folder]: train or fine-tune
+	$(call run,training/train.py)
 
-adapt:  ## MODEL=… DATA=cifar10|folder [INIT=path|official|demo|random] [PHOTOS=N] [OUT=file]: a new classifier
-	@$(RUN) training/adapt.py $(MODEL_FLAGS) $(call one,data,$(DATA)) $(call one,init,$(INIT)) $(call one,photos,$(PHOTOS)) $(call one,out,$(OUT)) $(call one,seed,$(SEED))
+adapt:  ## MODEL=… DATA=cifar10|folder [PHOTOS=N] [SKIP_BAD=1] [INIT=path|official|demo|random] [SEED=N] [OUT=file]: a new classifier
+	$(call run,training/adapt.py)
 
 fixtures:  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models from random backbones (an hour)
-	@$(RUN) training/toy_checkpoints.py $(MODEL_FLAGS) $(call one,photos,$(PHOTOS))
+	$(call run,training/toy_checkpoints.py)
 
-evaluate:  ## MODEL=… [DATA=…] [WEIGHTS=…]: top-1 and top-5 of a checkpoint, and its worst classes
-	@$(RUN) deploy/evaluate.py $(MODEL_FLAGS) $(call one,weights,$(WEIGHTS)) $(call one,classes,$(CLASSES)) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS))
+evaluate:  ## MODEL=… [WEIGHTS=…] [CLASSES=N] <photos> [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
+	$(call run,deploy/evaluate.py)
 
-matrix:  ## [MODELS=…|all] [TARGETS=…] [PRECISION=…] [DATA=…] [PHOTOS=N] [JOBS=N]: every model on every target
-	@$(RUN) deploy/matrix.py $(MODEL_FLAGS) $(FILE_FLAGS) $(PHOTO_FLAGS) $(call one,jobs,$(JOBS))
+matrix:  ## [MODELS=…|all] [TARGETS=…] <files> <photos> <gate> [JOBS=N]: every model on every target
+	$(call run,deploy/matrix.py)
 
-package:  ## MODEL=… TARGET=lite-arm|onnx [PRECISION=…] [DATA=…] [PHOTOS=16] [LABELS=file]: what an app needs, a folder and a zip
-	@$(RUN) deploy/package.py $(MODEL_FLAGS) $(FILE_FLAGS) $(call one,data,$(DATA)) $(call one,photos,$(PHOTOS)) $(call one,labels,$(LABELS))
+package:  ## MODEL=… TARGET=lite-arm|onnx <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
+	$(call run,deploy/package.py)
 
 apk:  ## [MODELS=…] [PRECISION=…] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
-	@$(RUN) deploy/apk.py $(MODEL_FLAGS) $(call each,precision,$(PRECISION)) $(call one,paddle-lite,$(PADDLE_LITE_ANDROID)) $(call one,onnxruntime,$(ONNXRUNTIME_ANDROID))
+	$(call run,deploy/apk.py)
 
-phone:  ## [MODEL=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…]: check and bench on a phone, over adb
-	@$(RUN) deploy/phone.py $(MODEL_FLAGS) $(call each,precision,$(PRECISION)) $(call each,only,$(ONLY)) $(call one,threads,$(THREADS)) $(call one,runs,$(RUNS)) $(call one,serial,$(SERIAL))
+phone:  ## [MODEL=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
+	$(call run,deploy/phone.py)
 
 test: setup  ## linter, formatter and tests
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/python -m pytest
 
-bench: setup  ## speed against plain scripts, with ratios
-	@$(RUN) benchmarks/bench.py $(call one,data,$(DATA))
-	@$(RUN) benchmarks/bench_calibration.py $(call one,data,$(DATA))
+bench: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: speed against plain scripts, with ratios
+	$(call run,benchmarks/bench.py)
+	$(if $(value ONLY)$(value MODEL),,$(call run,benchmarks/bench_calibration.py))
 
 lock:  ## renew requirements/*.txt from *.in (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit.in -o requirements/toolkit.txt
+	$(no_words)uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit.in -o requirements/toolkit.txt
 	uv pip compile --quiet --python-version 3.7 --generate-hashes --no-emit-index-url --no-header requirements/lite.in -o requirements/lite.txt
 	uv pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-header requirements/trt.in -o requirements/trt.txt
 
 clean:  ## remove build/ (downloads stay in the cache)
-	rm -rf build
+	$(no_words)rm -rf build
+
+# Words of several commands, for the list:
+#   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers]
+#   <photos> = [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1]
+#   <gate> = [BUDGET=PP] [ACCEPT_SIMULATED=1]

@@ -12,22 +12,20 @@ import tempfile
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 from statistics import median
 
 from benchmarks.parts import COMPARISONS, FILES, Part, Sample, Setting, build
 from common import console, files, machine
-from common.cli import Exit, Parser, run
-from common.errors import StepError, UserError, suggest
+from common.cli import Exit, Parser, choice, positive, run, word_or_path
+from common.errors import StepError, UserError
 from common.paths import build_root
-from data.images import ImageSet
+from data.images import BUILT_IN, ImageSet
 from deploy.targets import TARGETS
 from models.registry import ModelSpec, find_model
-from models.weights import Weights, find_weights
+from models.weights import WORDS, Weights, find_weights
 from runtimes.environments import ENVIRONMENTS
 
 _PARTS = {part.name: part for part in COMPARISONS}
@@ -143,27 +141,27 @@ def _parse():
     parser.add_argument("--model", default="SqueezeNet1_1", metavar="NAME")
     parser.add_argument(
         "--data",
+        type=word_or_path(*BUILT_IN),
         default="demo",
         metavar="DIR",
         help="a folder with val_list.txt, one folder per class, or demo (default)",
     )
     parser.add_argument(
         "--weights",
+        type=word_or_path(*WORDS),
         default="demo",
         metavar="W",
         help="a .pdparams file, a folder of them, official or demo (default)",
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="default: 3")
     parser.add_argument(
-        "--only", action="append", metavar="PART", help=f"{', '.join(_PARTS)}; repeatable"
+        "--only",
+        action="append",
+        type=choice(*_PARTS),
+        metavar="PART",
+        help=f"{', '.join(_PARTS)}; repeatable",
     )
-    options = parser.parse_args()
-    for name in options.only or ():
-        if name not in _PARTS:
-            raise UserError(f"unknown part '{name}': {suggest(name, _PARTS)}")
-    if options.rounds < 1:
-        raise UserError(f"--rounds {options.rounds}: at least one round is needed")
-    return options
+    return parser.parse_args()
 
 
 def _prepare(spec: ModelSpec, parts: set[str], options, scratch: Path) -> Setting:

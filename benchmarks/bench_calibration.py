@@ -15,18 +15,17 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 from dataclasses import dataclass
 from statistics import median
 
 from common import console, files
-from common.cli import Exit, Parser, positive, run
-from common.errors import UserError, suggest
+from common.cli import Exit, Parser, choice, positive, run, word_or_path
 from common.paths import build_root
+from data.images import BUILT_IN
+from models.weights import WORDS
 
 _PHOTOS = {"SqueezeNet1_1": 300, "VGG16": 60, "ResNeSt50": 60}
 _FLAT = ("SqueezeNet1_1", 60, 600)  # the model and the numbers of photos that memory must not mind
@@ -208,22 +207,29 @@ def main() -> int:
 
 def _parse():
     parser = Parser(prog="python benchmarks/bench_calibration.py", description=__doc__)
-    parser.add_argument("--model", action="append", metavar="NAME", help=", ".join(_PHOTOS))
+    parser.add_argument(
+        "--model",
+        action="append",
+        type=choice(*_PHOTOS),
+        metavar="NAME",
+        help=", ".join(_PHOTOS),
+    )
     parser.add_argument(
         "--data",
+        type=word_or_path(*BUILT_IN),
         default="demo",
         metavar="DIR",
         help="photos as for validate.py (default: demo); repeated where there are too few",
     )
     parser.add_argument(
-        "--weights", default="random", metavar="W", help="as for build.py (default: random)"
+        "--weights",
+        type=word_or_path(*WORDS),
+        default="random",
+        metavar="W",
+        help="as for build.py (default: random)",
     )
     parser.add_argument("--rounds", type=positive, default=2, metavar="N", help="default: 2")
-    options = parser.parse_args()
-    for name in options.model or ():
-        if name not in _PHOTOS:
-            raise UserError(f"no calibration benchmark of '{name}': {suggest(name, _PHOTOS)}")
-    return options
+    return parser.parse_args()
 
 
 def _prepare(model: str, photos: int, options, scratch: Path) -> _Case:

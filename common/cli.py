@@ -1,14 +1,22 @@
-"""What every command has in common: its argument parser, one-line errors and exit statuses."""
+"""What every command has in common: its arguments, one-line errors and exit statuses."""
 
 import argparse
+import contextlib
 import enum
 import errno
+import math
 import os
+import re
 import sys
+import tempfile
+import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
-from common.errors import StepError, UserError
+from common import make_words, paths
+from common.errors import StepError, UserError, suggest
 
 
 class Exit(enum.IntEnum):
@@ -18,26 +26,122 @@ class Exit(enum.IntEnum):
     BROKEN = 1  # drift or a numeric gate
     USAGE = 2  # bad input
     UNDECIDED = 3  # hardware absent, or too few photos
+    BUG = 70
+    INTERRUPTED = 130
+
+
+# ---- arguments ----
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line, and which takes no abbreviations."""
+    """An argument parser whose complaint is one line, and which takes no abbreviations.
+
+    `--make TARGET …`, as the Makefile calls every command, stands for the words on make's command
+    line (see `common.make_words`).
+    """
 
     def __init__(self, **options):
         super().__init__(
             allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
         )
+        self._target = ""  # of make, where that called
+
+    def parse_args(self) -> argparse.Namespace:
+        """The arguments that this process was started with."""
+        if sys.argv[1:2] == [make_words.FLAG]:
+            self._target, *goals = sys.argv[2:]
+            words = make_words.typed(os.environ.get("MAKEFLAGS", ""))
+            # In place: a command may start itself anew.
+            sys.argv[1:] = make_words.arguments(self._actions, self._target, goals, words)
+            paths.settle_variables()
+        options, unknown = self.parse_known_args()
+        if unknown:
+            known = [action.option_strings[-1].lstrip("-") for action in self._actions]
+            nearest = suggest(unknown[0].lstrip("-"), known)
+            self.error(f"there is no argument {unknown[0]}, {nearest}")
+        return options
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (see {self.prog} --help)")
+        text, help_ = message.removeprefix("argument "), f"{self.prog} --help"
+        if self._target:
+            text = re.sub(r"(?<!\S)--[a-z-]+", lambda flag: make_words.word(flag[0]), text)
+            help_ = f"make {self._target} HELP=1"
+        raise UserError(f"{text} (see {help_})")
 
 
-def positive(text: str) -> int:
-    """An argument's value as a whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return number
+def whole(low: int = 0, high: int | None = None) -> Callable[[str], int]:
+    """An argument that is a whole number within these bounds."""
+    bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+
+    def read(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            value = int(text)
+            if low <= value and (high is None or value <= high):
+                return value
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number {bounds}")
+
+    return read
+
+
+positive = whole(1)
+
+
+def number(text: str) -> float:
+    """An argument that is a finite number of at least 0."""
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 <= value < math.inf:
+            return value
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 0")
+
+
+def above_zero(text: str) -> float:
+    """An argument that is a finite number above 0."""
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        if value := number(text):
+            return value
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+
+
+def choice(*known: str) -> Callable[[str], str]:
+    """An argument that is one of some words."""
+
+    def read(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"unknown '{text}', {suggest(text, known)}")
+        return text
+
+    return read
+
+
+def several(item: Callable[[str], object]) -> Callable[[str], tuple]:
+    """An argument that is a list with commas; each item once, in the order given."""
+
+    def read(text: str) -> tuple:
+        return tuple(dict.fromkeys(item(word.strip()) for word in text.split(",")))
+
+    return read
+
+
+def word_or_path(*known: str) -> Callable[[str], str]:
+    """An argument that is one of some words, or else a path, which is made absolute.
+
+    What is no path, and nearly such a word, is refused as a mistyped one.
+    """
+
+    def read(text: str) -> str:
+        if text in known:
+            return text
+        found = paths.absolute(text)
+        close = suggest(text, known)
+        if "/" not in text and close.startswith("did you mean") and not found.exists():
+            raise argparse.ArgumentTypeError(f"no file or folder '{text}' is here, {close}")
+        return str(found)
+
+    return read
+
+
+# ---- the end ----
 
 
 _DISK_ERRORS = {
@@ -46,36 +150,88 @@ _DISK_ERRORS = {
     errno.EROFS: "that place is read-only; choose another with BUILD_DIR or XDG_CACHE_HOME",
     errno.EACCES: "no permission; make it accessible or choose another place",
 }
+# What `make` shows before its own last line, which looks like a crash.
+_IN_WORDS = {
+    Exit.BROKEN: "status 1: a result is outside of its budget",
+    Exit.UNDECIDED: "status 3: not decided, as hardware is absent or the photos are too few",
+}
 
 
 def run(main: Callable[[], int]) -> NoReturn:
     """Run a command's main function and end the process with its exit status.
 
     A UserError, and an OSError that says that a file cannot be had or written, become one line
-    on standard error and status 2; a StepError one line and status 1. Anything else is a bug
-    and keeps its traceback.
+    on standard error and status 2; a StepError one line and status 1. Anything else is a bug:
+    one line that says where its traceback is, and status 70.
     """
+    by_make = sys.argv[1:2] == [make_words.FLAG]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # what a terminal cannot show stops nothing
     try:
+        paths.settle_variables()
         status = int(main())
         sys.stdout.flush()
-    except UserError as error:
-        status = _complain(str(error), Exit.USAGE)
-    except StepError as error:
-        status = _complain(str(error), Exit.BROKEN)
-    except KeyboardInterrupt as interruption:
-        usual = "interrupted; what was finished is kept, run again to go on"
-        status = _complain(str(interruption) or usual, 130)
+        if by_make and status in _IN_WORDS:
+            print(_IN_WORDS[Exit(status)], file=sys.stderr)
     except BrokenPipeError:
         # The reader went away (`| head`): nothing left to say, and flushing at exit must not.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = Exit.OK
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        status = _complain(f"{error.filename or 'disk'}: {_DISK_ERRORS[error.errno]}", Exit.USAGE)
+    except (Exception, KeyboardInterrupt) as error:
+        status = complain(error)
     sys.exit(status)
 
 
-def _complain(sentence: str, status: int) -> int:
+def complain(error: BaseException) -> Exit:
+    """Say in one line on standard error why a command ends; returns its exit status."""
+    status, sentence = _explain(error)
     print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
     return status
+
+
+def _explain(error: BaseException) -> tuple[Exit, str]:
+    if isinstance(error, UserError):
+        return Exit.USAGE, str(error)
+    if isinstance(error, StepError):
+        return Exit.BROKEN, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        usual = "interrupted; what was finished is kept, run again to go on"
+        return Exit.INTERRUPTED, str(error) or usual
+    if isinstance(error, OSError):
+        if isinstance(error.filename, str) and (variable := _useless_place(error.filename)):
+            return Exit.USAGE, (
+                f"{error.filename}: {error.strerror}; name a folder that can be written to: "
+                f"{variable}=/path/to/a/folder"
+            )
+        if error.errno in _DISK_ERRORS:
+            return Exit.USAGE, f"{error.filename or 'disk'}: {_DISK_ERRORS[error.errno]}"
+    kind = type(error).__name__
+    return Exit.BUG, f"a bug in the toolkit ({kind}: {error}); its traceback: {_keep(error)}"
+
+
+def _useless_place(failed: str) -> str | None:
+    """The variable that would name another folder, where ours for that path cannot be used."""
+    for variable, find in (("BUILD_DIR", paths.build_root), ("XDG_CACHE_HOME", paths.cache_root)):
+        with contextlib.suppress(UserError):
+            root = find()
+            if Path(failed).is_relative_to(root) or root.is_relative_to(failed):
+                try:
+                    root.mkdir(parents=True, exist_ok=True)
+                except OSError:
+                    return variable
+                if not os.access(root, os.W_OK | os.X_OK):
+                    return variable
+    return None
+
+
+def _keep(error: BaseException) -> Path | str:
+    """Write the traceback into the cache, else into the folder for temporary files."""
+    name = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{Path(sys.argv[0]).stem}-{os.getpid()}.txt"
+    text = f"{sys.argv}\n\n{''.join(traceback.format_exception(error))}"
+    for find in (paths.cache_root, lambda: Path(tempfile.gettempdir()) / "paddle-portage"):
+        with contextlib.suppress(OSError, UserError):
+            kept = find() / "crashes" / name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(text, encoding="utf-8", errors="backslashreplace")
+            return kept
+    return f"nowhere, as no folder can be written to: {text}"

@@ -9,19 +9,17 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
-    venv.enter()
-
-from common.cli import Exit, Parser, run
+from common.cli import Exit, Parser, positive, run, word_or_path
 from common.console import shown
 from common.errors import UserError
 from convert import step_check
 from convert.artifact import Artifact, Step, load, produce
 from data.images import printable
 from models.registry import ModelSpec, find_model
-from models.weights import Weights, find_weights
+from models.weights import WORDS, Weights, find_weights
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
@@ -119,10 +117,11 @@ def main() -> int:
     parser.add_argument("--model", required=True, help="one of the 17 models")
     parser.add_argument(
         "--weights",
+        type=word_or_path(*WORDS),
         help="a .pdparams or .safetensors file, a folder of them, official, demo or random "
         "(default: what is found in the weights folder or the cache)",
     )
-    parser.add_argument("--classes", type=int, default=1000, help="default: 1000")
+    parser.add_argument("--classes", type=positive, default=1000, help="default: 1000")
     options = parser.parse_args()
     spec = find_model(options.model)
     artifact = export(spec, find_weights(spec, options.weights), options.classes)

@@ -15,6 +15,7 @@ from data.hashes import content_hashes
 LIST_NAME = "val_list.txt"
 DEMO = "demo"
 CIFAR10 = "cifar10"
+BUILT_IN = (DEMO, CIFAR10)
 _LISTS = {"train": "train_list.txt", "val": LIST_NAME}  # what a set is split into
 _CLASSES_NAME = "classes.txt"
 SUFFIXES = (

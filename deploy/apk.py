@@ -10,20 +10,17 @@ is built all the same, and says on screen which library is not inside.
 """
 
 import sys
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
-    venv.enter()
-
-import os
 import time
 
 from common import files
-from common.cli import Exit, Parser, run
+from common.cli import Exit, Parser, choice, run
 from common.console import say, shown
+from common.paths import absolute, given
 from deploy.android import engines as libraries
 from deploy.android.build_apk import build_apk, find_packages
 from deploy.android.engines import EngineLibrary
@@ -55,21 +52,19 @@ def _parser() -> Parser:
     parser.add_argument(
         "--precision",
         action="append",
-        choices=_PRECISIONS,
+        type=choice(*_PRECISIONS),
         help="only these (with --model: default fp32)",
     )
     parser.add_argument(
         "--paddle-lite",
-        type=Path,
+        type=absolute,
         metavar="PATH",
-        default=os.environ.get("PADDLE_LITE_ANDROID") or None,
         help="Paddle Lite's Android archive or its folder (default: $PADDLE_LITE_ANDROID)",
     )
     parser.add_argument(
         "--onnxruntime",
-        type=Path,
+        type=absolute,
         metavar="PATH",
-        default=os.environ.get("ONNXRUNTIME_ANDROID") or None,
         help="ONNX Runtime's Android archive, .aar (default: $ONNXRUNTIME_ANDROID)",
     )
     return parser
@@ -77,12 +72,12 @@ def _parser() -> Parser:
 
 def _given_engines(options) -> list[EngineLibrary]:
     engines = []
-    if options.paddle_lite:
-        engines.append(libraries.paddle_lite(Path(options.paddle_lite)))
+    if archive := options.paddle_lite or given("PADDLE_LITE_ANDROID"):
+        engines.append(libraries.paddle_lite(archive))
     else:
         say("  without Paddle Lite's library: PADDLE_LITE_ANDROID=path of its archive adds it")
-    if options.onnxruntime:
-        engines.append(libraries.onnxruntime(Path(options.onnxruntime)))
+    if archive := options.onnxruntime or given("ONNXRUNTIME_ANDROID"):
+        engines.append(libraries.onnxruntime(archive))
     else:
         say("  without ONNX Runtime's library: ONNXRUNTIME_ANDROID=path of its .aar adds it")
     return engines

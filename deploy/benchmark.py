@@ -14,21 +14,17 @@ Exit status: 0 all measured, 1 a target broke, 2 bad input, 3 a target is unavai
 import argparse
 import dataclasses
 import json
-import math
 import os
 import sys
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from common.cli import Exit, Parser, positive, run
+from common.cli import Exit, Parser, number, positive, run, several
 from common.errors import UserError
 from deploy.request.arguments import add_file_arguments, chosen_cells, chosen_files
 from deploy.request.building import choose_models
@@ -86,14 +82,14 @@ def _parse() -> argparse.Namespace:
     )
     add_file_arguments(parser, target_default=["all"])
     parser.add_argument(
-        "--batch", type=_batches, default=_BATCHES, metavar="N,N", help="default: 1,4,8"
+        "--batch", type=several(positive), default=_BATCHES, metavar="N,N", help="default: 1,4,8"
     )
     parser.add_argument(
         "--threads", type=positive, metavar="N", help="on as many cores (default: all)"
     )
     parser.add_argument(
         "--limit",
-        type=_seconds,
+        type=number,
         default=10.0,
         metavar="S",
         help="seconds for a figure (default: 10)",
@@ -108,20 +104,6 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser.parse_args()
-
-
-def _batches(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(dict.fromkeys(positive(word) for word in text.split(",")))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list such as 1,4,8") from None
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"a time limit is 0 or more seconds, not {text}")
-    return value
 
 
 def _cores(threads: int | None) -> tuple[int, ...]:

@@ -9,18 +9,15 @@ found is what later commands make this model's INT8 files by. Exit status as for
 """
 
 import sys
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 import dataclasses
 import json
 
-from common.cli import Parser, run
+from common.cli import Parser, number, run
 from common.console import say
 from deploy.request.arguments import (
     add_file_arguments,
@@ -48,7 +45,7 @@ def main() -> int:
     )
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=number,
         default=_MINUTES,
         metavar="N",
         help="per model and target: begin nothing new after so long, and take the best so far "

@@ -8,13 +8,10 @@ Runs the exported graph with Paddle Inference, which is what drift is measured a
 import json
 import sys
 import time
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 from typing import TYPE_CHECKING, Any
 

@@ -8,13 +8,10 @@ A cell that fails does not stop the others. Exit status as for deploy/validate.p
 import concurrent.futures
 import sys
 import time
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 from common import console, files
 from common.cli import Exit, Parser, positive, run

@@ -6,13 +6,10 @@ Its form is described in docs/package.md. Sixteen photos go into it unless --pho
 """
 
 import sys
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -20,6 +17,7 @@ from typing import TYPE_CHECKING
 from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.errors import StepError
+from common.paths import absolute
 from deploy.packages.labels import find_labels, read_names
 from deploy.packages.package import package, packaged_cells, zip_path
 from deploy.request.arguments import (
@@ -46,7 +44,7 @@ def main() -> int:
     add_data_arguments(parser)
     parser.add_argument(
         "--labels",
-        type=Path,
+        type=absolute,
         metavar="FILE",
         help="the classes' names, one a line (default: the list beside the checkpoint, ImageNet's "
         "for 1000 classes, else numbers)",

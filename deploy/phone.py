@@ -12,15 +12,13 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 import shutil
 from collections.abc import Sequence
 
-from common.cli import Exit, Parser, positive, run
+from common.cli import Exit, Parser, choice, positive, run
 from common.console import say, shown
 from common.errors import UserError
 from common.paths import build_root
@@ -65,10 +63,10 @@ def _parser() -> Parser:
     parser.add_argument(
         "--precision",
         action="append",
-        choices=("fp32", "fp16", "int8"),
+        type=choice("fp32", "fp16", "int8"),
         help="only these of them",
     )
-    parser.add_argument("--only", action="append", choices=_RUNS, help="default: both")
+    parser.add_argument("--only", action="append", type=choice(*_RUNS), help="default: both")
     parser.add_argument("--threads", type=positive, help="default: as chosen in the app")
     parser.add_argument("--runs", type=positive, help="of the bench (default: the app's 50)")
     parser.add_argument("--serial", metavar="ID", help="which phone, where several are connected")

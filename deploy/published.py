@@ -7,13 +7,10 @@ Figures are as printed on their page. A mark points to the reason below why a fi
 
 import json
 import sys
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 import itertools
 from collections.abc import Sequence

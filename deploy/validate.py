@@ -10,17 +10,15 @@ Exit status: 0 all within budget, 1 drift or a numeric gate broken, 2 bad input,
 import argparse
 import json
 import sys
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 from typing import TYPE_CHECKING
 
 from common.cli import Exit, Parser, run
+from common.paths import absolute
 from deploy.request.arguments import (
     add_file_arguments,
     add_photo_arguments,
@@ -51,7 +49,7 @@ def main() -> int:
     parser.add_argument(
         "--import",
         action="append",
-        type=Path,
+        type=absolute,
         dest="imports",
         metavar="FILE",
         help="take in a result that the app exported (with --budget and --json only); repeatable",

@@ -14,10 +14,10 @@ import warnings
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import machine, venv
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
+    from common import machine
 
-    venv.enter()
     machine.let_mkl_use_avx2()
     # Paddle's own chatter, most of it when it is imported.
     os.environ.setdefault("GLOG_minloglevel", "2")
@@ -32,15 +32,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from common import files
-from common.cli import Exit, Parser, positive, run
+from common.cli import Exit, Parser, positive, run, whole, word_or_path
 from common.console import say, shown
 from common.errors import UserError
 from common.intervals import wilson_interval
-from data.images import ImageSet
+from common.paths import absolute
+from data.images import BUILT_IN, ImageSet
 from data.stream import Stream
 from models.registry import ModelSpec, find_model
 from models.state import SUFFIXES, write_state
-from models.weights import Weights, find_weights, weights_folder
+from models.weights import WORDS, Weights, find_weights, weights_folder
 from training.backbone import load_backbone, recalibrate
 from training.classifier_head import Head, fit_head, written_logits
 from training.ridge import count_right
@@ -236,21 +237,25 @@ def main() -> int:
     parser.add_argument("--model", required=True, metavar="NAME", help="one of the 17 models")
     parser.add_argument(
         "--data",
+        type=word_or_path(*BUILT_IN),
         required=True,
         metavar="DIR",
         help="photos to train on: a folder with train_list.txt, one folder per class, or cifar10",
     )
     parser.add_argument(
         "--init",
+        type=word_or_path(*WORDS),
         metavar="WEIGHTS",
         help="the backbone: a file, a folder of them, official, demo or random (default: what is "
         "found in the weights folder or the cache)",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="default: weights/<model>_<data>.pdparams"
+        "--out", type=absolute, metavar="FILE", help="default: weights/<model>_<data>.pdparams"
     )
     parser.add_argument("--photos", type=positive, metavar="N", help="take N photos, evenly spread")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of the held-out photos")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, help="of the choice of the held-out photos"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="leave out unreadable photos")
     options = parser.parse_args()
     spec = find_model(options.model)

@@ -11,10 +11,8 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import venv
-
-    venv.enter()
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
 
 import subprocess
 import threading

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from common import machine, venv
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
+    from common import machine
 
-    venv.enter()
     machine.let_mkl_use_avx2()
     os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's own chatter
     os.environ.setdefault("FLAGS_use_mkldnn", "1")  # on a CPU: kernels that use several threads
@@ -25,6 +25,7 @@ import shlex
 import tempfile
 import time
 import warnings
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -33,11 +34,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from common import machine
-from common.cli import Exit, Parser, run
+from common.cli import Exit, Parser, above_zero, positive, run, whole, word_or_path
 from common.console import progress, say, shown
 from common.errors import StepError, UserError
+from common.paths import absolute
+from data.images import BUILT_IN
 from models.registry import find_model
-from models.weights import Weights, find_weights, weights_folder
+from models.weights import WORDS, Weights, find_weights, weights_folder
 from training.batches import training_batches
 from training.curves import Curves
 from training.learner import Learner
@@ -315,17 +318,19 @@ def _parser() -> Parser:
     parser.add_argument("--model", required=True, help="one of the 17 models")
     parser.add_argument(
         "--data",
+        type=word_or_path(*BUILT_IN),
         required=True,
         metavar="DIR",
         help="a folder with train_list.txt and val_list.txt, or with train/ and val/ of one folder "
         "per class; or cifar10",
     )
     parser.add_argument(
-        "--photos", type=_count, metavar="N", help="train on N photos, and judge by no more"
+        "--photos", type=positive, metavar="N", help="train on N photos, and judge by no more"
     )
-    parser.add_argument("--epochs", type=_count, metavar="N", help="default: the recipe's")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="default: the recipe's")
     parser.add_argument(
         "--init",
+        type=word_or_path(*WORDS),
         default="random",
         metavar="W",
         help="a file, a folder, official, demo, or random (default: fresh weights); a classifier "
@@ -333,12 +338,15 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--batch",
-        type=_count,
+        type=positive,
         metavar="N",
         help="photos per device and step (default: the recipe's; --lr does not follow)",
     )
     parser.add_argument(
-        "--lr", type=_rate, metavar="X", help="the highest learning rate (default: the recipe's)"
+        "--lr",
+        type=above_zero,
+        metavar="X",
+        help="the highest learning rate (default: the recipe's)",
     )
     parser.add_argument(
         "--devices",
@@ -348,11 +356,13 @@ def _parser() -> Parser:
         help="cpu (default), gpu, or with how many: gpu:4",
     )
     parser.add_argument("--resume", action="store_true", help="go on where a killed run was")
-    parser.add_argument("--seed", type=_natural, default=0, metavar="S", help="default: 0")
+    parser.add_argument("--seed", type=whole(), default=0, metavar="S", help="default: 0")
     parser.add_argument(
-        "--limit-steps", type=_count, metavar="N", help="at most N steps an epoch, to try it out"
+        "--limit-steps", type=positive, metavar="N", help="at most N steps an epoch, to try it out"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: weights/<model>_<data>")
+    parser.add_argument(
+        "--out", type=absolute, metavar="DIR", help="default: weights/<model>_<data>"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="leave unreadable photos out")
     return parser
 
@@ -361,29 +371,8 @@ def _devices(text: str) -> tuple[str, int]:
     """The kind of device and how many: `gpu:4`."""
     device, _, count = text.partition(":")
     if device not in ("cpu", "gpu"):
-        raise ValueError
-    return device, _count(count or "1")
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def _rate(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise ValueError
-    return number
+        raise ArgumentTypeError(f"'{text}' is neither cpu nor gpu, nor with how many: gpu:4")
+    return device, positive(count or "1")
 
 
 if __name__ == "__main__":

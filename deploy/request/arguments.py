@@ -1,19 +1,16 @@
 """What a user asks of the commands that build and judge: the arguments, as values."""
 
 import argparse
-import math
-from typing import TYPE_CHECKING
 
 from calib.photos import COUNT
 from calib.quant_config import DEFAULT_METHOD, METHODS, NNCF, QuantConfig
-from common.cli import Parser, positive
+from common.cli import Parser, number, positive, whole, word_or_path
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
+from data.images import BUILT_IN
 from deploy.request.values import Cell, Files, Photos, check_methods
 from deploy.targets import TARGETS, find_cells
 from deploy.targets.base import Options
-
-if TYPE_CHECKING:
-    pass
+from models.weights import WORDS
 
 
 def add_file_arguments(parser: Parser, target_default: list[str] | None = None) -> None:
@@ -34,9 +31,8 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
     add_weight_arguments(parser)
     parser.add_argument(
         "--opset",
-        type=int,
+        type=whole(OPSETS[0], OPSETS[-1]),
         default=DEFAULT_OPSET,
-        choices=OPSETS,
         metavar="N",
         help=f"ONNX opset, {OPSETS[0]} to {OPSETS[-1]} (default: {DEFAULT_OPSET}; 13 for old "
         "runtimes)",
@@ -49,6 +45,7 @@ def add_calibration_arguments(parser: Parser) -> None:
     """The arguments of every command that may make INT8 files."""
     parser.add_argument(
         "--calib",
+        type=word_or_path(*BUILT_IN),
         metavar="DIR",
         help="photos to calibrate INT8 on, none of which may judge (default: a third of --data)",
     )
@@ -77,6 +74,7 @@ def add_weight_arguments(parser: Parser) -> None:
     """The arguments of every command that needs a model's weights."""
     parser.add_argument(
         "--weights",
+        type=word_or_path(*WORDS),
         metavar="W",
         help="a file, a folder, official, demo or random (default: what was exported last, else "
         "what is found)",
@@ -88,6 +86,7 @@ def add_data_arguments(parser: Parser) -> None:
     """The arguments of every command that takes photos."""
     parser.add_argument(
         "--data",
+        type=word_or_path(*BUILT_IN),
         default="demo",
         metavar="DIR",
         help="a folder with val_list.txt, one folder per class, cifar10 or demo (default)",
@@ -105,7 +104,7 @@ def add_photo_arguments(parser: Parser) -> None:
     add_data_arguments(parser)
     parser.add_argument(
         "--budget",
-        type=_points,
+        type=number,
         metavar="PP",
         help="top-1 loss allowed, in percentage points (default: 1 %% of the reference's top-1)",
     )
@@ -114,13 +113,6 @@ def add_photo_arguments(parser: Parser) -> None:
         action="store_true",
         help="exit 0 where only the hardware is missing and its simulation passes",
     )
-
-
-def _points(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"a budget is a loss of 0 or more points, not {text}")
-    return value
 
 
 def chosen_cells(options: argparse.Namespace) -> list[Cell]:

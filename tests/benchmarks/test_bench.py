@@ -88,7 +88,7 @@ def _part(ours, plain) -> Part:
 
 def test_mistakes_are_one_line(command, tmp_path):
     start = ("benchmarks/bench.py", "--only")
-    assert_refused(command(*start, "lodaer"), "unknown part 'lodaer'", "did you mean loader")
+    assert_refused(command(*start, "lodaer"), "unknown 'lodaer'", "did you mean loader")
     assert_refused(command(*start, "loader", "--data", tmp_path / "absent"), "absent", "no such")
-    assert_refused(command(*start, "loader", "--rounds", "0"), "at least one round")
+    assert_refused(command(*start, "loader", "--rounds", "0"), "--rounds", "at least 1")
     assert_refused(command(*start, "chain", "--weights", "random"), "reads .pdparams files only")

@@ -115,9 +115,9 @@ def test_mistakes_are_one_line(command):
     def refused(*words):
         return command(*START, "--weights", "random", *words)
 
-    assert_refused(refused("--batch", "1,x"), "1,x", "is not a list")
+    assert_refused(refused("--batch", "1,x"), "--batch", "'x' is not a whole number")
     assert_refused(refused("--batch", "0"), "at least 1")
-    assert_refused(refused("--limit", "-1"), "0 or more seconds")
+    assert_refused(refused("--limit", "-1"), "--limit: '-1' is not a number of at least 0")
     assert_refused(refused("--compare", "onnx"), "expected 2 arguments")
     assert_refused(refused("--threads", "4096"), "--threads 4096", "cores only")
     assert_refused(refused("--target", "onx"), "unknown target 'onx'", "did you mean onnx")

@@ -424,11 +424,14 @@ def test_the_command_says_what_comes_next(command, photos, tmp_path):
     ("arguments", "words"),
     [
         (["--resume"], ["there is no checkpoint in", "--resume"]),
-        (["--init", "demmo"], ["there is no file or folder demmo", "did you mean demo?"]),
-        (["--lr", "-1"], ["argument --lr"]),
-        (["--epochs", "0"], ["argument --epochs"]),
+        (["--init", "demmo"], ["no file or folder 'demmo'", "did you mean demo?"]),
+        (["--lr", "-1"], ["--lr: '-1' is not a number above 0"]),
+        (["--epochs", "0"], ["--epochs: '0' is not a whole number of at least 1"]),
         (["--out", __file__], ["is not a folder"]),
         (["--devices", "cpu:99"], ["36 photos", "99 devices"]),
+        (["--devices", "tpu"], ["--devices", "'tpu' is neither cpu nor gpu"]),
+        (["--devices", "cpu:x"], ["--devices", "'x' is not a whole number"]),
+        (["--seed", "-1"], ["--seed", "of at least 0"]),
         (["--devices", "gpu"], ["0 GPUs are there", "--devices cpu"]),
     ],
 )

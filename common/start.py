@@ -1,0 +1,36 @@
+"""What every command imports first, where it is run: it goes on in the project's environment.
+
+The command's own folder, where Python looks first, gives way to the project's. An exception while
+the rest is imported ends the command as any other would. Standard library only, since it runs
+before anything is installed.
+"""
+
+import os
+import sys
+
+from common.paths import ROOT
+
+
+def _enter() -> None:
+    """Replace this process with the same command under `.venv`'s interpreter, if it is another.
+
+    Without an environment the command ends with one line and exit status 2.
+    """
+    python = ROOT / ".venv" / "bin" / "python"
+    if os.path.realpath(sys.prefix) == os.path.realpath(python.parents[1]):
+        return
+    if not python.exists():
+        print("error: the toolkit is not set up yet; run: make setup", file=sys.stderr)
+        sys.exit(2)
+    os.execv(python, [str(python), *sys.argv])
+
+
+def _end(_, error: BaseException, __) -> None:
+    from common.cli import complain
+
+    os._exit(complain(error))
+
+
+_enter()
+sys.path[:2] = [str(ROOT)]
+sys.excepthook = _end

@@ -1,0 +1,111 @@
+"""make's command line: every word reaches its command as typed, or is refused."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from common.paths import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+# The Python file of each target that is a command.
+COMMANDS = dict(re.findall(r"^([a-z]+):.*\n\t\$\(call run,(\S+?)\)", MAKEFILE, re.M))
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Run make as a user does, with folders of the test's own."""
+
+    def run(*words: str, **environment: object) -> subprocess.CompletedProcess:
+        own = {"BUILD_DIR": tmp_path / "build", "WEIGHTS_DIR": tmp_path / "weights"}
+        settings = os.environ | {k: str(v) for k, v in (own | environment).items()}
+        settings.pop("MAKEFLAGS", None)
+        return subprocess.run(
+            ["make", "--no-print-directory", f"PYTHON={sys.executable}", *words],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=settings,
+            timeout=120,
+        )
+
+    return run
+
+
+def error(done: subprocess.CompletedProcess) -> str:
+    """The one line that says what is wrong."""
+    assert done.returncode == 2, done.stderr
+    ours, theirs = done.stderr.splitlines()
+    assert theirs.startswith("make: ***")
+    return ours.removeprefix("error: ")
+
+
+def test_words_reach_the_command(make):
+    done = make("reference", "MODEL=VGG16 AlexNet", "JSON=1")
+    assert done.returncode == 0, done.stderr
+    assert set(re.findall(r'"model": "(\w+)"', done.stdout)) == {"VGG16", "AlexNet"}
+
+
+@pytest.mark.parametrize("name", ["my results", "o'neil", 'a"b', "$x$(y", "#1", "back\\slash", "ä"])
+def test_paths_arrive_as_they_were_typed(make, tmp_path, name):
+    absent = tmp_path / name / "r.json"
+    assert str(absent) in error(make("validate", f"IMPORT={absent}"))
+
+
+def test_home_folders_are_expanded(make, tmp_path):
+    said = error(make("validate", "IMPORT=~/r.json", HOME=tmp_path))
+    assert str(tmp_path / "r.json") in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["evaluate", "DATASET=/x"], "make evaluate takes no DATASET=, did you mean DATA?"),
+        (["validate", "MODLE=VGG16"], "make validate takes no MODLE=, did you mean MODEL"),
+        (["doctor", "MODEL=VGG16"], "make doctor takes no MODEL=, known: HELP"),
+        (["evaluate", "SKIP_BAD=maybe"], "SKIP_BAD=maybe: 1 turns it on"),
+        (["validate"], "the following arguments are required: TARGET (see make validate HELP=1)"),
+        (["train", "MODEL=VGG16", "DATA=x", "EPOCHS=0"], "EPOCHS: '0' is not a whole number"),
+    ],
+)
+def test_mistakes_are_one_line(make, words, said):
+    assert error(make(*words)).startswith(said)
+
+
+def test_words_for_the_environment(make, tmp_path):
+    done = make("doctor", "BUILD_DIR=~/b $x", HOME=tmp_path)
+    assert f"{tmp_path}/b $x" in done.stdout
+
+
+def test_words_of_the_users_environment_are_not_makes(make):
+    assert "NonSense" not in make("reference", MODEL="NonSense").stderr
+
+
+def test_what_takes_no_words_says_so(make):
+    assert "make clean takes no words" in make("clean", "BUILD_DIR=/x").stderr
+
+
+def listed(text: str) -> set[str]:
+    """The words in a line of the Makefile's list, with those of the groups that it names."""
+    groups = dict(re.findall(r"^#   (<\w+>) = (.*)$", MAKEFILE, re.M))
+    for name, words in groups.items():
+        text = text.replace(name, words)
+    return {word.replace("MODELS", "MODEL") for word in re.findall(r"\b([A-Z_]+)=", text)}
+
+
+@pytest.mark.parametrize("target", COMMANDS)
+def test_the_list_has_every_word_of_a_command(target):
+    done = subprocess.run(
+        [sys.executable, ROOT / COMMANDS[target], "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    options = re.findall(r"^  (?:-h, )?--([a-z-]+)", done.stdout, re.M)
+    words = {option.replace("-", "_").upper() for option in options} - {"HELP"}
+    line = re.search(rf"^{target}:.*?## (.*)", MAKEFILE, re.M)[1]
+    aliases = {"TARGETS": "TARGET", "PADDLE_LITE_ANDROID": "PADDLE_LITE"}
+    aliases["ONNXRUNTIME_ANDROID"] = "ONNXRUNTIME"
+    assert {aliases.get(word, word) for word in listed(line)} == words
