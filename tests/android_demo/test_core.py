@@ -104,12 +104,12 @@ def test_a_result_of_a_real_model_is_imported_as_a_pass(junit, package_build, mo
     assert outcome["environment"]["versions"]["onnxruntime"].startswith("1.")
 
 
-def test_real_photos_get_the_same_top_5_as_in_python(junit, toolkit_data, photos):
+def test_real_photos_get_the_same_top_5_as_in_python(junit, toolkit_data, decoded):
     session = Session(str(toolkit_data / "packages" / "onnx"), "fp32", threads=2)
     preprocess = Preprocess()
     lines = (junit.out / "top5.txt").read_text().splitlines()
-    assert len(lines) == len(photos) >= 50
-    for line, rgb in zip(lines, photos.values(), strict=True):
+    assert len(lines) == len(decoded) >= 50
+    for line, rgb in zip(lines, decoded.values(), strict=True):
         [logits] = session.run(preprocess.normalize(preprocess.crop_photo(rgb)[None]))
         shares = np.exp(logits.astype(np.float64) - logits.max())
         shares /= shares.sum()

@@ -301,9 +301,9 @@ def test_onnx_runtimes_quantizer_asks_for_no_other_tensor(toy, quant):
     assert all(asked.values())
 
 
-def test_real_photos(shared, build_folder, tmp_path):
+def test_real_photos(photos, build_folder, tmp_path):
     preprocess = Preprocess(resize_short=24, crop=SIDE)
-    crops = load_crops(ImageSet.open(shared / "data").spread(5), preprocess)
+    crops = load_crops(ImageSet.open(photos(5)), preprocess)
     ranges = Ranges.load(collect(stored(network(), tmp_path), crops, preprocess, quiet))
     (batch,) = crops.batches(5, preprocess)
     np.testing.assert_array_equal(ranges.histogram("x").counts, Histogram.of(batch).counts)

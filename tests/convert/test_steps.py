@@ -84,9 +84,9 @@ def test_up_to_date_work_is_not_done_again(command):
 # ---- bad input ----
 
 
-@pytest.fixture(scope="module")
-def real(shared):
-    return shared / "data" / "weights" / "SqueezeNet1_1_pretrained.pdparams"
+@pytest.fixture
+def real(weights):
+    return weights / "SqueezeNet1_1_pretrained.pdparams"
 
 
 def export(command, weights, model="SqueezeNet1_1"):

@@ -8,23 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.paths import ROOT
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
     """An empty cache folder: no test touches the user's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "paddle-portage"
-
-
-@pytest.fixture(scope="session")
-def real_photos() -> Path:
-    """The folder with 500 photos and their list."""
-    folder = ROOT.parent / "shared" / "data"
-    if not (folder / "val_list.txt").is_file():
-        pytest.skip(f"{folder} is absent: no real photos to compare on")
-    return folder
 
 
 def picture(width: int, height: int, seed: int = 0) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 
 from common.errors import UserError
 from data.decode import BadPhotoError
+from data.images import ImageSet
 from data.preprocess import Preprocess
 from tests.data import published
 from tests.data.conftest import encoded, picture
@@ -21,10 +22,8 @@ PUBLISHED = pytest.mark.parametrize(
 
 
 @PUBLISHED
-def test_real_photos_become_the_published_input(
-    real_photos, preprocess, short, side, pillow_bicubic
-):
-    for path in sorted((real_photos / "images").iterdir())[::10]:
+def test_real_photos_become_the_published_input(photos, preprocess, short, side, pillow_bicubic):
+    for path in ImageSet.open(photos(50)).paths:
         data = path.read_bytes()
         crop = preprocess.crop_photo(preprocess.decode(data))
         expected = published.crop(published.decode(data), short, side, pillow_bicubic)

@@ -23,12 +23,14 @@ def test_accuracy_of_known_decisions():
 
 
 def test_real_weights_on_real_photos(command, built, weights, photos):
-    arguments = ("--model", "SqueezeNet1_1", "--weights", weights, "--data", photos(100))
+    data = photos(100)
+    arguments = ("--model", "SqueezeNet1_1", "--weights", weights, "--data", data)
     done = command("deploy/evaluate.py", *arguments, "--json", BUILD_DIR=built)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert 0.5 < found["top1"]["share"] < found["top5"]["share"] < 1
-    assert found["data"]["images"] == 100
+    listed = (data / "val_list.txt").read_text().splitlines()
+    assert found["data"]["images"] == len(listed) >= 70
     assert found["photos_per_second"] > 1
 
     done = command("deploy/evaluate.py", *arguments, BUILD_DIR=built)

@@ -1,12 +1,20 @@
-"""The fill that the parity vectors were made with (shared/facts/architectures.md)."""
+"""What proves that a network is the published one: names and shapes, and logits.
 
+`parity.json` has of every published checkpoint the SHA-256 of its names and shapes, and of some
+every 50th logit that the published code computes of two images with the weights made up here.
+Whole lists and vectors lie in `shared/`, where that is beside the project.
+"""
+
+import json
 import zlib
-from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from paddle import nn
 
 SEED = 17
+STEP = 50
+PUBLISHED = json.loads(Path(__file__).with_name("parity.json").read_text())
 
 
 def fill_value(key: str, shape: list[int]) -> np.ndarray:
@@ -27,9 +35,10 @@ def fill_value(key: str, shape: list[int]) -> np.ndarray:
     return value.astype(np.float32)
 
 
-def fill(net: nn.Layer, shapes: Mapping[str, list[int]]) -> None:
-    """Give every tensor of a network the recipe's value; the keys are the published ones."""
-    missing, unexpected = net.set_state_dict({k: fill_value(k, s) for k, s in shapes.items()})
+def fill(net: nn.Layer) -> None:
+    """Give every tensor of a network the recipe's value."""
+    values = {key: fill_value(key, tensor.shape) for key, tensor in net.state_dict().items()}
+    missing, unexpected = net.set_state_dict(values)
     assert not missing and not unexpected, (missing, unexpected)
 
 

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from common.paths import ROOT
 from models.state import read_state, write_state
+from tests.conftest import needs_shared
 
-SHARED = ROOT.parent / "shared"
 STATE = {
     "conv.weight": np.arange(54, dtype=np.float32).reshape(2, 3, 3, 3),
     "conv.bias": np.array([0.5, -1.25], np.float32),
@@ -146,10 +145,11 @@ def test_paddle_loads_what_is_written(paddle, tmp_path):
     assert_same({name: np.asarray(value) for name, value in paddle.load(str(path)).items()})
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared folder of real weights")
-@pytest.mark.parametrize("model", ["SqueezeNet1_0", "SqueezeNet1_1"])
-def test_real_weights_are_read(model):
-    state = read_state(SHARED / "data" / "weights" / f"{model}_pretrained.pdparams")
+@pytest.mark.parametrize(
+    "model", [pytest.param("SqueezeNet1_0", marks=needs_shared), "SqueezeNet1_1"]
+)
+def test_real_weights_are_read(weights, model):
+    state = read_state(weights / f"{model}_pretrained.pdparams")
     assert len(state) == 52
     assert state["_conv9.weight"].shape == (1000, 512, 1, 1)
     assert all(value.dtype == np.float32 for value in state.values())
