@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 import sys
 from pathlib import Path
@@ -16,8 +17,7 @@ FILES = "sdcard/Android/data/org.paddleportage.demo/files"
 
 # What adb would do, with the phone's files under PHONE and its programs in PHONE/bin. All that is
 # asked of it is noted in PHONE/calls.
-ADB = """#!{python}
-import json, os, pathlib, shutil, subprocess, sys
+ADB = """import json, os, pathlib, shutil, subprocess, sys
 phone = pathlib.Path({phone!r})
 words = sys.argv[1:]
 with (phone / "calls").open("a") as calls:
@@ -76,8 +76,11 @@ class PlayedPhone:
         (root / "bin").mkdir(parents=True)
         (root / "devices").write_text(f"{SERIAL}\tdevice")
         programs.mkdir()
-        text = ADB.format(python=sys.executable, phone=str(root), serial=SERIAL)
-        self._write(programs / "adb", text)
+        played = root / "adb.py"
+        played.write_text(ADB.format(phone=str(root), serial=SERIAL))
+        # No interpreter's path with a space in it can stand behind `#!`.
+        line = shlex.join(map(str, [sys.executable, played]))
+        self._write(programs / "adb", f'#!/bin/sh\nexec {line} "$@"\n')
         for name in ("input", "logcat"):
             self.program(name, "true")
         self.program("pidof", "echo 4711")

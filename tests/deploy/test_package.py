@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shlex
 import shutil
 import sys
 import zipfile
@@ -218,10 +219,11 @@ def test_a_full_disk_leaves_nothing_behind(make, built, photos, small_disk):
     make("onnx", four)  # so that only the package is missing on the small disk
     there = small_disk.path / "build" / MODEL
     graphs = " ".join(str(built / MODEL / kind) for kind in ("inference", "onnx", "reference"))
+    words = [sys.executable, ROOT / "deploy" / "package.py", "--model", MODEL, "--target", "onnx"]
+    package = shlex.join(map(str, [*words, "--data", four]))
     done = small_disk.run(
         "16m",
-        f"mkdir -p {there} && cp -r {graphs} {there} && "
-        f"{sys.executable} {ROOT}/deploy/package.py --model {MODEL} --target onnx --data {four}; "
+        f"mkdir -p {there} && cp -r {graphs} {there} && {package}; "
         f"status=$?; ls {there}/package; exit $status",
     )
     assert_refused(done, "no space left")
