@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import common.fetch
 from common.errors import UserError
+from common.registries import pypi
 from data import demo
 from data.crops import load_crops
 from data.images import ImageSet
@@ -52,7 +52,7 @@ def archives(tmp_path, monkeypatch) -> list[str]:
         asked.append(name)
         return source if sdist else wheel
 
-    monkeypatch.setattr(common.fetch, "pypi_archive", pypi_archive)
+    monkeypatch.setattr(pypi, "pypi_archive", pypi_archive)
     expected = tmp_path / "expected"
     expected.mkdir()
     for name, data in PHOTOS.items():
@@ -116,7 +116,7 @@ def test_the_real_packages(monkeypatch, tmp_path):
     monkeypatch.setenv("PIP_CACHE_DIR", home)  # what pip has fetched before need not travel again
     foolbox = demo._PACKAGES[1]
     try:
-        common.fetch.pypi_archive(foolbox.name, foolbox.version, foolbox.sha256)
+        pypi.pypi_archive(foolbox.name, foolbox.version, foolbox.sha256)
     except UserError as error:
         pytest.skip(f"needs the package registry: {error}")
     images = ImageSet.open("demo")
