@@ -95,7 +95,7 @@ def package(
         },
         parameters={},
         tools={},
-        sources=("deploy/package.py",),
+        sources=("deploy/packages/package.py",),
     )
     name = f"{spec.name}-{step.precision}"
 

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from common.errors import StepError, UserError
-from convert import step_check, to_tensorrt
+from convert import step_check, tensorrt_builder, to_tensorrt
 from convert.fp16_graph import write_fp16
 from convert.to_tensorrt import PROFILES, to_engine, to_portable
 from runtimes import nvidia
@@ -145,13 +145,13 @@ def test_what_is_called_is_there_in_every_version(toy, in_process, tmp_path, ver
     file = source.file("model.onnx")
     major = int(version.partition(".")[0])
     half = precision == "fp16" and major >= 11
-    assert tensorrt_engine.is_strongly_typed("tensorrt") == (major >= 11)
+    assert tensorrt_builder.is_strongly_typed("tensorrt") == (major >= 11)
     if half:
         write_fp16(str(file), str(tmp_path / "half.onnx"))
         file = tmp_path / "half.onnx"
     engine, cache = tmp_path / "model.engine", tmp_path / "cache"
     for _ in range(2):  # without timings of an earlier build, and with
-        tensorrt_engine.build_here(file, engine, precision, PROFILES, cache, gpu)
+        tensorrt_builder.build_here(file, engine, precision, PROFILES, cache, gpu)
         assert cache.read_bytes() == b"timings"
 
     how = pickle.loads(engine.read_bytes())
@@ -173,7 +173,7 @@ def test_batches_of_any_size(toy, in_process, tmp_path, kind):
     gpu = in_process("8.6.0")
     source = toy(FULLY_CONNECTED).file("model.onnx")
     engine = tmp_path / "model.engine"
-    tensorrt_engine.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    tensorrt_builder.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
     session = kind(str(tmp_path), "fp32", 1, gpu)
     judge = onnxruntime.InferenceSession(source)
     images = np.tile(step_check.images(SHAPE), (3, 1, 1, 1))
@@ -203,7 +203,7 @@ def test_what_is_timed_is_the_whole_batch_without_its_transfers(
     gpu = in_process("8.6.0")
     source = toy(FULLY_CONNECTED).file("model.onnx")
     engine = tmp_path / "model.engine"
-    tensorrt_engine.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    tensorrt_builder.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
     session = tensorrt_engine.Resident(str(tmp_path), "fp32", 1, gpu)
     batch = np.tile(step_check.images(SHAPE), (3, 1, 1, 1))[:20]
     for _ in range(3):
@@ -225,7 +225,7 @@ def test_a_timing_cache_that_tensorrt_refuses_is_replaced(toy, in_process, tmp_p
     cache = tmp_path / "cache"
     cache.write_bytes(b"rubbish")
     source = toy(CONVOLUTIONAL).file("model.onnx")
-    tensorrt_engine.build_here(source, tmp_path / "e.engine", "fp32", PROFILES, cache, gpu)
+    tensorrt_builder.build_here(source, tmp_path / "e.engine", "fp32", PROFILES, cache, gpu)
     assert cache.read_bytes() == b"timings"
 
 
@@ -236,7 +236,7 @@ def test_an_engine_is_loaded_by_what_it_was_built_for_only(toy, in_process, tmp_
     gpu = in_process("8.6.0")
     source = toy(CONVOLUTIONAL).file("model.onnx")
     engine = tmp_path / "model.engine"
-    tensorrt_engine.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    tensorrt_builder.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
     in_process(other.get("tensorrt", "8.6.0"))
     with pytest.raises(StepError, match=r"was built for .* and is not loaded by"):
         tensorrt_engine.Session(str(tmp_path), "fp32", 1, gpu | other)
@@ -249,7 +249,7 @@ def test_a_parser_names_what_it_knows_of_the_node(toy, in_process, version, name
     in_process(version)
     source = toy((CONV, ("Det", ["a"], ["logits"])), valid=False).file("model.onnx")
     with pytest.raises(StepError) as caught:
-        tensorrt_engine.Network(source, "tensorrt")
+        tensorrt_builder.Network(source, "tensorrt")
     assert str(caught.value) == f"tensorrt {version} does not parse {named}: no importer"
 
 

@@ -150,7 +150,7 @@ def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
         size = 10 if precision == "fp32" else 2 + len(options.quant.keep_float)
         return SimpleNamespace(manifest={"files": {"model.onnx": {"bytes": 1e6 * size}}})
 
-    monkeypatch.setattr(search, "keep_recipe", lambda *_: None)
+    monkeypatch.setattr(search, "keep_quant_config", lambda *_: None)
     monkeypatch.setattr(search.result, "write", lambda outcome: None)
     monkeypatch.setattr(Search, "_speed", lambda _, quant: {"ratio": 3.0 - len(quant.keep_float)})
     one = begin(Judge(lambda quant: {0: 9, 1: 5, 2: 0}[len(quant.keep_float)]), build=build)

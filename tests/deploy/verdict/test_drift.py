@@ -172,7 +172,7 @@ def test_one_class_is_always_right():
 @pytest.mark.parametrize(
     ("reference", "measured", "labels", "words"),
     [
-        (np.zeros((0, 5)), np.zeros((0, 5)), np.zeros(0, int), "nothing to measure_drift"),
+        (np.zeros((0, 5)), np.zeros((0, 5)), np.zeros(0, int), "nothing to compare"),
         (np.zeros((2, 5)), np.zeros((2, 6)), np.zeros(2, int), "one shape"),
         (np.zeros(5), np.zeros(5), np.zeros(5, int), "photos, classes"),
         (np.zeros((2, 5)), np.zeros((2, 5)), np.zeros(3, int), "2 whole-number labels"),
