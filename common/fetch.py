@@ -146,6 +146,8 @@ def _attempt(part: _Part, progress: Progress, timeout: float) -> None:
     except requests.RequestException as error:
         raise UserError(f"cannot fetch {part.url}: {error}") from None
     except OSError as error:
+        if error.errno is None:  # what requests says of a REQUESTS_CA_BUNDLE that is not there
+            raise UserError(f"cannot fetch {part.url}: {error}") from None
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise UserError(

@@ -267,6 +267,12 @@ def test_a_url_without_a_file_name_is_refused(into):
         fetch.download("http://127.0.0.1/", into)
 
 
+def test_certificates_that_are_not_there_are_named(into, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
+    with pytest.raises(UserError, match=r"cannot fetch https://.*/no/such/bundle\.pem"):
+        fetch.download("https://localhost:9/net.pdparams", into)
+
+
 def test_a_full_disk_is_said_and_keeps_the_part(server, into, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
