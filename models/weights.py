@@ -5,7 +5,6 @@ package registry, SqueezeNet1_1 only), `random` (numeric checks only). No word: 
 """
 
 import math
-import os
 import re
 import zlib
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ import numpy as np
 from common import console, fetch, files
 from common.errors import UserError, suggest
 from common.hashes import cached_sha256
-from common.paths import ROOT, cache_root
+from common.paths import ROOT, cache_root, given
 from models import demo_weights
 from models.state import SUFFIXES, printable, read_state
 
@@ -120,7 +119,7 @@ def _file_names(spec: "ModelSpec") -> str:
 
 def weights_folder() -> Path:
     """Where the user keeps weights: WEIGHTS_DIR, or `weights/` in the project."""
-    return Path(os.environ.get("WEIGHTS_DIR") or ROOT / "weights").expanduser()
+    return given("WEIGHTS_DIR") or ROOT / "weights"
 
 
 def _downloads() -> Path:
