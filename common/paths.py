@@ -1,6 +1,6 @@
 """Where things are: the project's own folders, the user's cache, and paths as users give them.
 
-Standard library only, as `common.start` needs it before anything is installed.
+Standard library only, as `make setup` needs it before anything is installed.
 """
 
 import os
@@ -46,6 +46,16 @@ def home() -> Path:
         return Path.home()
     except RuntimeError:
         raise UserError("no home folder is known; name one: HOME=/path/to/a/folder") from None
+
+
+def tools_home() -> Path:
+    """A home folder for tools that write into it: the user's, else one in the cache."""
+    found = home()
+    if found.is_dir() and os.access(found, os.W_OK | os.X_OK):
+        return found
+    found = cache_root() / "home"
+    found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def build_root() -> Path:

@@ -17,7 +17,7 @@ import execnet
 
 from common import errors
 from common.errors import StepError, UserError
-from common.paths import ROOT
+from common.paths import ROOT, tools_home
 from runtimes import worker_protocol
 from runtimes.environments import ENVIRONMENTS
 
@@ -42,7 +42,8 @@ class Worker:
         self.label = label
         self.peak_mib = 0
         self._environment = ENVIRONMENTS[environment]
-        self._settings = dict(_SETTINGS)
+        # Paddle writes into the home folder, of all places, what it makes of a network's code.
+        self._settings = _SETTINGS | {"HOME": str(tools_home())}
         if threads:
             self._settings["OMP_NUM_THREADS"] = str(threads)
         self._group = None
