@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import enum
 import errno
+import locale
 import math
 import os
 import re
@@ -13,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from common import make_words, paths
 from common.errors import StepError, UserError, suggest
@@ -166,7 +167,8 @@ def run(main: Callable[[], int]) -> NoReturn:
     """
     by_make = sys.argv[1:2] == [make_words.FLAG]
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # what a terminal cannot show stops nothing
+        # What a terminal cannot show stops nothing; files are UTF-8 (see `common.start`).
+        stream.reconfigure(encoding=_terminal_encoding(stream), errors="replace")
     try:
         paths.settle_variables()
         status = int(main())
@@ -180,6 +182,12 @@ def run(main: Callable[[], int]) -> NoReturn:
     except (Exception, KeyboardInterrupt) as error:
         status = complain(error)
     sys.exit(status)
+
+
+def _terminal_encoding(stream: TextIO) -> str:
+    known = locale.getencoding()
+    ours = not stream.isatty() or "PYTHONIOENCODING" in os.environ or "ANSI" in known
+    return stream.encoding if ours else known
 
 
 def complain(error: BaseException) -> Exit:
@@ -211,7 +219,8 @@ def _explain(error: BaseException) -> tuple[Exit, str]:
 
 def _useless_place(failed: str) -> str | None:
     """The variable that would name another folder, where ours for that path cannot be used."""
-    for variable, find in (("BUILD_DIR", paths.build_root), ("XDG_CACHE_HOME", paths.cache_root)):
+    places = {"BUILD_DIR": paths.build_root, "XDG_CACHE_HOME": paths.cache_root, "HOME": paths.home}
+    for variable, find in places.items():
         with contextlib.suppress(UserError):
             root = find()
             if Path(failed).is_relative_to(root) or root.is_relative_to(failed):

@@ -1,31 +1,35 @@
 """What every command imports first, where it is run: it goes on in the project's environment.
 
 The command's own folder, where Python looks first, gives way to the project's. An exception while
-the rest is imported ends the command as any other would. Standard library only, since it runs
-before anything is installed.
+the rest is imported ends the command as any other would. Standard library only, and nothing that
+Python 3.7 does not understand, since it runs before anything is installed.
 """
 
 import os
 import sys
+from pathlib import Path
 
-from common.paths import ROOT
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def _enter() -> None:
     """Replace this process with the same command under `.venv`'s interpreter, if it is another.
 
-    Without an environment the command ends with one line and exit status 2.
+    Files are UTF-8 there, whatever the terminal is set to. Without an environment the command ends
+    with one line and exit status 2.
     """
     python = ROOT / ".venv" / "bin" / "python"
-    if os.path.realpath(sys.prefix) == os.path.realpath(python.parents[1]):
+    entered = os.path.realpath(sys.prefix) == os.path.realpath(str(python.parents[1]))
+    os.environ["PYTHONUTF8"] = "1"
+    if entered and sys.getfilesystemencoding() == "utf-8":
         return
     if not python.exists():
         print("error: the toolkit is not set up yet; run: make setup", file=sys.stderr)
         sys.exit(2)
-    os.execv(python, [str(python), *sys.argv])
+    os.execv(str(python), [str(python), *sys.argv])
 
 
-def _end(_, error: BaseException, __) -> None:
+def _end(_, error, __) -> None:
     from common.cli import complain
 
     os._exit(complain(error))
