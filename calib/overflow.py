@@ -7,9 +7,8 @@ simulation of FP16 finds (`convert.simulate`).
 
 from pathlib import Path
 
-from calib.ranges import RANGES
+from calib.ranges import KIND, RANGES
 from common import files
-from common.paths import build_root
 from convert import step_check
 from convert.artifact import Artifact, load
 from convert.to_onnx import FILE
@@ -20,7 +19,7 @@ LIMIT = 65504.0  # float16's largest value
 
 def beyond_fp16(onnx: Artifact) -> list[tuple[str, float]]:
     """What of an ONNX file float16 cannot hold: its name, and its largest magnitude."""
-    ranges = load(build_root() / onnx.model / "ranges" / "fp32")
+    ranges = load(KIND.folder(onnx.model))
     measured = ranges and ranges.manifest["inputs"]["onnx"] == onnx.key
     with Worker("main", f"looking for overflows in {onnx.model}") as worker:
         return worker.call(

@@ -5,6 +5,7 @@ from calib.qdq import Placement, to_qdq
 from calib.quant_config import QuantConfig
 from common import machine
 from convert.artifact import Artifact
+from convert.to_onnx import KIND
 from data.crops import Crops
 
 # What ONNX Runtime has integer kernels for on CPUs, or passes integers through.
@@ -28,7 +29,7 @@ def quantize_onnx(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCo
     """
     operators = LAYERS if _GELU in onnx.facts["operators"] else _OPERATORS
     placement = Placement(operators, grid(), _FLOAT_OUTPUTS, optimize=True)
-    return to_qdq(onnx, ranges, crops, quant, placement, "onnx", "calib/quantize_onnx.py")
+    return to_qdq(onnx, ranges, crops, quant, placement, KIND.name, "calib/quantize_onnx.py")
 
 
 def grid() -> Grid:

@@ -13,7 +13,7 @@ from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE as ONNX_FILE
 from convert.to_onnx import SESSION as ONNX_SESSION
-from convert.to_openvino import GRAPH, SESSION, WEIGHTS
+from convert.to_openvino import GRAPH, KIND, SESSION
 from data.crops import Crops
 from data.preprocess import Preprocess
 from models.registry import MODELS
@@ -37,7 +37,7 @@ def quantize_openvino(
     step = Step(
         name="quantize_openvino",
         model=onnx.model,
-        kind="openvino",
+        kind=KIND.name,
         precision="int8",
         inputs={"onnx": (quantized or onnx).key, "photos": crops.sha256},
         parameters={"quant": asdict(quant), "vnni": has_vnni()},
@@ -76,7 +76,7 @@ def quantize_openvino(
             "calibration": calibrated_on(ranges),
         }
 
-    return produce(step, make, shows=WEIGHTS)
+    return produce(step, make, shows=KIND.shown)
 
 
 def write_with_nncf(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from common import console, files, machine
 from common.errors import UserError, suggest
 from convert.artifact import Artifact, Step, produce
+from convert.kind import Kind
 from convert.to_onnx import FILE
 from data.crops import Crops
 from data.preprocess import Preprocess
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 RANGES = "ranges.json"
 HISTOGRAMS = "histograms.npz"
+KIND = Kind("ranges", (RANGES, HISTOGRAMS), shown=RANGES)
 
 _SAVE_EVERY = 10.0  # seconds of work that a killed run may lose
 _CALL = 1.0  # seconds that one call into the child should take, for the progress bar's sake
@@ -51,7 +53,7 @@ def collect(
     step = Step(
         name="collect",
         model=onnx.model,
-        kind="ranges",
+        kind=KIND.name,
         precision="fp32",
         inputs={"onnx": onnx.key, "photos": crops.sha256},
         parameters={"preprocess": preprocess.to_json()},
@@ -81,7 +83,7 @@ def collect(
         photos = {"photos": len(crops), "photo_set": crops.name, "photos_sha256": crops.sha256}
         return {**onnx.inherited_facts, **photos, **facts, "peak_mib": peak_mib}
 
-    artifact = produce(step, make, shows=RANGES)
+    artifact = produce(step, make, shows=KIND.shown)
     partial.unlink(missing_ok=True)
     return artifact
 

@@ -17,6 +17,7 @@ from common.console import shown
 from common.errors import UserError
 from convert import step_check
 from convert.artifact import Artifact, Step, load, produce
+from convert.kind import Kind
 from data.images import printable
 from models.registry import ModelSpec, find_model
 from models.weights import WORDS, Weights, find_weights
@@ -25,6 +26,7 @@ from runtimes.worker import Worker
 
 GRAPH = "inference.pdmodel"
 PARAMETERS = "inference.pdiparams"
+KIND = Kind("inference", (GRAPH, PARAMETERS), shown=PARAMETERS)
 SESSION = "runtimes.sessions.paddle_inference:Session"
 
 
@@ -37,7 +39,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
     step = Step(
         name="export",
         model=spec.name,
-        kind="inference",
+        kind=KIND.name,
         precision="fp32",
         inputs={"weights": weights.sha256},
         parameters={"class_num": class_num, "preprocess": spec.preprocess.to_json()},
@@ -75,14 +77,12 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
             **checked,
         }
 
-    return produce(step, make, shows=PARAMETERS)
+    return produce(step, make, shows=KIND.shown)
 
 
 def exported(model: str) -> Artifact | None:
     """The inference graph that an earlier export of this model left, if it is whole."""
-    from common.paths import build_root
-
-    return load(build_root() / model / "inference" / "fp32")
+    return load(KIND.folder(model))
 
 
 def write_graph(model: str, weights: dict, class_num: int, folder: str):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
-from convert.to_onnx import FILE, SESSION
+from convert.to_onnx import FILE, KIND, SESSION
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
@@ -18,7 +18,7 @@ def to_fp16(onnx: Artifact) -> Artifact:
     step = Step(
         name="to_half",
         model=onnx.model,
-        kind="onnx",
+        kind=KIND.name,
         precision="fp16",
         inputs={"onnx": onnx.key},
         parameters={},
@@ -36,4 +36,4 @@ def to_fp16(onnx: Artifact) -> Artifact:
             checked = step_check.verify(worker, SESSION, folder, onnx, "fp16")
         return {**onnx.inherited_facts, **checked}
 
-    return produce(step, make, shows=FILE)
+    return produce(step, make, shows=KIND.shown)

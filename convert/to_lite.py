@@ -6,11 +6,15 @@ from common.errors import StepError
 from convert import lite_file, step_check
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS
+from convert.kind import Kind
 from runtimes.environments import LITE
 from runtimes.worker import Worker
 
 FILE = "model.nb"
 SESSION = "runtimes.sessions.paddle_lite:Session"
+
+# By the hardware that the kernels in the file are for.
+KINDS = {name: Kind(f"lite-{name}", (FILE,), shown=FILE) for name in ("arm", "x86")}
 
 
 def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Artifact:
@@ -22,12 +26,12 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
     uninitialised memory). For int8 the graph is a quantized one; with fp16 the file's weights stay
     float32, and its kernels need ARMv8.2.
     """
-    kind = f"lite-{hardware}"
+    kind = KINDS[hardware]
     label = f"to_lite {hardware} of {inference.model}"
     step = Step(
-        name=f"to_{kind}",
+        name=f"to_{kind.name}",
         model=inference.model,
-        kind=kind,
+        kind=kind.name,
         precision=precision,
         inputs={"inference": inference.key},
         parameters={},
@@ -61,7 +65,7 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
                 facts |= step_check.verify(worker, SESSION, folder, inference, precision)
         return facts
 
-    return produce(step, make, shows=FILE)
+    return produce(step, make, shows=kind.shown)
 
 
 def read_back(

@@ -7,10 +7,12 @@ from common.errors import StepError
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS
+from convert.kind import Kind
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
 FILE = "model.onnx"
+KIND = Kind("onnx", (FILE,), shown=FILE)
 SESSION = "runtimes.sessions.onnx_runtime:Session"
 
 # 17 is the first opset that has LayerNormalization as one operator.
@@ -30,7 +32,7 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
     step = Step(
         name="to_onnx",
         model=inference.model,
-        kind="onnx",
+        kind=KIND.name,
         precision="fp32",
         inputs={"inference": inference.key},
         parameters={"opset": opset},
@@ -52,7 +54,7 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
             checked = step_check.verify(worker, SESSION, folder, inference)
         return {**inference.inherited_facts, "opset": opset, **facts, **checked}
 
-    return produce(step, make, shows=FILE)
+    return produce(step, make, shows=KIND.shown)
 
 
 def write_onnx(source: str, output: str, opset: int) -> dict:

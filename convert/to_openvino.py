@@ -4,12 +4,14 @@ from pathlib import Path
 
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
+from convert.kind import Kind
 from convert.to_onnx import FILE as ONNX_FILE
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
 GRAPH = "model.xml"
 WEIGHTS = "model.bin"
+KIND = Kind("openvino", (GRAPH, WEIGHTS), shown=WEIGHTS)
 SESSION = "runtimes.sessions.openvino_cpu:Session"
 
 
@@ -22,7 +24,7 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
     step = Step(
         name="to_openvino",
         model=onnx.model,
-        kind="openvino",
+        kind=KIND.name,
         precision=precision,
         inputs={"onnx": onnx.key},
         parameters={},
@@ -41,7 +43,7 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
             checked = step_check.verify(worker, SESSION, folder, onnx, precision)
         return {**onnx.inherited_facts, **checked}
 
-    return produce(step, make, shows=WEIGHTS)
+    return produce(step, make, shows=KIND.shown)
 
 
 def write_ir(source: str, output: str, fp16: bool) -> None:
