@@ -32,8 +32,8 @@ WANTED = "8.6.0"  # what requirements/trt.in pins: the version that a file is ch
 PROFILES = ((1, 1, 1), (4, 4, 4), (8, 8, 8), (1, 4, 8))
 
 _RTX = "tensorrt_rtx"
-_RTX_PACKAGE = "tensorrt_rtx_cu13"
-_RTX_BUILDS_FOR = {"sm_75": "SM75"}  # Volta (sm_70) is in no TensorRT-RTX
+RTX_PACKAGE = "tensorrt_rtx_cu13"
+RTX_BUILDS_FOR = {"sm_75": "SM75"}  # Volta (sm_70) is in no TensorRT-RTX
 _NETWORK = "convert.tensorrt_builder:Network"
 _LIMIT = 3600.0  # seconds: choosing kernels for four profiles takes minutes
 _SOURCES = (
@@ -108,7 +108,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
         precision=precision,
         inputs={"onnx": onnx.key},
         parameters={"architecture": architecture, "checked_for": WANTED},
-        tools={_RTX: MAIN.version(_RTX_PACKAGE), "onnx": MAIN.version("onnx")},
+        tools={_RTX: MAIN.version(RTX_PACKAGE), "onnx": MAIN.version("onnx")},
         sources=_SOURCES,
     )
     label = f"{kind} {precision} of {onnx.model}"
@@ -121,7 +121,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
         return {
             **onnx.inherited_facts,
             **checked,
-            "parsed_by": f"{_RTX} {MAIN.version(_RTX_PACKAGE)}",
+            "parsed_by": f"{_RTX} {MAIN.version(RTX_PACKAGE)}",
             "ahead_of_time": built,
             "peak_mib": worker.peak_mib,
         }
@@ -155,7 +155,7 @@ def _ahead_of_time(
     """Parse, and build for a GPU that is not here. That it cannot be built is a finding."""
     floats = "fp16" if precision == "fp16" else "fp32"
     _parse(worker, onnx, folder, floats)
-    if architecture not in _RTX_BUILDS_FOR:
+    if architecture not in RTX_BUILDS_FOR:
         return {"not_built": f"TensorRT-RTX does not build for {architecture}"}
     try:
         try:
@@ -185,7 +185,7 @@ def _build(worker: Worker, folder: Path, precision: str, architecture: str, floa
             output=str(output),
             precision=precision,
             profiles=PROFILES[-1:],
-            architecture=_RTX_BUILDS_FOR[architecture],
+            architecture=RTX_BUILDS_FOR[architecture],
         )
     finally:
         output.unlink(missing_ok=True)

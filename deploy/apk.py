@@ -24,9 +24,8 @@ from common.paths import absolute, given
 from deploy.android import engines as libraries
 from deploy.android.build_apk import build_apk, find_packages
 from deploy.android.engines import EngineLibrary
+from deploy.targets import all_precisions, app_targets
 from models.registry import find_model
-
-_PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def main() -> int:
@@ -46,14 +45,15 @@ def main() -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="python deploy/apk.py", description=__doc__)
+    precisions = all_precisions(app_targets().values())
     parser.add_argument(
         "--model", action="append", metavar="NAME", help="packaged first where it is not yet"
     )
     parser.add_argument(
         "--precision",
         action="append",
-        type=choice(*_PRECISIONS),
-        help="only these (with --model: default fp32)",
+        type=choice(*precisions),
+        help=f"only {', '.join(precisions)}; repeatable (with --model: default fp32)",
     )
     parser.add_argument(
         "--paddle-lite",

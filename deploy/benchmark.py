@@ -31,7 +31,7 @@ from deploy.request.building import choose_models
 from deploy.request.values import Cell
 from deploy.speed import tables
 from deploy.speed.benchmarks import Ways, benchmark, compare_cells
-from deploy.targets import find_cells
+from deploy.targets import TARGETS, find_cells
 
 if TYPE_CHECKING:
     pass
@@ -97,7 +97,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--peers",
         action="store_true",
-        help="also against ONNX Runtime's default session and OpenVINO's benchmark_app",
+        help="also by turns with other tools on the same file: "
+        + ", ".join(peer.name for target in TARGETS.values() for peer in target.peers),
     )
     parser.add_argument(
         "--compare", nargs=2, metavar=("A", "B"), help="two targets, or target:precision"

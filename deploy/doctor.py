@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
@@ -35,7 +36,7 @@ def main() -> int:
     rows += [_nvidia(), _adb(), *(_program(name) for name in _PROGRAMS)]
     table("Tools", ["tool", "version", "what it is for", "state"], rows)
     print()
-    table("Targets", ["target", "precision", "runs here", "why not"], _targets())
+    table("Targets", ["target", "precision", "hosts", "runs here", "why not"], _targets())
     print()
     table("Machine", ["", ""], _machine())
     required = [environment for environment in ENVIRONMENTS.values() if environment.required]
@@ -43,16 +44,29 @@ def main() -> int:
 
 
 def _tools(environment: Environment) -> list[list[str]]:
-    problem = environment.problem()
+    """The environment's tools with what each is for, and which targets want it."""
+    problem, wanting = environment.problem(), {}
+    for target in TARGETS.values():
+        for tool in target.tools:
+            if tool.environment is environment:
+                wanting.setdefault(tool.package, []).append(target.name)
     return [
-        [
-            tool,
-            environment.version(tool) or "-",
-            purpose,
-            _missing(problem) if problem else f"{_OK} ({environment.folder})",
-        ]
-        for tool, purpose in environment.tools.items()
+        _tool(environment, tool, wanting.get(tool, ()), problem)
+        for tool in dict.fromkeys((*environment.tools, *wanting))
     ]
+
+
+def _tool(
+    environment: Environment, tool: str, targets: Sequence[str], problem: str | None
+) -> list[str]:
+    purpose = environment.tools.get(tool, "")
+    if targets:
+        purpose = f"{purpose}{'; ' * bool(purpose)}for {', '.join(targets)}"
+    version = environment.version(tool)
+    if not problem and not version:
+        problem = f"{environment.folder} lacks it; run: make setup"
+    state = _missing(problem) if problem else f"{_OK} ({environment.folder})"
+    return [tool, version or "-", purpose, state]
 
 
 def _targets() -> list[list[str]]:
@@ -65,6 +79,7 @@ def _targets() -> list[list[str]]:
                 [
                     target.name,
                     precision,
+                    ", ".join(target.hosts) or "-",
                     f"[{color}]{session_spec.execution}[/{color}]",
                     session_spec.reason,
                 ]

@@ -16,8 +16,8 @@ if __name__ == "__main__":
 from common import console, files
 from common.cli import Exit, Parser, positive, run
 from common.errors import StepError
-from common.paths import build_root
 from convert.artifact import MANIFEST
+from convert.kind import Kind
 from deploy.request.arguments import (
     add_file_arguments,
     add_photo_arguments,
@@ -26,11 +26,12 @@ from deploy.request.arguments import (
     chosen_photos,
 )
 from deploy.request.building import choose_models
+from deploy.targets.base import Target
 from deploy.verdict.result import colored, exit_status
 from deploy.verdict.validator import validate
 from models.registry import MODELS, ModelSpec
 
-_STEPS = ("inference", "onnx", "openvino", "lite-x86", "lite-arm")
+_COUNTS = ("nodes_raw", "nodes")  # facts of an artifact, where its step counts
 
 
 def main() -> int:
@@ -63,9 +64,7 @@ def main() -> int:
     columns = [f"{target.name} {precision}" for target, precision in cells]
     console.table("Verdicts", ["model", *columns], [_verdicts(*row) for row in results.items()])
     print()
-    steps = [f">{step} s" for step in _STEPS]
-    headers = ["model", *steps, ">nodes raw", ">nodes", ">ONNX MB", ">.nb MB", ">peak MiB"]
-    console.table("Steps", headers, [_costs(spec.name) for spec in specs])
+    _show_costs([spec.name for spec in specs], [target for target, _ in cells])
     print(f"\n{len(specs)} models in {time.monotonic() - started:.0f} s")
     for name, reason in broken.items():
         print(f"{name} is broken: {reason}")
@@ -78,28 +77,52 @@ def _verdicts(model: str, outcomes: list[dict]) -> list[str]:
     return [model, *(colored(outcome["verdict"]) for outcome in outcomes)]
 
 
-def _costs(model: str) -> list[str]:
-    """The seconds, nodes, sizes and peak memory that the model's manifests tell (fp32)."""
-    manifests = {
-        kind: files.read_json(build_root() / model / kind / "fp32" / MANIFEST) for kind in _STEPS
+def _show_costs(models: list[str], targets: list[Target]) -> None:
+    """What the models' manifests tell of each kind of artifact that the targets want, in fp32."""
+    kinds = list(dict.fromkeys(kind for target in targets for kind in target.kinds))
+    made = {
+        model: {kind: files.read_json(kind.folder(model) / MANIFEST) for kind in kinds}
+        for model in models
     }
-
-    def fact(kind: str, name: str) -> str:
-        return str(manifests[kind]["facts"][name]) if manifests[kind] else "-"
-
-    def megabytes(kind: str, name: str) -> str:
-        return f"{manifests[kind]['files'][name]['bytes'] / 1e6:.1f}" if manifests[kind] else "-"
-
-    peaks = [manifest["facts"]["peak_mib"] for manifest in manifests.values() if manifest]
-    return [
-        model,
-        *(f"{manifest['seconds']:.1f}" if manifest else "-" for manifest in manifests.values()),
-        fact("onnx", "nodes_raw"),
-        fact("onnx", "nodes"),
-        megabytes("onnx", "model.onnx"),
-        megabytes("lite-arm", "model.nb"),
-        str(max(peaks, default="-")),
+    counts = [
+        (kind, fact)
+        for kind in kinds
+        for fact in _COUNTS
+        if any(fact in row[kind]["facts"] for row in made.values() if row[kind])
     ]
+    names = [f">{kind.name}" for kind in kinds]
+    console.table(
+        "Steps in fp32: seconds, and the most memory that one took",
+        ["model", *names, ">peak MiB"],
+        [[model, *map(_seconds, row.values()), _peak_mib(row)] for model, row in made.items()],
+    )
+    print()
+    counted = [f">{kind.name} {fact.replace('_', ' ')}" for kind, fact in counts]
+    console.table(
+        "Files in fp32: MB, and what is in them",
+        ["model", *names, *counted],
+        [
+            [
+                model,
+                *(_megabytes(kind, manifest) for kind, manifest in row.items()),
+                *(str(row[kind]["facts"][fact]) if row[kind] else "-" for kind, fact in counts),
+            ]
+            for model, row in made.items()
+        ],
+    )
+
+
+def _seconds(manifest: dict | None) -> str:
+    return f"{manifest['seconds']:.1f}" if manifest else "-"
+
+
+def _megabytes(kind: Kind, manifest: dict | None) -> str:
+    return f"{manifest['files'][kind.shown]['bytes'] / 1e6:.1f}" if manifest else "-"
+
+
+def _peak_mib(row: dict[Kind, dict | None]) -> str:
+    peaks = [manifest["facts"].get("peak_mib", 0) for manifest in row.values() if manifest]
+    return str(max(peaks, default="-"))
 
 
 if __name__ == "__main__":

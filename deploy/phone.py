@@ -24,6 +24,7 @@ from common.errors import UserError
 from common.paths import build_root
 from deploy.android.project import read_project
 from deploy.phones.adb import Outcome, Phone, find_serial
+from deploy.targets import all_precisions, app_targets
 from models.registry import find_model
 
 _RUNS = ("check", "bench")
@@ -59,12 +60,13 @@ def main() -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="python deploy/phone.py", description=__doc__)
+    precisions = all_precisions(app_targets().values())
     parser.add_argument("--model", action="append", metavar="NAME", help="push these packages")
     parser.add_argument(
         "--precision",
         action="append",
-        type=choice("fp32", "fp16", "int8"),
-        help="only these of them",
+        type=choice(*precisions),
+        help=f"only {', '.join(precisions)} of them; repeatable",
     )
     parser.add_argument("--only", action="append", type=choice(*_RUNS), help="default: both")
     parser.add_argument("--threads", type=positive, help="default: as chosen in the app")

@@ -96,9 +96,10 @@ MAIN = Environment(
         "onnx": "ONNX files and their checker",
         "onnxsim": "simplifies ONNX graphs",
         "onnxslim": "simplifies ONNX graphs further",
-        "onnxruntime": "target onnx",
-        "openvino": "target openvino",
-        "tensorrt_rtx_cu13": "targets trt-v100 and trt-t4 without a GPU",
+        "onnxruntime": "runs ONNX files, simulates other hardware",
+        "openvino": "ONNX to OpenVINO, and its runtime",
+        "nncf": "OpenVINO's own calibration",
+        "tensorrt_rtx_cu13": "parses and builds where no GPU is",
         "opencv-python-headless": "decoding and bilinear resizing",
         "pillow": "bicubic resizing (Twins)",
         "execnet": "child processes",
@@ -110,7 +111,7 @@ LITE = Environment(
     folder=".venv-lite",
     pythons=("3.7",),
     lock="lite.txt",
-    tools={"paddlelite": "targets lite-x86 and lite-arm", "numpy": "Paddle Lite's arrays (< 2)"},
+    tools={"paddlelite": "converter and x86 runtime", "numpy": "Paddle Lite's arrays (< 2)"},
     required=False,  # wheels exist for CPython 3.7 and older only, which not everybody has
 )
 TRT = Environment(
@@ -118,7 +119,7 @@ TRT = Environment(
     folder=".venv-trt",
     pythons=("3.10",),
     lock="trt.txt",
-    tools={"tensorrt": "targets trt-v100 and trt-t4 on a GPU"},
+    tools={"tensorrt": "builds and runs engines on a GPU"},
     required=False,  # 3.4 GB, of use only where a GPU is
     absent=nvidia.missing,
 )

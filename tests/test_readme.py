@@ -3,7 +3,7 @@
 import re
 
 from common.paths import ROOT
-from deploy.targets import TARGETS
+from deploy.targets import TARGETS, app_targets
 from models.registry import MODELS
 
 README = (ROOT / "README.md").read_text()
@@ -29,11 +29,28 @@ def test_models():
     }
 
 
+def missing_targets() -> list[str]:
+    """The rows, as the README shall say them, of the targets that it does not describe so."""
+    return [
+        row
+        for name, target in TARGETS.items()
+        if (row := [target.file(), ", ".join(target.precisions), target.runs_on])
+        != rows("Targets").get(name)
+    ]
+
+
 def test_targets():
-    table = rows("Targets")
-    assert {name: cells[1].split(", ") for name, cells in table.items()} == {
-        name: list(target.precisions) for name, target in TARGETS.items()
-    }
+    assert missing_targets() == []
+    assert list(rows("Targets")) == list(TARGETS)
+
+
+def test_packages():
+    """What docs/package.md says of the app's targets, their engines and files."""
+    page = (ROOT / "docs" / "package.md").read_text()
+    engines = [target.engine for target in app_targets().values()]
+    assert f"TARGET={'|'.join(app_targets())}`" in page
+    assert f'"engine": "{"|".join(engine.name for engine in engines)}"' in page
+    assert f"| {' or '.join(f'`{engine.file}`' for engine in engines)} |" in page
 
 
 def test_make_targets_exist():

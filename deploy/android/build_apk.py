@@ -18,10 +18,10 @@ from deploy.android.engines import EngineLibrary
 from deploy.android.project import read_project
 from deploy.android.sign import sign
 from deploy.android.tools import find_tools
+from deploy.targets import app_targets
 
 _NAME = "paddle-portage-demo.apk"
 _ENGINES = "assets/engines.json"
-_TARGETS = ("lite-arm", "onnx")
 _PACKAGE_LIMIT = 3600.0  # seconds, for the whole chain of some models
 
 
@@ -53,10 +53,11 @@ def find_packages(models: list[str], precisions: list[str] | None) -> list[Artif
     """The packages that go into the app; those of named models are made where they are missing."""
     if models:
         wanted = [
-            (model, target, precision)
+            (model, name, precision)
             for model in models
-            for target in _TARGETS
+            for name, target in app_targets().items()
             for precision in precisions or ["fp32"]
+            if precision in target.precisions
         ]
         missing = [cell for cell in wanted if load(_folder(*cell)) is None]
         if missing:

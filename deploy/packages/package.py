@@ -7,22 +7,20 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UserError
 from common.paths import build_root
-from convert import lite_file, to_lite, to_onnx
 from convert.artifact import Artifact, Step, load, produce
 from deploy.packages.labels import Labels
 from deploy.packages.model_card import model_card
 from deploy.request.values import Cell
+from deploy.targets import app_targets
 from deploy.verdict.drift import gate
 from deploy.verdict.result import kept
 from models.registry import ModelSpec
-from runtimes.environments import MAIN
 
 if TYPE_CHECKING:
     from data.images import ImageSet
@@ -38,29 +36,13 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _KIND = "package"
 
 
-@dataclass(frozen=True)
-class Engine:
-    """What runs a packaged file on a phone: its name, the file, and which version it asks for."""
-
-    name: str
-    file: str
-    version: Callable[[Path], str]
-
-
-# The targets that the app can run.
-ENGINES: Mapping[str, Engine] = {
-    # Paddle Lite's library must be of the version that wrote the file.
-    "lite-arm": Engine("paddle-lite", to_lite.FILE, lambda path: lite_file.read(path).version),
-    "onnx": Engine("onnxruntime", to_onnx.FILE, lambda path: MAIN.version("onnxruntime")),
-}
-
-
 def packaged_cells(cells: Sequence[Cell], named: Sequence[str]) -> list[Cell]:
     """The cells that the app can run; UserError where one of the named targets is not."""
+    known = app_targets()
     for name in named:
-        if name not in ENGINES and name != "all":
-            raise UserError(f"target {name} has no packages: the app runs {' and '.join(ENGINES)}")
-    return [(target, precision) for target, precision in cells if target.name in ENGINES]
+        if name not in known and name != "all":
+            raise UserError(f"target {name} has no packages: the app runs {' and '.join(known)}")
+    return [(target, precision) for target, precision in cells if target.engine]
 
 
 def package(
@@ -80,7 +62,7 @@ def package(
     from deploy.verdict.validator import Judge  # here: --help needs no numpy
 
     target, precision = cell
-    engine = ENGINES[target.name]
+    engine = target.engine
     judge = Judge(spec, graph, images, skip_bad)
     content = _content(spec, graph, cell, built, labels, judge, images)
     step = Step(
@@ -137,7 +119,7 @@ def _content(
 ) -> dict[str, bytes]:
     """Every file of the package but the model itself."""
     target, precision = cell
-    engine = ENGINES[target.name]
+    engine = target.engine
     content = {
         "preprocess.json": _json(spec.preprocess.to_json()),
         "labels.txt": "".join(f"{name}\n" for name in labels.names).encode(),

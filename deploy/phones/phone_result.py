@@ -19,14 +19,13 @@ from common.errors import UserError, suggest
 from convert.artifact import Artifact
 from deploy.packages.package import (
     CROPS,
-    ENGINES,
     GOLDEN,
     LOGITS,
     MANIFEST,
     content_folder,
     packaged,
 )
-from deploy.targets import TARGETS
+from deploy.targets import TARGETS, app_targets
 from deploy.verdict import drift, result
 from deploy.verdict.drift import Drift, Verdict
 from deploy.verdict.paired import paired_interval
@@ -254,8 +253,8 @@ def _check_names(found: Mapping[str, Any]) -> None:
     model, target, precision = (found[name] for name in ("model", "target", "precision"))
     if model not in MODELS:
         raise _BadResultError(f"model is {model!r}, which is unknown: {suggest(model, MODELS)}")
-    if target not in ENGINES:
-        raise _BadResultError(f"target is {target!r}, not {' or '.join(ENGINES)}")
+    if target not in app_targets():
+        raise _BadResultError(f"target is {target!r}, not {' or '.join(app_targets())}")
     if precision not in TARGETS[target].precisions:
         known = ", ".join(TARGETS[target].precisions)
         raise _BadResultError(f"precision is {precision!r}; {target} has {known}")

@@ -3,12 +3,12 @@
 import argparse
 
 from calib.photos import COUNT
-from calib.quant_config import DEFAULT_METHOD, METHODS, NNCF, QuantConfig
+from calib.quant_config import DEFAULT_METHOD, METHODS, QuantConfig
 from common.cli import Parser, number, positive, whole, word_or_path
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from data.images import BUILT_IN
 from deploy.request.values import Cell, Files, Photos, check_methods
-from deploy.targets import TARGETS, find_cells
+from deploy.targets import TARGETS, all_precisions, find_cells
 from deploy.targets.base import Options
 from models.weights import WORDS
 
@@ -26,7 +26,8 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
         "--precision",
         action="append",
         metavar="P",
-        help="fp32, bf16, fp16, int8; repeatable (default: every precision of the target)",
+        help=f"{', '.join(all_precisions(TARGETS.values()))}; repeatable (default: every precision "
+        "of the target)",
     )
     add_weight_arguments(parser)
     parser.add_argument(
@@ -39,6 +40,9 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
     )
     add_calibration_arguments(parser)
     parser.set_defaults(target_default=target_default)
+    parser.epilog = "targets:\n" + "\n".join(
+        f"  {name:<10} {target.summary}" for name, target in TARGETS.items()
+    )
 
 
 def add_calibration_arguments(parser: Parser) -> None:
@@ -59,8 +63,8 @@ def add_calibration_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--method",
         metavar="M",
-        help=f"{', '.join(METHODS)}, or {NNCF} for openvino (default: what `make calibrate` found, "
-        f"else {DEFAULT_METHOD})",
+        help=f"{', '.join(METHODS)}{_more_methods()} (default: what `make calibrate` found, else "
+        f"{DEFAULT_METHOD})",
     )
     parser.add_argument(
         "--keep-float",
@@ -68,6 +72,16 @@ def add_calibration_arguments(parser: Parser) -> None:
         metavar="LAYER",
         help="a layer of the ONNX file that INT8 leaves in float; repeatable",
     )
+
+
+def _more_methods() -> str:
+    """The methods that only some targets have, in a clause; "" where there are none."""
+    owners = {}
+    for name, target in TARGETS.items():
+        for method in target.methods:
+            if method not in METHODS:
+                owners.setdefault(method, []).append(name)
+    return "".join(f", or {method} for {' and '.join(of)}" for method, of in owners.items())
 
 
 def add_weight_arguments(parser: Parser) -> None:

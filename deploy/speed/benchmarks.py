@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ def _measure(
         figure = latency.measure(session_spec, artifact, precision, batch, ways.cores, ways.limit)
         environment = figure.pop("environment")
         figures[str(batch)] = figure
-        if ways.peers and target.name in _PEERS:
+        if ways.peers and target.peers:
             console.say(f"  timing {where}, and others by turns")
             peers[str(batch)] = _against_peers(target, precision, artifact, batch, ways)
     outcome = {"artifact": artifact.key, "latency": figures, "environment": environment}
@@ -182,46 +182,15 @@ def compare_cells(
         }
 
 
-@contextlib.contextmanager
-def _default_session(artifact: Artifact, precision: str, batch: int, cores: Sequence[int]):
-    session_spec = SessionSpec(NATIVE, "deploy.speed.peers.default_onnxruntime:Session")
-    with latency.open_timer(session_spec, artifact, precision, batch, cores) as timer:
-        yield timer.median
-
-
-def _benchmark_app(figure: str, *words: str) -> Callable:
-    @contextlib.contextmanager
-    def opened(artifact: Artifact, precision: str, batch: int, cores: Sequence[int]):
-        from convert.to_openvino import GRAPH
-        from deploy.speed.peers import benchmark_app
-
-        shape = (batch, *artifact.facts["input_shape"])
-        model = artifact.file(GRAPH)
-        yield lambda: benchmark_app.run(model, shape, precision, cores, *words)[figure]
-
-    return opened
-
-
-# benchmark_app's own default is throughput: several batches at a time, each of which takes longer.
-_PEERS = {
-    "onnx": {"ONNX Runtime, default session": _default_session},
-    "openvino": {
-        "benchmark_app, latency": _benchmark_app("latency_ms"),
-        "benchmark_app, time per batch": _benchmark_app("interval_ms"),
-        "benchmark_app -hint latency": _benchmark_app("latency_ms", "-hint", "latency"),
-    },
-}
-
-
 def _against_peers(
     target: Target, precision: str, artifact: Artifact, batch: int, ways: Ways
 ) -> dict[str, dict]:
     """Our session and each other tool by turns; "first" is ours."""
     session_spec, found = target.timed_session_spec(precision), {}
-    for name, opened in _PEERS[target.name].items():
+    for peer in target.peers:
         with (
             latency.open_timer(session_spec, artifact, precision, batch, ways.cores) as ours,
-            opened(artifact, precision, batch, ways.cores) as peer,
+            peer.open(artifact, precision, batch, ways.cores) as theirs,
         ):
-            found[name] = latency.compare_speed(ours.median, peer, 3 * ways.limit)
+            found[peer.name] = latency.compare_speed(ours.median, theirs, 3 * ways.limit)
     return found

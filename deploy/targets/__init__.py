@@ -1,6 +1,6 @@
 """The table of targets. A new target is one file here and one row below."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from common.errors import UserError, suggest
 from deploy.targets.base import Target
@@ -11,7 +11,7 @@ from deploy.targets.openvino import OpenVino
 from deploy.targets.paddle import Paddle
 from deploy.targets.tensorrt import TensorRt
 
-TARGETS: Mapping[str, Target] = {
+TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Paddle(),
@@ -23,6 +23,16 @@ TARGETS: Mapping[str, Target] = {
         LiteArm(),
     )
 }
+
+
+def app_targets() -> dict[str, Target]:
+    """Those that the app can run, by name."""
+    return {name: target for name, target in TARGETS.items() if target.engine}
+
+
+def all_precisions(targets: Iterable[Target]) -> tuple[str, ...]:
+    """The precisions that one of them has."""
+    return tuple(dict.fromkeys(word for target in targets for word in target.precisions))
 
 
 def find_cells(names: list[str], precisions: list[str] | None) -> list[tuple[Target, str]]:
@@ -40,8 +50,7 @@ def find_cells(names: list[str], precisions: list[str] | None) -> list[tuple[Tar
         _check_precisions(f"target {target.name} has", target.precisions, precisions)
     if "all" in names:
         targets = list(TARGETS.values())
-        known = dict.fromkeys(word for target in targets for word in target.precisions)
-        _check_precisions("there is", tuple(known), precisions)
+        _check_precisions("there is", all_precisions(targets), precisions)
     return [
         (target, precision)
         for target in targets

@@ -1,16 +1,23 @@
-"""What a target is: how its file is made, and how it runs on this machine."""
+"""What a target is: all of its facts, how its file is made, and how it runs on this machine."""
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from calib.fake_quant import Grid
 from calib.photos import Calibration
 from calib.quant_config import METHODS, QuantConfig
 from common.errors import UserError
 from convert.artifact import Artifact
+from convert.kind import Kind
 from convert.to_onnx import to_onnx
 from data.crops import Crops
+from deploy.speed.peers import Peer
+from runtimes.environments import MAIN, Environment
 from runtimes.session_pool import SessionSpec
+
+LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -33,22 +40,63 @@ class Options:
         return onnx, *self.calibration.measure(onnx), self.quant or QuantConfig()
 
 
-class Target(abc.ABC):
-    """One row of the table of targets; a subclass a file.
+@dataclass(frozen=True)
+class Tool:
+    """A package, and the environment that has it."""
 
-    `published_gpu` is the GPU whose published latencies it is held against ("T4"), if any.
-    `on_request` are precisions that are made only for who names them, with the `warning`;
-    `methods` are the ways to calibrate INT8, the cheapest first.
+    package: str
+    environment: Environment = MAIN
+
+    @property
+    def version(self) -> str | None:
+        """Its installed version; None where it is absent."""
+        return self.environment.version(self.package)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs a target's file in the app.
+
+    `name` is the app's word for it, `file` the one that it opens, and `version` says of such a
+    file which version of the engine it asks for.
+    """
+
+    name: str
+    file: str
+    version: Callable[[Path], str]
+
+
+class Target(abc.ABC):
+    """One row of the table of targets, with all that is known of a target; a subclass a file.
+
+    For people: `name` is its word on command lines, `summary` and `runs_on` (where its file runs,
+    and what stands in for that here) are for help texts and the README.
+
+    `precisions` are those that it has, first the one that a bare name means; those in
+    `on_request` are made only for who names them, with the `warning`.
+
+    `kinds` are the artifacts that are made on the way, from the inference graph to the one that is
+    deployed, which is the last. `tools` are the packages that make its file or compute with it.
+
+    `hosts` are the names of the hosts that run the target's own software; none where only other
+    devices do. `engine` runs its file in the app, if anything does; `peers` are other tools that
+    run the same file here, to be timed against; `published_gpu` is the GPU whose published
+    latencies it is held against ("T4"), if any. `methods` are the ways to calibrate INT8, the
+    cheapest first.
     """
 
     name: str
     summary: str
+    runs_on: str
     precisions: tuple[str, ...]
-    steps: tuple[str, ...]
-    hardware: str
-    published_gpu: str | None = None
     on_request: tuple[str, ...] = ()
     warning: str = ""
+    kinds: tuple[Kind, ...]
+    tools: tuple[Tool, ...]
+    hosts: tuple[str, ...] = (LOCAL,)
+    engine: Engine | None = None
+    peers: tuple[Peer, ...] = ()
+    published_gpu: str | None = None
     methods: tuple[str, ...] = METHODS
 
     @abc.abstractmethod
@@ -71,12 +119,28 @@ class Target(abc.ABC):
         """Why its files cannot even be built here, with the command that would mend it."""
         return None
 
+    def file(self) -> str:
+        """Where its file lies below the model's folder, in Markdown."""
+        kind = self.kinds[-1]
+        precision = self.precisions[0] if len(self.precisions) == 1 else "<precision>"
+        first, *others = kind.files
+        beside = "".join(f", `{Path(name).suffix}`" for name in others)
+        return f"`{kind.name}/{precision}/{first}`{beside}"
+
     def build_report(self, artifact: Artifact) -> str:
-        """What making the file has shown of a target that does not run here; "" for nothing."""
+        """What was found out when an artifact was built, in a clause beside a simulation's result.
+
+        A target that cannot run here may still have its file parsed, or built ahead of time. ""
+        where there is nothing to say.
+        """
         return ""
 
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
-    ):
-        """The artifact to run in place of `artifact` where the session is a simulation."""
+    ) -> Artifact:
+        """What to open in place of `artifact` where `session_spec` says "simulated".
+
+        Where the simulation's runtime reads the deployed file itself, that is `artifact`; else
+        another form of the inference graph that computes by the same numbers.
+        """
         return artifact

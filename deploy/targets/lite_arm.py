@@ -1,13 +1,15 @@
 """Paddle Lite on ARM phones and boards."""
 
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
+from convert import lite_file
 from convert.artifact import Artifact
+from convert.export import KIND as INFERENCE
 from convert.export import SESSION as PADDLE_SESSION
 from convert.simulate import simulate
-from convert.to_lite import to_lite
+from convert.to_lite import FILE, KINDS, to_lite
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
-from deploy.targets.base import Options, Target
+from deploy.targets.base import Engine, Options, Target, Tool
 from runtimes.environments import LITE
 from runtimes.session_pool import NONE, SIMULATED, SessionSpec
 
@@ -15,9 +17,16 @@ from runtimes.session_pool import NONE, SIMULATED, SessionSpec
 class LiteArm(Target):
     name = "lite-arm"
     summary = "Paddle Lite on ARM phones and boards"
+    runs_on = (
+        "an ARM device; without one the file is built and inspected, fp16 and int8 are simulated, "
+        "and no verdict is `pass`"
+    )
     precisions = ("fp32", "fp16", "int8")
-    steps = ("export", "to_lite")
-    hardware = "an ARM device; fp16 wants ARMv8.2"
+    kinds = (INFERENCE, KINDS["arm"])
+    tools = (Tool("paddlepaddle"), Tool("onnxruntime"), Tool("paddlelite", LITE))
+    hosts = ()
+    # The app's library must be of the version that wrote the file.
+    engine = Engine("paddle-lite", FILE, lambda path: lite_file.read(path).version)
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":

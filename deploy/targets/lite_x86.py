@@ -2,8 +2,9 @@
 
 from calib.quantize_lite import quantize_lite
 from convert.artifact import Artifact
-from convert.to_lite import SESSION, to_lite
-from deploy.targets.base import Options, Target
+from convert.export import KIND as INFERENCE
+from convert.to_lite import KINDS, SESSION, to_lite
+from deploy.targets.base import Options, Target, Tool
 from runtimes.environments import LITE
 from runtimes.session_pool import NATIVE, NONE, SessionSpec
 
@@ -11,11 +12,15 @@ from runtimes.session_pool import NATIVE, NONE, SessionSpec
 class LiteX86(Target):
     name = "lite-x86"
     summary = "Paddle Lite on x86"
+    runs_on = (
+        "Paddle Lite on this CPU; int8 only where it is asked for by name, since its kernels "
+        "compute it wrongly"
+    )
     precisions = ("fp32", "int8")
     on_request = ("int8",)
     warning = "Paddle Lite computes INT8 wrongly on x86; it shows nothing about ARM"
-    steps = ("export", "to_lite")
-    hardware = "this CPU"
+    kinds = (INFERENCE, KINDS["x86"])
+    tools = (Tool("paddlepaddle"), Tool("onnxruntime"), Tool("paddlelite", LITE))
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":

@@ -3,19 +3,26 @@
 from calib.fake_quant import Grid
 from calib.quantize_onnx import grid, quantize_onnx
 from convert.artifact import Artifact
+from convert.export import KIND as INFERENCE
 from convert.simulate import simulate
 from convert.to_fp16 import to_fp16
-from convert.to_onnx import SESSION, to_onnx
-from deploy.targets.base import Options, Target
+from convert.to_onnx import FILE, KIND, SESSION, to_onnx
+from deploy.speed.peers import default_onnxruntime
+from deploy.targets.base import Engine, Options, Target, Tool
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
+
+_RUNTIME = Tool("onnxruntime")
 
 
 class Onnx(Target):
     name = "onnx"
     summary = "ONNX Runtime, or any other ONNX runtime"
+    runs_on = "ONNX Runtime on this CPU; fp16, which it computes in fp32, is simulated"
     precisions = ("fp32", "fp16", "int8")
-    steps = ("export", "to_onnx")
-    hardware = "this CPU"
+    kinds = (INFERENCE, KIND)
+    tools = (_RUNTIME,)
+    engine = Engine(_RUNTIME.package, FILE, lambda path: _RUNTIME.version)
+    peers = default_onnxruntime.PEERS
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":

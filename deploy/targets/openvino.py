@@ -9,11 +9,14 @@ from calib.quantize_onnx import grid
 from calib.quantize_openvino import quantize_openvino
 from common import machine
 from convert.artifact import Artifact
+from convert.export import KIND as INFERENCE
 from convert.simulate import simulate
+from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
-from convert.to_openvino import SESSION, to_openvino
-from deploy.targets.base import Options, Target
+from convert.to_openvino import KIND, SESSION, to_openvino
+from deploy.speed.peers import benchmark_app
+from deploy.targets.base import Options, Target, Tool
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 from runtimes.worker import Worker
 
@@ -21,10 +24,12 @@ from runtimes.worker import Worker
 class OpenVino(Target):
     name = "openvino"
     summary = "OpenVINO on Intel and other x86 CPUs"
+    runs_on = "OpenVINO on this CPU; what the CPU has no instructions for is simulated"
     precisions = ("fp32", "bf16", "fp16", "int8")
+    kinds = (INFERENCE, ONNX, KIND)
+    tools = (Tool("onnxruntime"), Tool("openvino"), Tool("nncf"))
+    peers = benchmark_app.PEERS
     methods = (*METHODS, NNCF)
-    steps = ("export", "to_onnx", "to_openvino")
-    hardware = "this CPU; bf16 wants AVX512-BF16 or AMX, fp16 AVX512-FP16"
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":

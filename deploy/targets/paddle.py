@@ -1,8 +1,8 @@
 """Paddle Inference on this CPU: the reference, and itself a target."""
 
 from convert.artifact import Artifact
-from convert.export import SESSION
-from deploy.targets.base import Options, Target
+from convert.export import KIND, SESSION
+from deploy.targets.base import Options, Target, Tool
 from runtimes.session_pool import NATIVE, SessionSpec
 
 # Paddle's own kernels are about seven times slower than oneDNN's. That the two agree shows on a few
@@ -18,9 +18,13 @@ class Paddle(Target):
 
     name = "paddle"
     summary = "Paddle Inference with its own kernels (the reference uses oneDNN's)"
+    runs_on = (
+        "Paddle Inference on this CPU, its own kernels; the reference is the same graph with "
+        "oneDNN's"
+    )
     precisions = ("fp32",)
-    steps = ("export",)
-    hardware = "this CPU"
+    kinds = (KIND,)
+    tools = (Tool("paddlepaddle"),)
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         return inference

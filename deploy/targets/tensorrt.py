@@ -5,11 +5,23 @@ import re
 
 from calib.quantize_trt import quantize_trt
 from convert.artifact import Artifact
+from convert.export import KIND as INFERENCE
+from convert.kind import Kind
 from convert.simulate import simulate
+from convert.to_onnx import FILE as ONNX_FILE
+from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
-from convert.to_tensorrt import RESIDENT, SESSION, to_engine, to_portable
-from deploy.targets.base import Options, Target
+from convert.to_tensorrt import (
+    ENGINE,
+    RESIDENT,
+    RTX_BUILDS_FOR,
+    RTX_PACKAGE,
+    SESSION,
+    to_engine,
+    to_portable,
+)
+from deploy.targets.base import Options, Target, Tool
 from runtimes import nvidia
 from runtimes.environments import TRT
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
@@ -24,14 +36,23 @@ class TensorRt(Target):
     """
 
     precisions = ("fp32", "fp16", "int8")
-    steps = ("export", "to_onnx", "to_tensorrt")
+    tools = (Tool("onnxruntime"), Tool(RTX_PACKAGE), Tool("tensorrt", TRT))
 
     def __init__(self, name: str, gpu: str, architecture: str):
         self.name = name
         self.summary = f"TensorRT on an NVIDIA {gpu}"
-        self.hardware = f"an NVIDIA {gpu} ({architecture})"
+        ahead = ", built ahead of time where that works," * (architecture in RTX_BUILDS_FOR)
+        self.runs_on = f"TensorRT on a {gpu}; elsewhere parsed{ahead} and simulated"
         self.published_gpu = gpu
         self._architecture = architecture
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        file = ENGINE if self._gpu() else ONNX_FILE
+        return (INFERENCE, ONNX, Kind(self.name, (file,), shown=file))
+
+    def file(self) -> str:
+        return f"`{self.name}/<precision>/{ENGINE}`, or `{ONNX_FILE}` where no GPU is"
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         onnx = (

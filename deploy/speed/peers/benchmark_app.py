@@ -1,14 +1,18 @@
-"""OpenVINO's own measuring tool on the same file, for `deploy/benchmark.py`."""
+"""OpenVINO's own measuring tool."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from common.errors import StepError
+from convert.artifact import Artifact
+from convert.to_openvino import GRAPH
+from deploy.speed.peers import Peer
 
 _LIMIT = 300.0
 _TYPES = {"bf16": "bf16", "fp16": "f16"}  # its default is bf16 on some CPUs, which is other work
@@ -45,3 +49,24 @@ def run(
         "interval_ms": float(found["total execution time (ms)"])
         / int(found["total number of iterations"]),
     }
+
+
+def _peer(name: str, figure: str, *words: str) -> Peer:
+    """One of the two figures of a run with these options."""
+
+    @contextlib.contextmanager
+    def opened(
+        artifact: Artifact, precision: str, batch: int, cores: Sequence[int]
+    ) -> Iterator[Callable[[], float]]:
+        model, shape = artifact.file(GRAPH), (batch, *artifact.facts["input_shape"])
+        yield lambda: run(model, shape, precision, cores, *words)[figure]
+
+    return Peer(name, opened)
+
+
+# Its own default is throughput: several batches at a time, each of which takes longer.
+PEERS = (
+    _peer("benchmark_app, latency", "latency_ms"),
+    _peer("benchmark_app, time per batch", "interval_ms"),
+    _peer("benchmark_app -hint latency", "latency_ms", "-hint", "latency"),
+)

@@ -198,7 +198,7 @@ def test_every_field_is_required_and_of_its_kind(take_in, name):
         ("schema", 1.0, "schema is 1.0, not 1"),
         ("model", "SqueezNet1_1", "did you mean SqueezeNet1_1"),
         ("model", "../../evil", "model is '../../evil', which is unknown"),
-        ("target", "openvino", "target is 'openvino', not lite-arm or onnx"),
+        ("target", "openvino", "target is 'openvino', not onnx or lite-arm"),
         ("precision", "int3", "precision is 'int3'; lite-arm has fp32"),
         ("verdict", "unavailable", "verdict is 'unavailable'"),
         ("execution", "simulated", "execution is 'simulated', not native"),
