@@ -114,7 +114,7 @@ def write_graph(model: str, weights: dict, class_num: int, folder: str):
 
 def main() -> int:
     parser = Parser(prog="python convert/export.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="one of the 17 models")
+    parser.add_argument("--model", required=True, help="its name in the README")
     parser.add_argument(
         "--weights",
         type=word_or_path(*WORDS),

@@ -53,7 +53,7 @@ class _Footnotes:
 def main() -> int:
     parser = Parser(prog="python deploy/published.py", description=__doc__)
     parser.add_argument(
-        "--model", action="append", metavar="NAME", help="repeatable (default: all 17)"
+        "--model", action="append", metavar="NAME", help="repeatable (default: all)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a figure")
     options = parser.parse_args()

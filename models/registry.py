@@ -1,4 +1,4 @@
-"""The 17 models: everything that is true of each of them before anyone runs it."""
+"""The models: everything that is true of each of them before anyone runs it."""
 
 import importlib
 from collections.abc import Mapping

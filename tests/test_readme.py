@@ -20,9 +20,9 @@ def rows(heading: str) -> dict[str, list[str]]:
 def test_models():
     assert rows("Models") == {
         name: [
-            f"{100 * spec.accuracy.top1:.2f}",
-            f"{100 * spec.accuracy.top5:.2f}",
-            f"{spec.parameters:g}",
+            f"{100 * spec.accuracy.top1:.2f}" if spec.accuracy else "-",
+            f"{100 * spec.accuracy.top5:.2f}" if spec.accuracy else "-",
+            f"{spec.parameters:g}" if spec.parameters else "-",
             str(spec.preprocess.crop),
         ]
         for name, spec in MODELS.items()

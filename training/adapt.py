@@ -234,7 +234,7 @@ def _beside(out: Path, ending: str) -> Path:
 
 def main() -> int:
     parser = Parser(prog="python training/adapt.py", description=__doc__)
-    parser.add_argument("--model", required=True, metavar="NAME", help="one of the 17 models")
+    parser.add_argument("--model", required=True, metavar="NAME", help="its name in the README")
     parser.add_argument(
         "--data",
         type=word_or_path(*BUILT_IN),

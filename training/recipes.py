@@ -1,4 +1,4 @@
-"""How each of the 17 models was trained, as published, and the learning rate that follows from it.
+"""How each model was trained, as published, and the learning rate that follows from it.
 
 The figures are in `recipes.toml`; here is what they mean.
 """

@@ -315,7 +315,7 @@ def _join(device: str) -> tuple[int, int]:
 
 def _parser() -> Parser:
     parser = Parser(prog="python training/train.py", description=__doc__)
-    parser.add_argument("--model", required=True, help="one of the 17 models")
+    parser.add_argument("--model", required=True, help="its name in the README")
     parser.add_argument(
         "--data",
         type=word_or_path(*BUILT_IN),

@@ -1,4 +1,4 @@
-"""The published figures of the 17 models: where each one stands, and which are contested.
+"""The published figures of the models: where each one stands, and which are contested.
 
 Four tables: `latency.csv` and `accuracy.csv` hold one printed figure a row, with the page and the
 line; `documents.csv` names the pages, each with the SHA-256 of the text whose lines are counted;

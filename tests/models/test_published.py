@@ -115,7 +115,11 @@ def test_a_model_has_the_accuracy_of_the_later_page():
     spec = MODELS["pcpvt_small"]
     assert spec.accuracy == Accuracy(0.8115, 0.9567, "PaddleClas model page, Twins (later)")
     assert spec.parameters == 24.1
-    assert all(one.accuracy and one.parameters for one in MODELS.values())
+
+
+def test_every_figure_is_of_a_model():
+    named = {one.model for one in (*published.accuracies(), *published.latencies())}
+    assert named <= MODELS.keys()
 
 
 def test_a_model_on_no_page_has_no_accuracy():
