@@ -4,6 +4,10 @@ A float32 file is rewritten so that each node's result, each weight and the inpu
 cast to float16 or bfloat16 and back. Run without optimizations (an optimizer removes the casts),
 it computes what hardware with that type and float32 accumulators would, overflow to infinity
 included. ONNX Runtime on a float16 file does not: on x86 it computes in float32.
+
+It cannot see what happens inside of a layer. Hardware whose sums are of the narrow type too, or
+that transforms a convolution's input (Winograd) in it, overflows earlier and errs more: for
+Paddle Lite on ARM there is `convert.simulate_arm_fp16`.
 """
 
 from pathlib import Path
@@ -18,6 +22,7 @@ from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
 KIND = "simulated"
+ARM_SESSION = "convert.simulate_arm_fp16:Session"  # slow: some photos a minute
 _NARROW, _ROUNDED = "/narrow", "/rounded"  # what a value's casts are called
 
 

@@ -1,0 +1,143 @@
+"""FP16 on ARM, simulated: a session that computes an ONNX file as Paddle Lite's kernels do.
+
+Layers with weights are computed by `convert.arm_fp16`, sums in float16 and Winograd's transforms
+where Paddle Lite uses them; what is between them by ONNX Runtime, a node at a time, rounded after
+each. It is slow: some photos a minute, enough to see an overflow and the size of the error.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper, numpy_helper
+
+from convert import arm_fp16
+from convert.to_onnx import FILE
+
+
+class Session:
+    """`model.onnx` of a folder; `run` takes float32 [N, 3, S, S] and gives logits float32.
+
+    `fused` says whether biases are the convolutions' own in the `.nb` file, so that sums begin
+    with them; else they are added to the rounded result.
+    """
+
+    def __init__(self, folder: str, precision: str, threads: int, fused: bool = True):
+        model = onnx.shape_inference.infer_shapes(onnx.load(Path(folder) / FILE), data_prop=True)
+        self._graph = model.graph
+        self._opset = model.opset_import
+        self._fused = fused
+        self._weights = {
+            tensor.name: _narrow(numpy_helper.to_array(tensor))
+            for tensor in model.graph.initializer
+        }
+        self._steps = [(node, self._step(node)) for node in model.graph.node]
+        self._last_use = {
+            name: place for place, node in enumerate(model.graph.node) for name in node.input
+        }
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._run_one(photo[None]) for photo in batch])
+
+    def environment(self) -> dict:
+        return {"runtime": "simulation of Paddle Lite's FP16 kernels", "arithmetic": "fp16"}
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _run_one(self, photo: np.ndarray) -> np.ndarray:
+        """Logits float32 [1, classes]. Values that nobody reads any more are let go."""
+        logits = self._graph.output[0].name
+        values = {self._graph.input[0].name: _narrow(photo)}
+        for place, (node, compute) in enumerate(self._steps):
+            inputs = [
+                self._weights[name] if name in self._weights else values.get(name)
+                for name in node.input
+            ]
+            results = [_narrow(value) for value in compute(*inputs)]
+            values.update(zip(node.output, results, strict=True))
+            for name in node.input:
+                if self._last_use[name] == place and name != logits:
+                    values.pop(name, None)
+        return values[logits].astype(np.float32)
+
+    def _step(self, node: onnx.NodeProto) -> Callable:
+        """What computes a node: a function of its inputs' values that gives its outputs'."""
+        make = {"Conv": self._convolution, "Gemm": self._product, "MatMul": self._product}.get(
+            node.op_type
+        )
+        return (make or self._other)(node)
+
+    def _convolution(self, node: onnx.NodeProto) -> Callable:
+        attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        options = {
+            "groups": attributes.get("group", 1),
+            "strides": attributes.get("strides", [1, 1]),
+            "pads": attributes.get("pads", [0, 0, 0, 0]),
+            "dilations": attributes.get("dilations", [1, 1]),
+        }
+
+        def compute(images, weights, bias=None):
+            own = bias if self._fused else None
+            result = np.stack([arm_fp16.convolve(one, weights, own, **options) for one in images])
+            if bias is not None and own is None:
+                result = result + bias[:, None, None]
+            return [result]
+
+        return compute
+
+    def _product(self, node: onnx.NodeProto) -> Callable:
+        attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+
+        def compute(left, right, bias=None):
+            if attributes.get("transB"):
+                right = right.T
+            lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+            lefts = np.broadcast_to(left, (*lead, *left.shape[-2:]))
+            rights = np.broadcast_to(right, (*lead, *right.shape[-2:]))
+            result = np.empty((*lead, left.shape[-2], right.shape[-1]), np.float16)
+            for place in np.ndindex(lead):
+                if left.shape[-2] == 1:
+                    result[place] = arm_fp16.multiply_vector(rights[place].T, lefts[place][0])
+                else:
+                    result[place] = arm_fp16.multiply(lefts[place], rights[place])
+            return [result if bias is None else result + bias]
+
+        return compute
+
+    def _other(self, node: onnx.NodeProto) -> Callable:
+        """A node in ONNX Runtime, in float32."""
+        session = None
+        names = [name for name in node.input if name]
+
+        def compute(*inputs):
+            nonlocal session
+            given = {
+                name: value.astype(np.float32) if value.dtype == np.float16 else value
+                for name, value in zip(node.input, inputs, strict=True)
+                if name
+            }
+            if session is None:
+                session = self._open(node, {name: given[name] for name in names})
+            return session.run(None, given)
+
+        return compute
+
+    def _open(self, node: onnx.NodeProto, inputs: dict) -> onnxruntime.InferenceSession:
+        typed = [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
+            for name, value in inputs.items()
+        ]
+        outputs = [helper.make_empty_tensor_value_info(name) for name in node.output]
+        graph = helper.make_graph([node], "node", typed, outputs)
+        model = helper.make_model(graph, opset_imports=self._opset, ir_version=8)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(model.SerializeToString(), options)
+
+
+@np.errstate(over="ignore")
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """Floats as float16, infinite beyond its range; other types as they are."""
+    return values.astype(np.float16) if values.dtype == np.float32 else values
