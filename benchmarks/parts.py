@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common import console
+from common import console, process
 from common.cli import Exit
-from common.errors import StepError, UserError
+from common.errors import UserError
 from common.paths import ROOT
 from convert.to_onnx import DEFAULT_OPSET
 from data.images import ImageSet
@@ -269,26 +268,22 @@ def run_command(*words: object, **environment: object) -> tuple[float, str]:
     script = console.shown(Path(words[1]))
     settings = {name: str(value) for name, value in environment.items()}
     started = time.perf_counter()
-    try:
-        done = subprocess.run(
-            [str(word) for word in words],
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT,
-            env=os.environ | settings,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise StepError(f"{script}: no end within {_LIMIT:.0f} s") from None
+    done = process.run(
+        words,
+        what=script,
+        limit=_LIMIT,
+        telling=_complaint,
+        statuses=(Exit.OK, Exit.USAGE),
+        environment=settings,
+    )
     seconds = time.perf_counter() - started
-    if done.returncode:
-        kind = UserError if done.returncode == Exit.USAGE else StepError
-        raise kind(f"{script} ended with status {done.returncode}: {_last_line(done)}")
+    if done.status == Exit.USAGE:
+        raise UserError(process.sentence(script, f"it {process.ending(2)}", _complaint(done)))
     return seconds, done.stdout
 
 
-def _last_line(done: subprocess.CompletedProcess) -> str:
-    """The most telling line that a failed command printed, at most 300 characters."""
+def _complaint(done: process.Completed) -> str:
+    """The error that a failed command told, else its last line."""
     lines = f"{done.stdout}\n{done.stderr}".strip().splitlines() or ["it printed nothing"]
     telling = next((line for line in lines if line.startswith("error: ")), lines[-1])
-    return telling.removeprefix("error: ")[:300]
+    return telling.removeprefix("error: ")

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -10,9 +9,10 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-from common import machine
+from common import machine, process
 from common.cli import Exit, Parser, run
 from common.console import table
+from common.errors import StepError
 from common.paths import build_root, cache_root
 from deploy.targets import TARGETS
 from models.registry import MODELS
@@ -130,10 +130,9 @@ def _program(name: str) -> list[str]:
 def _ask(command: list[str]) -> list[str] | None:
     """The lines a program prints; None where it is absent, fails or hangs."""
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
+        return process.run(command, what="asking", limit=20).stdout.strip().splitlines()
+    except StepError:
         return None
-    return asked.stdout.strip().splitlines()
 
 
 def _missing(what: str) -> str:

@@ -7,11 +7,12 @@ import functools
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import process
+from common.errors import StepError
 from common.paths import ROOT
 from runtimes import nvidia
 
@@ -148,14 +149,8 @@ def _candidates(version: str) -> list[Path]:
     found = [Path(on_path)] if on_path else []
     found += sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
     if shutil.which("uv"):
-        asked = subprocess.run(
-            ["uv", "python", "find", "--no-project", version],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-        found += [Path(asked.stdout.strip())] if asked.returncode == 0 else []
+        known = _ask(["uv", "python", "find", "--no-project", version])
+        found += [Path(known)] if known else []
     return found
 
 
@@ -165,14 +160,16 @@ def python_version(python: Path) -> str | None:
     It is started to find out: a pyenv shim exists for versions that are not active.
     """
     question = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
-    try:
-        asked = subprocess.run(
-            [python, "-c", question], capture_output=True, text=True, check=False, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    implementation, _, version = asked.stdout.strip().partition(" ")
+    implementation, _, version = (_ask([python, "-c", question]) or "").partition(" ")
     return version if implementation == "cpython" else None
+
+
+def _ask(command: Sequence[str | Path]) -> str | None:
+    """What a program answers; None where it is absent, fails or hangs."""
+    try:
+        return process.run(command, what="asking", limit=30).stdout.strip()
+    except StepError:
+        return None
 
 
 def _canonical(package: str) -> str:

@@ -13,11 +13,11 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is what this lin
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import shlex
 import shutil
-import subprocess
 import time
 
-from common import files
+from common import files, process
 from common.cli import Exit, Parser, run
 from common.console import say
 from common.errors import UserError
@@ -67,20 +67,17 @@ def install(environment: Environment) -> bool:
 
 
 def _run(command: list) -> None:
-    command = [str(word) for word in command]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LIMIT)
-    except subprocess.TimeoutExpired as error:
-        raise UserError(f"{' '.join(command)}: not done after {_LIMIT:.0f} s") from error
-    except subprocess.CalledProcessError as error:
-        said = (error.stderr.strip() or error.stdout.strip() or "no message").splitlines()
-        hint = (
-            "; its venv module is missing: install it (Debian: apt-get install python3-venv), "
+    what = shlex.join(str(word) for word in command)
+    process.run(command, what=what, limit=_LIMIT, error=UserError, telling=_complaint)
+
+
+def _complaint(done: process.Completed) -> str | None:
+    if "ensurepip" in done.printed:
+        return (
+            "its venv module is missing: install it (Debian: apt-get install python3-venv), "
             "or install uv"
-            if "ensurepip" in error.stdout + error.stderr
-            else ""
         )
-        raise UserError(f"{' '.join(command)} failed: {said[-1]}{hint}") from error
+    return process.last_line(done)
 
 
 def main() -> int:

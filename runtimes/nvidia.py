@@ -6,9 +6,11 @@ hangs or ends the process that touches it, as TensorRT 8.6 does where there is n
 
 import functools
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
+
+from common import process
+from common.errors import StepError
 
 _LIMIT = 30.0  # seconds; a cold driver takes some
 
@@ -60,19 +62,11 @@ class Gpu:
 def find() -> tuple[tuple[Gpu, ...], str]:
     """The GPUs that the driver can use, and, where there are none, why."""
     try:
-        asked = subprocess.run(
-            [sys.executable, "-c", _QUESTION],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_LIMIT,
-        )
-    except subprocess.TimeoutExpired:
-        return (), f"the NVIDIA driver gave no answer within {_LIMIT:.0f} s"
-    if asked.returncode:
-        said = (asked.stderr.strip() or f"asking ended with {asked.returncode}").splitlines()[-1]
-        absent = "libcuda.so.1" in said
-        return (), "no NVIDIA driver is installed" if absent else f"the NVIDIA driver: {said}"
+        command = [sys.executable, "-c", _QUESTION]
+        asked = process.run(command, what="asking the NVIDIA driver", limit=_LIMIT)
+    except StepError as error:
+        absent = "libcuda.so.1" in str(error)
+        return (), "no NVIDIA driver is installed" if absent else str(error)
     found = tuple(Gpu(*facts) for facts in json.loads(asked.stdout))
     return found, "" if found else "the NVIDIA driver knows no GPU"
 

@@ -14,11 +14,9 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-import subprocess
-import threading
 from collections.abc import Mapping
 
-from common import console, files
+from common import console, files, process
 from common.cli import Exit, Parser, positive, run
 from common.errors import StepError
 from common.hashes import cached_sha256
@@ -56,22 +54,21 @@ def _adapt(spec: ModelSpec, photos: int, out: Path) -> None:
     """Run `make adapt`'s command; its lines go on to our standard error, its error into ours."""
     command = [sys.executable, ROOT / "training" / "adapt.py", "--model", spec.name, "--data", DATA]
     command += ["--init", "random", "--photos", str(photos), "--out", out]
-    problem = None
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as child:
-        timer = threading.Timer(_LIMIT, child.kill)
-        timer.start()
-        try:
-            for line in child.stderr:
-                if line.startswith("error: "):
-                    problem = line.removeprefix("error: ").strip()
-                else:
-                    console.say(line.rstrip())
-        finally:
-            timer.cancel()
-    if child.returncode:
-        raise StepError(f"{spec.name}: {problem or f'ended with status {child.returncode}'}")
+    problems = []
+
+    def hear(line: str) -> None:
+        if line.startswith("error: "):
+            problems.append(line.removeprefix("error: "))
+        else:
+            console.say(line)
+
+    process.run(
+        command,
+        what=spec.name,
+        limit=_LIMIT,
+        telling=lambda _: problems and problems[-1],
+        hear=hear,
+    )
 
 
 def keep_list(folder: Path) -> None:

@@ -1,12 +1,11 @@
 """Archives from package registries, fetched by a registry's own client with the user's settings."""
 
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import files
+from common import files, process
 from common.console import say
 from common.errors import UserError
 from common.hashes import cached_sha256
@@ -20,7 +19,7 @@ class Client:
     program: str
     brought_by: str
     registry: str
-    complaint: Callable[[subprocess.CompletedProcess], str | None]  # in its own words, if any
+    complaint: Callable[[process.Completed], str | None]  # in its own words, if any
 
     def archive(
         self,
@@ -75,17 +74,15 @@ class Client:
         say(f"  fetching {package} with {self.program}, once")
         what = f"{self.program} cannot fetch {package}"
         remedy = f"check the network and {self.program}'s settings, {by_hand}"
-        try:
-            done = subprocess.run(
-                [program, *words],
-                cwd=fetched.parent,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-            )
-        except subprocess.TimeoutExpired:
-            raise UserError(f"{what}: it did not end within {timeout:.0f} s; {remedy}") from None
-        if done.returncode or not fetched.is_file():
-            said = self.complaint(done) or f"it ended with status {done.returncode}"
-            raise UserError(f"{what}: {' '.join(said.split())}; {remedy}")
+        done = process.run(
+            [program, *words],
+            what=what,
+            limit=timeout,
+            error=UserError,
+            telling=self.complaint,
+            remedy=remedy,
+            folder=fetched.parent,
+        )
+        if not fetched.is_file():
+            how = f"it ended with status {done.status}, without the file"
+            raise UserError(process.sentence(what, how, self.complaint(done), remedy))

@@ -1,9 +1,9 @@
 """Archives from Maven Central."""
 
 import re
-import subprocess
 from pathlib import Path
 
+from common.process import Completed
 from common.registries.client import Client
 
 # Pinned, since mvn's own choice of a version for a bare "dependency" is years old.
@@ -34,9 +34,9 @@ def maven_artifact(
     return _MVN.archive(name, coordinates, words, sha256, timeout, kept)
 
 
-def _complaint(done: subprocess.CompletedProcess) -> str | None:
+def _complaint(done: Completed) -> str | None:
     """The first line that mvn marks as an error, without its colours and its own command."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.printed)
     lines = [line.removeprefix("[ERROR] ") for line in plain.splitlines() if "[ERROR] " in line]
     return re.sub(r"^Failed to execute goal .*? on project \S+: ", "", lines[0]) if lines else None
 

@@ -1,9 +1,9 @@
 """Archives from the npm registry."""
 
 import json
-import subprocess
 from pathlib import Path
 
+from common.process import Completed, last_line
 from common.registries.client import Client
 
 
@@ -18,11 +18,11 @@ def npm_archive(name: str, version: str, sha256: str, *, timeout: float = 900.0)
     return _NPM.archive(f"{name}-{version}.tgz", package, words, sha256, timeout)
 
 
-def _complaint(done: subprocess.CompletedProcess) -> str | None:
+def _complaint(done: Completed) -> str | None:
     try:
         return json.loads(done.stdout)["error"]["summary"]
     except (ValueError, KeyError, TypeError):
-        return next(reversed(done.stderr.strip().splitlines()), None)
+        return last_line(Completed(done.status, stderr=done.stderr))
 
 
 _NPM = Client("npm", "Node.js", "the npm registry", _complaint)

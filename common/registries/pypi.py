@@ -1,13 +1,11 @@
 """Archives from the package registry that pip is set up for."""
 
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from common import files
+from common import files, process
 from common.errors import UserError
 from common.hashes import cached_sha256
 from common.paths import cache_root
@@ -72,7 +70,7 @@ def _pip_download(
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
     command += ["--retries", "2", "--disable-pip-version-check", "--require-hashes"]
     command += ["--dest", str(scratch / "got"), "--requirement", str(requirements)]
-    environment = dict(os.environ)
+    environment = {}
     if sdist:
         command += ["--no-binary", ":all:", "--no-build-isolation", "--use-pep517"]
         backend = scratch / "backend" / "setuptools"
@@ -83,18 +81,22 @@ def _pip_download(
         environment["PYTHONPATH"] = str(backend.parent)
     else:
         command += ["--only-binary", ":all:"]
-    what = f"cannot fetch {name} {version} from the package registry"
+    what = f"pip cannot fetch {name} {version} from the package registry"
     by_hand = f"check the network and pip's settings, or put the file into {scratch.parent}"
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=timeout
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{what}: pip did not end within {timeout:.0f} s; {by_hand}") from None
-    if "DO NOT MATCH THE HASHES" in done.stderr:
-        raise UserError(f"{what}: its file is not the expected one (sha256 {sha256})")
-    if done.returncode:
-        complaint = (done.stderr.strip() or "pip died").splitlines()[-1].removeprefix("ERROR: ")
-        raise UserError(f"{what}: {complaint}; {by_hand}")
+
+    def complaint(done: process.Completed) -> str | None:
+        if "DO NOT MATCH THE HASHES" in done.stderr:
+            return f"its file is not the expected one (sha256 {sha256})"
+        return (process.last_line(done) or "").removeprefix("ERROR: ")
+
+    process.run(
+        command,
+        what=what,
+        limit=timeout,
+        error=UserError,
+        telling=complaint,
+        remedy=by_hand,
+        environment=environment,
+    )
     [fetched] = (scratch / "got").iterdir()
     return fetched

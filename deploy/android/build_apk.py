@@ -2,14 +2,14 @@
 
 import concurrent.futures
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from common import process
 from common.cli import Exit
 from common.console import say, shown
-from common.errors import StepError, UserError
+from common.errors import UserError
 from common.paths import ROOT, build_root
 from convert.artifact import Artifact, load
 from deploy.android import compile as compiling
@@ -95,14 +95,11 @@ def _make_packages(cells: list[tuple[str, str, str]]) -> None:
     for column, flag in enumerate(("--model", "--target", "--precision")):
         for value in dict.fromkeys(cell[column] for cell in cells):
             words += [flag, value]
-    try:
-        done = subprocess.run(words, stdout=sys.stderr, timeout=_PACKAGE_LIMIT, check=False)
-    except subprocess.TimeoutExpired:
-        raise StepError(f"packaging: no end within {_PACKAGE_LIMIT:.0f} s") from None
-    if done.returncode < 0:
-        raise StepError(f"packaging: it was ended by signal {-done.returncode}")
-    if done.returncode not in (Exit.OK, Exit.UNDECIDED):  # undecided: some cannot be made here
-        sys.exit(done.returncode)  # it said why
+    done = process.run(
+        words, what="packaging", limit=_PACKAGE_LIMIT, statuses=process.ANY_STATUS, shown=True
+    )
+    if done.status not in (Exit.OK, Exit.UNDECIDED):  # undecided: some cannot be made here
+        sys.exit(done.status)  # it said why
 
 
 def _package_entries(package: Artifact) -> list[Entry]:

@@ -4,13 +4,12 @@ import dataclasses
 import os
 import re
 import shutil
-import subprocess
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import files
-from common.errors import StepError, UserError
+from common import files, process
+from common.errors import UserError
 from common.paths import cache_root
 from common.registries.maven import maven_artifact
 from common.registries.npm import npm_archive
@@ -91,35 +90,12 @@ def find_tools() -> Tools:
     )
 
 
-def call(command: Sequence[str | Path], label: str, *, limit: float, folder: Path | None = None):
+def call(command: Sequence[str | Path], label: str, *, limit: float) -> str:
     """Run a tool and return what it printed; `limit` in seconds.
 
     Raises StepError with the tool's most telling line when it fails or takes longer.
     """
-    try:
-        done = subprocess.run(
-            [str(word) for word in command],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit,
-        )
-    except subprocess.TimeoutExpired:
-        raise StepError(f"{label}: no answer within {limit:.0f} s, so it was ended") from None
-    except OSError as error:
-        raise StepError(f"{label}: cannot be started: {error.strerror}") from None
-    printed = done.stdout + done.stderr
-    if done.returncode:
-        raise StepError(f"{label}: {_telling_line(printed, done.returncode)}")
-    return printed
-
-
-def _telling_line(printed: str, status: int) -> str:
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.casefold()] or lines
-    return telling[0][:300] if telling else f"it ended with status {status} and no message"
+    return process.run(command, what=label, limit=limit, telling=process.error_line).printed
 
 
 def _of_the_jdk(name: str) -> Path:

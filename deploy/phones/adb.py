@@ -1,12 +1,11 @@
 """A phone over adb: which one, and the app on it."""
 
 import json
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import files
+from common import files, process
 from common.console import say, shown
 from common.errors import StepError, UserError
 
@@ -139,18 +138,8 @@ class Outcome:
 
 def _adb(command: Sequence[str], label: str, limit: float = _SHORT) -> str:
     """Run adb; StepError with its last line when it fails or does not answer."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit,
-        )
-    except subprocess.TimeoutExpired:
-        raise StepError(f"{label}: no answer from the phone within {limit:.0f} s") from None
-    if done.returncode:
-        lines = (done.stderr + done.stdout).strip().splitlines()
-        raise StepError(f"{label}: {lines[-1] if lines else 'it failed without a word'}")
-    return done.stdout
+    return process.run(command, what=label, limit=limit, telling=_last_word).stdout
+
+
+def _last_word(done: process.Completed) -> str | None:
+    return process.last_line(process.Completed(done.status, stderr=done.stderr + done.stdout))

@@ -95,7 +95,7 @@ def test_openvinos_own_tool_reports_latency_and_pace(benchmark, built):
     found = benchmark_app.run(model, (1, 3, 224, 224), "fp32", [0], *words)
     assert found["latency_ms"] > 0
     assert found["interval_ms"] > 0
-    with pytest.raises(benchmark_app.StepError, match="benchmark_app ended with status"):
+    with pytest.raises(benchmark_app.StepError, match="benchmark_app: it ended with status"):
         benchmark_app.run(model.with_name("absent.xml"), (1, 3, 224, 224), "fp32", [0])
 
 

@@ -3,12 +3,12 @@
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from common import process
 from common.errors import StepError
 from convert.artifact import Artifact
 from convert.to_openvino import GRAPH
@@ -27,28 +27,34 @@ def run(
     next, which is less where it works on several at a time.
     """
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [
-                *(Path(sys.executable).with_name("benchmark_app"), "-m", model, "-t", "1"),
-                *("-shape", str(list(shape)), "-infer_precision", _TYPES.get(precision, "f32")),
-                *("-report_type", "no_counters", "-report_folder", folder, "-json_stats", *words),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT,
-            check=False,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )
+        command = [
+            *(Path(sys.executable).with_name("benchmark_app"), "-m", model, "-t", "1"),
+            *("-shape", str(list(shape)), "-infer_precision", _TYPES.get(precision, "f32")),
+            *("-report_type", "no_counters", "-report_folder", folder, "-json_stats", *words),
+        ]
+        with _confined_to(cores):
+            done = process.run(command, what="benchmark_app", limit=_LIMIT)
         report = Path(folder) / "benchmark_report.json"
-        if done.returncode or not report.exists():
-            lines = (done.stdout + done.stderr).strip().splitlines() or ["it printed nothing"]
-            raise StepError(f"benchmark_app ended with status {done.returncode}: {lines[-1]}")
+        if not report.exists():
+            how = "it wrote no report"
+            raise StepError(process.sentence("benchmark_app", how, process.last_line(done)))
         found = json.loads(report.read_text())["execution_results"]
     return {
         "latency_ms": float(found["latency (ms)"]),
         "interval_ms": float(found["total execution time (ms)"])
         / int(found["total number of iterations"]),
     }
+
+
+@contextlib.contextmanager
+def _confined_to(cores: Sequence[int]) -> Iterator[None]:
+    """Keep this thread, and whatever it starts meanwhile, on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _peer(name: str, figure: str, *words: str) -> Peer:

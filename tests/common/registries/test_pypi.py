@@ -2,12 +2,12 @@
 
 import hashlib
 import io
-import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from common import process
 from common.errors import UserError
 from common.paths import cache_root
 from common.registries.pypi import pypi_archive
@@ -58,7 +58,7 @@ def test_a_source_archive_is_fetched_without_running_it(shelf, tmp_path):
 def test_a_cached_archive_needs_no_pip(shelf, tmp_path, monkeypatch):
     sha256 = put_sdist(shelf, tmp_path / "marker")
     path = pypi_archive("tinydata", "1.0", sha256, sdist=True)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip was run"))
+    monkeypatch.setattr(process, "run", lambda *_, **__: pytest.fail("pip was run"))
     assert pypi_archive("TinyData", "1.0", sha256, sdist=True) == path
 
 

@@ -1,0 +1,182 @@
+"""Foreign programs: run with a time limit, and their failure turned into one sentence.
+
+Standard library only, since `make setup` runs before anything is installed.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from common.errors import StepError
+
+_GRACE = 5.0  # seconds for a program to clean up in, after it was asked to end
+_LONGEST = 300  # characters of a foreign line in a sentence of ours
+ANY_STATUS = range(256)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that ended: its exit status (-N: ended by signal N), and what it printed."""
+
+    status: int
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def printed(self) -> str:
+        return self.stdout + self.stderr
+
+
+def last_line(done: Completed) -> str | None:
+    """The last line that it printed, complaints before answers."""
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return lines[-1] if lines else None
+
+
+def error_line(done: Completed) -> str | None:
+    """The first line that speaks of an error, else the first line."""
+    lines = [line for line in done.printed.splitlines() if line.strip()]
+    telling = [line for line in lines if "error" in line.casefold()] or lines
+    return telling[0] if telling else None
+
+
+def ending(status: int) -> str:
+    """How a program ended: "ended with status 3", "was ended by SIGSEGV"."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"  # a real-time one has no name
+
+
+def sentence(what: str, how: str, line: str | None = None, remedy: str | None = None) -> str:
+    """ "{what}: {how}: {line}; {remedy}", without the parts that are None, on one line."""
+    said = " ".join((line or "").split())[:_LONGEST]
+    return ": ".join(filter(None, (what, how, said))) + (f"; {remedy}" if remedy else "")
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    what: str,
+    limit: float,
+    error: type[Exception] = StepError,
+    telling: Callable[[Completed], str | None] = last_line,
+    remedy: str | None = None,
+    statuses: Container[int] = (0,),
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    shown: bool = False,
+    hear: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run a program to its end, in `folder`, with `environment` added to ours.
+
+    Raises `error` with one sentence where the program is not here, takes longer than `limit`
+    seconds, dies of a signal, or ends with none of `statuses`. The sentence begins with `what`
+    was being done, quotes the line that `telling` picks, and ends with `remedy`. Its output is
+    kept, unless it is `shown`: then all of it goes to our standard error as it comes. `hear` gets
+    each line of its standard error at once.
+
+    It gets no input, and a process group of its own: Ctrl-C is for us alone, and whatever ends
+    the wait ends the whole group.
+    """
+    words = [str(word) for word in command]
+    try:
+        child = subprocess.Popen(
+            words,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr if shown else subprocess.PIPE,
+            stderr=None if shown else subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except FileNotFoundError as absent:
+        raise error(sentence(what, f"{absent.filename} is not there", None, remedy)) from None
+    except OSError as refused:
+        how = f"{words[0]} cannot be started ({(refused.strerror or str(refused)).lower()})"
+        raise error(sentence(what, how, None, remedy)) from None
+    output = [] if shown else [_Reader(child.stdout), _Reader(child.stderr, hear)]
+    try:
+        how = _wait(child, output, limit)
+    finally:
+        end_group(child)
+    if not how and child.returncode not in statuses:
+        how = f"it {ending(child.returncode)}"
+    for reader in output:
+        reader.join(_GRACE)
+    done = Completed(child.returncode, *(reader.text() for reader in output))
+    if how:
+        raise error(sentence(what, how, telling(done), remedy))
+    return done
+
+
+def _wait(child: subprocess.Popen, output: Sequence["_Reader"], limit: float) -> str | None:
+    """Wait for a child and all that it prints; how it went beyond the limit, if it did."""
+    given_up = time.monotonic() + limit
+    for reader in output:
+        reader.join(given_up - time.monotonic())
+    try:
+        child.wait(max(0.0, given_up - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return f"it did not end within {limit:.0f} s"
+    if any(reader.is_alive() for reader in output):  # a child of its own holds on to them
+        _signal(child, signal.SIGKILL)
+        return f"what it started did not end within {limit:.0f} s"
+    return None
+
+
+class _Reader(threading.Thread):
+    """Reads a stream to its end, and tells each line to `hear` as it comes."""
+
+    def __init__(self, stream: IO[str], hear: Callable[[str], None] | None = None):
+        super().__init__(daemon=True)
+        self._stream, self._hear, self._lines = stream, hear, []
+        self.start()
+
+    def run(self) -> None:
+        with self._stream:
+            for line in self._stream:
+                self._lines.append(line)
+                if self._hear:
+                    self._hear(line.rstrip("\n"))
+
+    def join(self, timeout: float | None = None) -> None:
+        super().join(None if timeout is None else max(0.0, timeout))
+
+    def text(self) -> str:
+        return "".join(self._lines)
+
+
+def end_group(child: subprocess.Popen, grace: float = _GRACE) -> None:
+    """End a child that leads a process group, and all of the group.
+
+    They are asked to end first, so that they can clean up, and made to when `grace` seconds are
+    over. The child is waited for last: until then its number can mean nobody else.
+    """
+    if child.returncode is not None:
+        return
+    if grace:
+        _signal(child, signal.SIGTERM)
+        given_up = time.monotonic() + grace
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, child.pid, ended) is None and time.monotonic() < given_up:
+            time.sleep(0.01)
+    _signal(child, signal.SIGKILL)
+    child.wait()
+
+
+def _signal(child: subprocess.Popen, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # already gone
+        os.killpg(child.pid, number)
