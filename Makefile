@@ -4,7 +4,7 @@
 # between drift (1), bad input (2) and undecided (3) call the Python files.
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
-run = @"$(PYTHON)" $(1) --make $@ $(MAKECMDGOALS)
+run = @"$(PYTHON:~/%=$(HOME)/%)" $(1) --make $@ $(MAKECMDGOALS)
 no_words = $(if $(MAKEOVERRIDES),$(error make $@ takes no words))
 VENV = .venv/bin
 

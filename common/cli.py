@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self) -> argparse.Namespace:
         """The arguments that this process was started with."""
-        if sys.argv[1:2] == [make_words.FLAG]:
+        if sys.argv[1:2] == [make_words.FLAG] and sys.argv[2:]:
             self._target, *goals = sys.argv[2:]
             words = make_words.typed(os.environ.get("MAKEFLAGS", ""))
             # In place: a command may start itself anew.

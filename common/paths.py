@@ -35,9 +35,10 @@ def given(variable: str) -> Path | None:
 
 def settle_variables() -> None:
     """Make the paths in the environment absolute, for children that work in another folder."""
-    for variable in VARIABLES:
-        if path := given(variable):
-            os.environ[variable] = str(path)
+    for variable, value in os.environ.items():
+        # An interpreter may also be given by its bare name, to be looked for on the path.
+        if variable in VARIABLES or (variable.startswith("PORTAGE_PYTHON_") and "/" in value):
+            os.environ[variable] = str(given(variable) or "")
 
 
 def home() -> Path:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from common.paths import ROOT
+from tests.conftest import assert_refused
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 # The Python file of each target that is a command.
@@ -81,6 +82,20 @@ def test_words_for_the_environment(make, tmp_path):
 
 def test_words_of_the_users_environment_are_not_makes(make):
     assert "NonSense" not in make("reference", MODEL="NonSense").stderr
+
+
+@pytest.mark.parametrize("target", COMMANDS)
+def test_a_word_that_a_command_has_not_is_refused_by_each(command, target):
+    done = command(COMMANDS[target], "--make", target, target, MAKEFLAGS=" -- NOSUCHWORD=1")
+    assert_refused(done, f"make {target} takes no NOSUCHWORD=")
+
+
+def test_the_last_but_one_line_says_what_a_status_means(make, tmp_path):
+    done = make("validate", "TARGET=onnx")  # no model has weights in an empty folder
+    assert done.returncode == 2
+    ours, theirs = done.stderr.splitlines()[-2:]
+    assert ours.startswith("status 3: not decided")
+    assert theirs.endswith("Error 3")
 
 
 def test_what_takes_no_words_says_so(make):

@@ -26,7 +26,11 @@ def test_variables_too_and_for_children(tmp_path, monkeypatch):
     assert paths.build_root() == tmp_path / "out"
     assert paths.cache_root() == Path("/home/of-mine/c/paddle-portage")
     assert paths.given("WEIGHTS_DIR") is None
+    monkeypatch.setenv("PORTAGE_PYTHON_LITE", "python3.7")
+    monkeypatch.setenv("PORTAGE_PYTHON_TRT", "~/bin/python")
     paths.settle_variables()
+    assert os.environ["PORTAGE_PYTHON_LITE"] == "python3.7"
+    assert os.environ["PORTAGE_PYTHON_TRT"] == "/home/of-mine/bin/python"
     assert os.environ["BUILD_DIR"] == str(tmp_path / "out")
     assert os.environ["XDG_CACHE_HOME"] == "/home/of-mine/c"
     assert os.environ["WEIGHTS_DIR"] == ""
