@@ -113,6 +113,8 @@ def fit_scale(logits: np.ndarray, labels: np.ndarray) -> float:
     that are next to nothing for all others. Since the logits alone decide which, and not whether
     they are right, that favours no factor.
     """
+    from scipy.optimize import minimize_scalar  # a second, which --help does not need
+
     spread = np.ptp(logits, axis=1)
     usual = spread <= _OUTLYING * np.median(spread)
     logits, labels = logits[usual], labels[usual]
@@ -128,24 +130,10 @@ def fit_scale(logits: np.ndarray, labels: np.ndarray) -> float:
         log_sum = top + np.log(np.exp(scaled - top[:, None]).sum(1))
         return float((log_sum - math.exp(log_factor) * credit).mean())
 
-    return math.exp(_golden_section(loss, math.log(1e-3), math.log(1e5)))
-
-
-def _golden_section(function, low: float, high: float) -> float:
-    """Where a function with a single dip is least, to a millionth of the interval."""
-    ratio = (math.sqrt(5) - 1) / 2
-    a, b = high - ratio * (high - low), low + ratio * (high - low)
-    at_a, at_b = function(a), function(b)
-    for _ in range(29):
-        if at_a <= at_b:
-            high, b, at_b = b, a, at_a
-            a = high - ratio * (high - low)
-            at_a = function(a)
-        else:
-            low, a, at_a = a, b, at_b
-            b = low + ratio * (high - low)
-            at_b = function(b)
-    return (low + high) / 2
+    bounds = (math.log(1e-3), math.log(1e5))
+    return math.exp(
+        minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-5}).x
+    )
 
 
 def count_right(logits: np.ndarray, labels: np.ndarray) -> int:
