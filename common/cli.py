@@ -43,7 +43,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(
-            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="With make each argument is a word: KEEP_FLOAT=… for --keep-float, JSON=1.",
+            **options,
         )
         self._target = ""  # of make, where that called
 
@@ -205,6 +208,10 @@ def _explain(error: BaseException) -> tuple[Exit, str]:
     if isinstance(error, KeyboardInterrupt):
         usual = "interrupted; what was finished is kept, run again to go on"
         return Exit.INTERRUPTED, str(error) or usual
+    if isinstance(error, MemoryError):
+        return Exit.USAGE, "not enough memory; end other programs, or ask for less at a time"
+    if isinstance(error, ModuleNotFoundError) and not _is_ours(error.name or ""):
+        return Exit.USAGE, f"the environment lacks {error.name}; remove .venv and run: make setup"
     if isinstance(error, OSError):
         if isinstance(error.filename, str) and (variable := _useless_place(error.filename)):
             return Exit.USAGE, (
@@ -215,6 +222,10 @@ def _explain(error: BaseException) -> tuple[Exit, str]:
             return Exit.USAGE, f"{error.filename or 'disk'}: {_DISK_ERRORS[error.errno]}"
     kind = type(error).__name__
     return Exit.BUG, f"a bug in the toolkit ({kind}: {error}); its traceback: {_keep(error)}"
+
+
+def _is_ours(module: str) -> bool:
+    return (paths.ROOT / module.partition(".")[0]).is_dir()
 
 
 def _useless_place(failed: str) -> str | None:

@@ -33,6 +33,8 @@ def raising(error: BaseException):
     [
         (UserError("no such\nmodel"), 2, "error: no such model\n"),
         (StepError("it differs"), 1, "error: it differs\n"),
+        (MemoryError(), 2, "error: not enough memory"),
+        (ModuleNotFoundError("", name="cv2"), 2, "error: the environment lacks cv2; remove .venv"),
         (KeyboardInterrupt(), 130, "error: interrupted; what was finished is kept"),
         (OSError(errno.ENOSPC, "", "/build/x"), 2, "error: /build/x: no space left on the disk"),
         (OSError(errno.EROFS, "", "/build"), 2, "error: /build: that place is read-only"),
@@ -46,7 +48,12 @@ def test_errors_become_one_line_and_a_status(capsys, error, status, line):
 
 
 @pytest.mark.parametrize(
-    "bug", [ZeroDivisionError("by zero"), FileNotFoundError(errno.ENOENT, "gone", "x")]
+    "bug",
+    [
+        ZeroDivisionError("by zero"),
+        FileNotFoundError(errno.ENOENT, "gone", "x"),
+        ModuleNotFoundError("no such module", name="common.nothing"),
+    ],
 )
 def test_a_bug_is_one_line_that_says_where_its_traceback_is(capsys, bug):
     code, printed = ended(capsys, raising(bug))
