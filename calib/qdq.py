@@ -48,13 +48,11 @@ def to_qdq(
     quant: QuantConfig,
     placement: Placement,
     kind: str,
-    source: str,
 ) -> Artifact:
     """The INT8 form `model.onnx` of an ONNX file, as an artifact of a kind.
 
-    `ranges` were measured on `crops`, of which some also serve to correct the biases. `source` is
-    the project's file that chose the placement. Raises UserError for an unknown layer in the
-    configuration.
+    `ranges` were measured on `crops`, of which some also serve to correct the biases. Raises
+    UserError for an unknown layer in the configuration.
     """
     step = Step(
         name=f"quantize_{kind}",
@@ -64,13 +62,7 @@ def to_qdq(
         inputs={"onnx": onnx.key, "ranges": ranges.key},
         parameters={"quant": asdict(quant), "placement": asdict(placement)},
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
-        sources=(
-            "calib/qdq.py",
-            "calib/bias_correction.py",
-            "calib/fake_quant.py",
-            "calib/methods.py",
-            source,
-        ),
+        code=(to_qdq,),
     )
     label = f"quantize_{kind} of {onnx.model}"
 

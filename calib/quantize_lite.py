@@ -54,10 +54,7 @@ def quantize_lite(
         inputs={"inference": inference.key, "onnx": onnx.key, "ranges": ranges.key},
         parameters={"quant": asdict(quant)},
         tools={name: MAIN.version(name) for name in ("paddlepaddle", "onnxruntime")},
-        sources=tuple(
-            f"calib/{name}.py"
-            for name in ("quantize_lite", "bias_correction", "fake_quant", "methods")
-        ),
+        code=(quantize_lite,),
     )
     label = f"quantize_lite of {inference.model}"
 

@@ -42,7 +42,7 @@ def quantize_openvino(
         inputs={"onnx": (quantized or onnx).key, "photos": crops.sha256},
         parameters={"quant": asdict(quant), "vnni": has_vnni()},
         tools={name: MAIN.version(name) for name in ("openvino", "nncf")},
-        sources=("calib/quantize_openvino.py",),
+        code=(quantize_openvino,),
     )
 
     def make(folder: Path) -> dict:

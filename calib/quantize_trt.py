@@ -20,4 +20,4 @@ def quantize_trt(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCon
 
     Signed activations without zero points, signed weights per channel, biases in float.
     """
-    return to_qdq(onnx, ranges, crops, quant, _PLACEMENT, KIND, "calib/quantize_trt.py")
+    return to_qdq(onnx, ranges, crops, quant, _PLACEMENT, KIND)

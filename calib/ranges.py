@@ -58,9 +58,7 @@ def collect(
         inputs={"onnx": onnx.key, "photos": crops.sha256},
         parameters={"preprocess": preprocess.to_json()},
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime", "numba")},
-        sources=tuple(
-            f"calib/{name}.py" for name in ("ranges", "histogram", "observer", "tensors")
-        ),
+        code=(collect,),
     )
     partial = step.folder.with_name(f".{step.precision}.partial.npz")
 

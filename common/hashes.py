@@ -20,20 +20,14 @@ def cached_sha256(path: Path) -> str:
     cache that cannot be written costs time, not the answer.
     """
     path = path.resolve()
-    identity = _identity(path)
+    stamp = files.stamp(path)
     note = cache_root() / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()}.json"
     known = files.read_json(note)
-    if isinstance(known, dict) and known.get("identity") == identity:
+    if isinstance(known, dict) and known.get("stamp") == stamp:
         return known["sha256"]
     digest = files.sha256(path)
     settled = time.time_ns() - path.stat().st_ctime_ns > SETTLED_NS
-    if settled and _identity(path) == identity:
+    if settled and files.stamp(path) == stamp:
         with contextlib.suppress(OSError):
-            files.write_json(note, {"path": str(path), "identity": identity, "sha256": digest})
+            files.write_json(note, {"path": str(path), "stamp": stamp, "sha256": digest})
     return digest
-
-
-def _identity(path: Path) -> list[int]:
-    # The change time as well: unlike the modification time no tool can set it back.
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

@@ -1,7 +1,7 @@
 """What a built file is: a folder with the files, and a manifest that says what made them.
 
 An artifact lives under `build/<model>/<kind>/<precision>/`. Its key is a hash of everything that
-went in: the inputs' content, the step's parameters, the tools' versions and the step's own source.
+went in: the inputs' content, the step's parameters, the tools' versions and the project's own code.
 It is never computed from what came out, since Paddle Lite's output differs from run to run.
 """
 
@@ -21,7 +21,9 @@ from typing import Any
 from common import files
 from common.console import report
 from common.errors import StepError, UserError
-from common.paths import ROOT, build_root
+from common.hashes import cached_sha256
+from common.paths import build_root
+from common.sources import Code, code_of
 
 MANIFEST = "manifest.json"
 
@@ -34,8 +36,8 @@ class Step:
     """One run of one converter, before it happens.
 
     `inputs` maps what goes in to the key or hash of its content, `parameters` are JSON values,
-    `tools` maps packages to versions, `sources` are the project's files whose text decides the
-    outcome (relative to its root).
+    `tools` maps packages to versions, `code` are the function that makes the step and what it calls
+    by a name of its own making (see `common.sources`).
     """
 
     name: str
@@ -45,7 +47,7 @@ class Step:
     inputs: Mapping[str, str]
     parameters: Mapping[str, Any]
     tools: Mapping[str, str]
-    sources: tuple[str, ...]
+    code: tuple[Code, ...]
 
     @property
     def folder(self) -> Path:
@@ -54,9 +56,7 @@ class Step:
     @property
     def key(self) -> str:
         """The content key: equal keys mean interchangeable artifacts."""
-        facts = dataclasses.asdict(self)
-        facts["sources"] = {name: files.sha256(ROOT / name) for name in self.sources}
-        return files.sha256_of(facts)
+        return files.sha256_of(dataclasses.asdict(self) | {"code": code_of(*self.code)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,20 +92,20 @@ def load(folder: Path) -> Artifact | None:
     """The artifact in a folder, if it is whole.
 
     Whole means that every file has the recorded size and content. A file's content is hashed
-    again only when its size, time or inode has changed since it was last found right, as version
-    control systems do it; a flipped bit that kept all three is not noticed here.
+    again only when its size, times or inode have changed since it was last found right, as version
+    control systems do it; a bit that the disk flipped is not noticed here.
     """
     manifest = files.read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or "files" not in manifest:
         return None
     for name, fact in manifest["files"].items():
         try:
-            stamp = _stamp(folder / name)
+            stamp = files.stamp(folder / name)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if stamp[0] != fact["bytes"]:
             return None
-        if stamp != fact["stamp"] and files.sha256(folder / name) != fact["sha256"]:
+        if stamp != fact["stamp"] and cached_sha256(folder / name) != fact["sha256"]:
             return None
     return Artifact(folder, manifest)
 
@@ -114,9 +114,9 @@ def produce(step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str
     """The artifact of a step: the one that is there if its key matches, else a new one.
 
     `make` builds the files in the (temporary) folder it is given, checks them, and returns facts
-    for the manifest. `shows` is the file whose size the progress line names. The folder takes its
-    place by renaming, so that a killed run leaves the old artifact, or the new one. A second
-    process that wants the same artifact waits.
+    for the manifest. `shows` is the file whose size the progress line names; StepError where it is
+    missing or empty. The folder takes its place by renaming, so that a killed run leaves the old
+    artifact, or the new one. A second process that wants the same artifact waits.
     """
     found = load(step.folder)
     if found and found.key == step.key:
@@ -130,6 +130,7 @@ def produce(step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str
         work.mkdir(parents=True)
         try:
             facts = make(work)
+            _require(step, work / shows)
             seconds = time.monotonic() - started
             manifest = _manifest(step, work, dict(facts), seconds)
             files.write_json(work / MANIFEST, manifest)
@@ -161,6 +162,17 @@ def _exclusive(step: Step) -> Iterator[None]:
             f"cannot write {error.filename or folder}: {error.strerror}; make the build folder "
             "writable, or choose another: BUILD_DIR=/some/folder"
         ) from error
+
+
+def _require(step: Step, path: Path) -> None:
+    """StepError unless a step has made this file, with something in it."""
+    if path.is_file() and path.stat().st_size:
+        return
+    made = f"an empty {path.name}" if path.exists() else f"no {path.name}"
+    raise StepError(
+        f"{step.name} {step.precision} of {step.model} made {made}; what an earlier run put into "
+        f"{step.folder} stays"
+    )
 
 
 def _put_in_place(work: Path, folder: Path) -> None:
@@ -195,14 +207,9 @@ def _manifest(step: Step, folder: Path, facts: dict, seconds: float) -> dict:
             path.relative_to(folder).as_posix(): {
                 "bytes": path.stat().st_size,
                 "sha256": files.sha256(path),
-                "stamp": _stamp(path),
+                "stamp": files.stamp(path),
             }
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         },
     }
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]

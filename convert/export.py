@@ -44,13 +44,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
         inputs={"weights": weights.sha256},
         parameters={"class_num": class_num, "preprocess": spec.preprocess.to_json()},
         tools={"paddlepaddle": MAIN.version("paddlepaddle")},
-        sources=(
-            "convert/export.py",
-            "convert/step_check.py",
-            "data/synthetic.py",
-            "models/layers.py",
-            f"models/{spec.family}.py",
-        ),
+        code=(export, spec.builder),
     )
 
     def make(folder: Path) -> dict:

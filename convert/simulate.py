@@ -39,7 +39,7 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
         inputs={"onnx": onnx.key},
         parameters={},
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
-        sources=("convert/simulate.py",),
+        code=(simulate,),
     )
 
     def make(folder: Path) -> dict:

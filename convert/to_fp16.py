@@ -23,7 +23,7 @@ def to_fp16(onnx: Artifact) -> Artifact:
         inputs={"onnx": onnx.key},
         parameters={},
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
-        sources=("convert/to_fp16.py", "convert/fp16_graph.py"),
+        code=(to_fp16,),
     )
 
     def make(folder: Path) -> dict:

@@ -36,7 +36,7 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
         inputs={"inference": inference.key},
         parameters={},
         tools={"paddlelite": LITE.version("paddlelite") or "absent"},
-        sources=("convert/to_lite.py", "runtimes/sessions/paddle_lite.py"),
+        code=(to_lite,),
     )
 
     def make(folder: Path) -> dict:

@@ -40,7 +40,7 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
             name: MAIN.version(name)
             for name in ("paddle2onnx", "onnx", "onnxsim", "onnxslim", "onnxruntime")
         },
-        sources=("convert/to_onnx.py",),
+        code=(to_onnx,),
     )
 
     def make(folder: Path) -> dict:

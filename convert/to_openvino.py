@@ -29,7 +29,7 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
         inputs={"onnx": onnx.key},
         parameters={},
         tools={"openvino": MAIN.version("openvino")},
-        sources=("convert/to_openvino.py",),
+        code=(to_openvino,),
     )
 
     def make(folder: Path) -> dict:

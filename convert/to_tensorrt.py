@@ -36,13 +36,6 @@ RTX_PACKAGE = "tensorrt_rtx_cu13"
 RTX_BUILDS_FOR = {"sm_75": "SM75"}  # Volta (sm_70) is in no TensorRT-RTX
 _NETWORK = "convert.tensorrt_builder:Network"
 _LIMIT = 3600.0  # seconds: choosing kernels for four profiles takes minutes
-_SOURCES = (
-    "convert/to_tensorrt.py",
-    "convert/fp16_graph.py",
-    "convert/tensorrt_operators.py",
-    "convert/tensorrt_operators.json",
-    "runtimes/sessions/tensorrt_engine.py",
-)
 
 
 def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
@@ -66,7 +59,7 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
             "profiles": PROFILES,
         },
         tools={"tensorrt": version},
-        sources=(*_SOURCES, "runtimes/sessions/cuda.py"),
+        code=(to_engine,),
     )
     label = f"{kind} {precision} of {onnx.model}"
 
@@ -109,7 +102,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
         inputs={"onnx": onnx.key},
         parameters={"architecture": architecture, "checked_for": WANTED},
         tools={_RTX: MAIN.version(RTX_PACKAGE), "onnx": MAIN.version("onnx")},
-        sources=_SOURCES,
+        code=(to_portable,),
     )
     label = f"{kind} {precision} of {onnx.model}"
 

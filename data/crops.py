@@ -2,7 +2,7 @@
 
 A cache entry is `crops/<key>.npy`, the crops, and `crops/<key>.json`, which says that the crops
 are whole and which photos are missing from them. The key is made of the photos' contents, the
-geometry of the preprocess and the versions of the libraries that decode.
+geometry of the preprocess, the code that makes crops and the versions of the libraries that decode.
 """
 
 import contextlib
@@ -17,14 +17,13 @@ import filelock
 import numpy as np
 
 from common.errors import UserError
-from common.files import locked, read_json, sha256_of, write_json
+from common.files import locked, read_json, sha256_of, stamp, write_json
 from common.paths import cache_root
+from common.sources import code_of
 from data.decode_many import Progress, decode_many
-from data.hashes import file_stamp
 from data.images import ImageSet, identity, printable
 from data.preprocess import Preprocess
 
-_FORMAT = 1  # of a cache entry; raise it whenever the same photo would become another crop
 _NAMED_IN_ERRORS = 20
 _Found = tuple[np.ndarray, dict[int, str]]  # the crops, and why photos are missing from them
 
@@ -83,7 +82,8 @@ def load_crops(
     if not images.paths:
         raise UserError(f"{images.name}: no photos in this set")
     hashes = images.hashes
-    entry = _Entry(sha256_of([_FORMAT, hashes, preprocess.geometry, _versions()]))
+    code = code_of(decode_many, _finish)
+    entry = _Entry(sha256_of([code, hashes, preprocess.geometry, _versions()]))
     found = entry.open()
     if found is None:
         with locked(entry.lock):  # a second run waits here for the first one's crops
@@ -143,7 +143,7 @@ class _Entry:
         """
         record = read_json(self.record)
         try:
-            if record and record["crops"] == file_stamp(self.crops):
+            if record and record["crops"] == stamp(self.crops):
                 return np.load(self.crops, mmap_mode="r"), dict(record["bad"])
         except (FileNotFoundError, KeyError, TypeError, ValueError):
             pass
@@ -177,7 +177,7 @@ class _Entry:
             self._part.unlink(missing_ok=True)
         reasons = {row: why.reason for row, why in bad.items()}
         if all(why.lasting for why in bad.values()):
-            write_json(self.record, {"crops": file_stamp(self.crops), "bad": list(reasons.items())})
+            write_json(self.record, {"crops": stamp(self.crops), "bad": list(reasons.items())})
         return np.load(self.crops, mmap_mode="r"), reasons
 
     def remove_leftovers(self) -> None:

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import machine
-from common.files import atomic, read_json, sha256_of
+from common import files, machine
 from common.hashes import SETTLED_NS
 from common.paths import cache_root
 
@@ -28,7 +27,7 @@ def content_hashes(paths: Sequence[Path]) -> list[str]:
     file's size, times of change and inode stay what they were.
     """
     names = [os.path.abspath(path) for path in paths]  # noqa: PTH100 (Path is slow for 50,000)
-    note = cache_root() / "photo-hashes" / f"{sha256_of(names)}.json"
+    note = cache_root() / "photo-hashes" / f"{files.sha256_of(names)}.json"
     known = _recall(note, len(names))
     stamps = [_stamp(name) for name in names]
     hashes = [digest for _, digest in known]
@@ -41,22 +40,15 @@ def content_hashes(paths: Sequence[Path]) -> list[str]:
     return hashes
 
 
-def file_stamp(path: str | Path) -> list[int]:
-    """What changes whenever a file's bytes do: size, times of change (ns), inode."""
-    status = os.stat(path)  # noqa: PTH116
-    # The change time as well: unlike the modification time no tool can set it back.
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
 def _stamp(name: str) -> list[int] | None:
     try:
-        return file_stamp(name)
+        return files.stamp(name)
     except OSError:
         return None
 
 
 def _recall(note: Path, count: int) -> list[list]:
-    known = read_json(note)
+    known = files.read_json(note)
     if isinstance(known, list) and len(known) == count:
         return known
     return [[None, UNREADABLE]] * count
@@ -68,7 +60,10 @@ def _remember(note: Path, stamps: list[list[int] | None], hashes: list[str], now
         [stamp if stamp and digest and now - stamp[2] > SETTLED_NS else None, digest]
         for stamp, digest in zip(stamps, hashes, strict=True)
     ]
-    with contextlib.suppress(OSError), atomic(note) as stream:  # without it the answer holds too
+    with (
+        contextlib.suppress(OSError),
+        files.atomic(note) as stream,
+    ):  # without it the answer holds too
         stream.write(json.dumps(rows))
 
 

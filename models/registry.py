@@ -61,14 +61,19 @@ class ModelSpec:
         """Channels, height and width of one photo as the network takes it."""
         return (3, self.preprocess.crop, self.preprocess.crop)
 
+    @property
+    def builder(self) -> str:
+        """What makes the network, as "module:function"."""
+        return f"models.{self.family}:{self.name}"
+
     def build(self, class_num: int = 1000, **options) -> "nn.Layer":
         """The network in evaluation mode, with fresh weights.
 
         Takes float32 [N, 3, S, S], gives logits float32 [N, class_num]. `options` are those of
         the family's builder.
         """
-        builder = getattr(importlib.import_module(f"models.{self.family}"), self.name)
-        network = builder(class_num=class_num, **options)
+        module, _, function = self.builder.partition(":")
+        network = getattr(importlib.import_module(module), function)(class_num=class_num, **options)
         network.eval()
         return network
 

@@ -37,6 +37,7 @@ from common.console import say, shown
 from common.errors import UserError
 from common.intervals import wilson_interval
 from common.paths import absolute
+from common.sources import code_of
 from data.images import BUILT_IN, ImageSet
 from data.stream import Stream
 from models.registry import ModelSpec, find_model
@@ -50,9 +51,6 @@ HELD_OUT_SHARE = 10  # one photo in so many …
 MOST_HELD_OUT = 5000  # … and no more: that tells top-1 to ±1.4 points and bounds the memory
 LEAST_PHOTOS = 20
 LEAST_PER_CLASS = 2
-
-# Part of what identifies a checkpoint: count up when the same photos give another one.
-_METHOD = 3
 
 _NAMED_IN_ERRORS = 5
 
@@ -107,8 +105,9 @@ def open_labelled(source: str) -> ImageSet:
 def origin_of(spec: ModelSpec, images: ImageSet, weights: Weights, seed: int) -> dict[str, object]:
     """What identifies a checkpoint before it is made."""
     return {
-        "method": _METHOD,
+        "code": files.sha256_of(code_of(adapt, spec.builder)),
         "model": spec.name,
+        "preprocess": spec.preprocess.to_json(),
         "data": images.sha256,
         "backbone": weights.sha256,
         "seed": seed,
@@ -204,17 +203,18 @@ def claim(out: Path, origin: Mapping[str, object]) -> dict | None:
     """Make sure that the checkpoint `out` may be written, before anything costs time.
 
     Returns the facts of one that is there from the same inputs, whole and unchanged: it need not
-    be made again. Anything else under these names is the user's, and not replaced.
+    be made again. One that this command wrote from them with other code is replaced; anything else
+    under these names is the user's, and is not.
     """
     if out.suffix not in SUFFIXES:
         raise UserError(f"{out}: weights are written as {' or '.join(SUFFIXES)} only")
     listing, account = _beside(out, ".classes.txt"), _beside(out, ".json")
     facts = files.read_json(account)
-    if isinstance(facts, dict) and facts.get("origin") == origin:
+    if isinstance(facts, dict) and _inputs(facts.get("origin")) == _inputs(origin):
         if not out.exists():
             return None
         if files.sha256(out) == facts["sha256"]:
-            return facts if listing.exists() else None
+            return facts if facts["origin"] == origin and listing.exists() else None
     for path in (out, account, listing):
         if path.exists():
             raise UserError(
@@ -226,6 +226,11 @@ def claim(out: Path, origin: Mapping[str, object]) -> dict | None:
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{out.parent} is not a folder; name another file with --out") from None
     return None
+
+
+def _inputs(origin: Mapping[str, object] | None) -> dict[str, object]:
+    """What a user gave to make a checkpoint from."""
+    return {name: value for name, value in (origin or {}).items() if name != "code"}
 
 
 def _beside(out: Path, ending: str) -> Path:

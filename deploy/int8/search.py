@@ -113,7 +113,9 @@ class Search:
             **{"judging": self._judge.crops.sha256, "budget_pp": self._budget_pp},
         }
         folder = build_root() / self._graph.model / "calibration"
-        return SearchLog(folder / f".{self._target.name}.attempts.json", facts)
+        return SearchLog(
+            folder / f".{self._target.name}.attempts.json", facts, (Search, type(self._target))
+        )
 
     def _attempt(self, quant: QuantConfig) -> dict:
         known = self._kept and self._kept.result(quant)

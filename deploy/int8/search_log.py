@@ -8,10 +8,9 @@ from typing import Any
 from calib.quant_config import QuantConfig
 from calib.sensitivity import Effect
 from common import files
-from common.paths import ROOT
+from common.sources import Code, code_of
 from runtimes.environments import MAIN
 
-_SOURCES = ("calib", "convert", "deploy", "models")
 _TOOLS = ("onnxruntime", "openvino", "nncf", "paddlepaddle")
 
 
@@ -19,17 +18,16 @@ class SearchLog:
     """Results by configuration, and a ranking of layers, in a JSON file.
 
     They count only for what they were found with: `facts` (JSON values), the versions of the
-    tools, and this project's own code. Anything else in the file is dropped.
+    tools, and what decides the outcome of `code`. Anything else in the file is dropped.
     """
 
-    def __init__(self, path: Path, facts: dict[str, Any]):
+    def __init__(self, path: Path, facts: dict[str, Any], code: tuple[Code, ...]):
         self._path = path
-        sources = sorted(file for name in _SOURCES for file in (ROOT / name).rglob("*.py"))
         of = files.sha256_of(
             {
                 "facts": facts,
                 "tools": {name: MAIN.version(name) for name in _TOOLS},
-                "sources": {str(file.relative_to(ROOT)): files.sha256(file) for file in sources},
+                "code": code_of(*code),
             }
         )
         found = files.read_json(path)

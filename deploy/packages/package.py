@@ -77,7 +77,7 @@ def package(
         },
         parameters={},
         tools={},
-        sources=("deploy/packages/package.py",),
+        code=(package,),
     )
     name = f"{spec.name}-{step.precision}"
 

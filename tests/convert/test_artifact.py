@@ -8,23 +8,9 @@ import time
 import pytest
 
 from common import files
-from common.errors import UserError
+from common.errors import StepError, UserError
 from convert import artifact
 from convert.artifact import Step, load, produce
-
-
-def step(**changes) -> Step:
-    facts = {
-        "name": "copy",
-        "model": "Toy",
-        "kind": "onnx",
-        "precision": "fp32",
-        "inputs": {"weights": "abc"},
-        "parameters": {"opset": 17},
-        "tools": {"onnx": "1.17.0"},
-        "sources": ("convert/artifact.py",),
-    }
-    return Step(**facts | changes)
 
 
 class Maker:
@@ -38,6 +24,20 @@ class Maker:
         self.calls += 1
         (folder / "model.onnx").write_bytes(self.content)
         return {"nodes": 66}
+
+
+def step(**changes) -> Step:
+    facts = {
+        "name": "copy",
+        "model": "Toy",
+        "kind": "onnx",
+        "precision": "fp32",
+        "inputs": {"weights": "abc"},
+        "parameters": {"opset": 17},
+        "tools": {"onnx": "1.17.0"},
+        "code": (Maker,),
+    }
+    return Step(**facts | changes)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_same_step_again_does_nothing(made):
         {"inputs": {"weights": "abd"}},
         {"parameters": {"opset": 13}},
         {"tools": {"onnx": "1.18.0"}},
-        {"sources": ("convert/step_check.py",)},
+        {"code": ("convert.to_fp16:to_fp16",)},
     ],
 )
 def test_whatever_goes_in_decides_the_key(made, change):
@@ -111,6 +111,22 @@ def test_a_failed_step_leaves_the_old_artifact_and_nothing_else(made):
 
     with pytest.raises(RuntimeError):
         produce(step(parameters={"opset": 13}), fail, shows="model.onnx")
+    assert load(result.folder) == result
+    assert {path.name for path in result.folder.parent.iterdir()} == {"fp32", ".fp32.lock"}
+
+
+@pytest.mark.parametrize(("content", "problem"), [(None, "no"), (b"", "an empty")])
+def test_an_artifact_without_the_file_that_it_shows_is_not_put_in_place(made, content, problem):
+    result, _ = made
+
+    def make(folder):
+        (folder / "other.txt").write_text("whole")
+        if content is not None:
+            (folder / "model.onnx").write_bytes(content)
+        return {}
+
+    with pytest.raises(StepError, match=f"copy fp32 of Toy made {problem} model.onnx"):
+        produce(step(parameters={"opset": 13}), make, shows="model.onnx")
     assert load(result.folder) == result
     assert {path.name for path in result.folder.parent.iterdir()} == {"fp32", ".fp32.lock"}
 

@@ -96,6 +96,13 @@ class TestClaim:
         out.with_name(name).unlink()
         assert adapt.claim(out, {"seed": 0}) is None
 
+    def test_its_own_work_with_other_code_is_made_again(self, out):
+        self.leave(out, {"seed": 0, "code": "old"})
+        assert adapt.claim(out, {"seed": 0, "code": "new"}) is None
+        write_state(out, {"a.weight": np.ones((2, 2), np.float32)})  # now the user's
+        with pytest.raises(UserError, match="there already"):
+            adapt.claim(out, {"seed": 0, "code": "new"})
+
     def test_other_inputs_are_refused(self, out):
         self.leave(out, {"seed": 0})
         with pytest.raises(UserError, match="there already"):
