@@ -111,6 +111,8 @@ class Search:
         facts = {
             **{"graph": self._graph.key, "ranges": ranges.key, "calibrating": crops.sha256},
             **{"judging": self._judge.crops.sha256, "budget_pp": self._budget_pp},
+            # Those of the reference and of the ranges are in the keys of the graph and the ranges.
+            "tools": {tool.package: tool.version for tool in self._target.tools},
         }
         folder = build_root() / self._graph.model / "calibration"
         return SearchLog(

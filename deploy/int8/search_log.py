@@ -9,27 +9,18 @@ from calib.quant_config import QuantConfig
 from calib.sensitivity import Effect
 from common import files
 from common.sources import Code, code_of
-from runtimes.environments import MAIN
-
-_TOOLS = ("onnxruntime", "openvino", "nncf", "paddlepaddle")
 
 
 class SearchLog:
     """Results by configuration, and a ranking of layers, in a JSON file.
 
-    They count only for what they were found with: `facts` (JSON values), the versions of the
-    tools, and what decides the outcome of `code`. Anything else in the file is dropped.
+    They count only for what they were found with: `facts` (JSON values), and what decides the
+    outcome of `code`. Anything else in the file is dropped.
     """
 
     def __init__(self, path: Path, facts: dict[str, Any], code: tuple[Code, ...]):
         self._path = path
-        of = files.sha256_of(
-            {
-                "facts": facts,
-                "tools": {name: MAIN.version(name) for name in _TOOLS},
-                "code": code_of(*code),
-            }
-        )
+        of = files.sha256_of({"facts": facts, "code": code_of(*code)})
         found = files.read_json(path)
         known = isinstance(found, dict) and found.get("of") == of
         self._kept = found if known else {"of": of, "results": {}, "effects": []}

@@ -58,6 +58,10 @@ class Judge:
         }
 
 
+class Toy(SimpleNamespace):
+    """A target, whose class is among the code that a search depends on."""
+
+
 @pytest.fixture
 def begin(build_folder, monkeypatch):
     """A search by a judge: `begin(judge)`. Layers rank in the order of LAYERS."""
@@ -65,8 +69,9 @@ def begin(build_folder, monkeypatch):
     monkeypatch.setattr(search, "rank", lambda *_: effects)
 
     def make(judge, budget_pp=None, build=lambda *_: None):
-        target = SimpleNamespace(
+        target = Toy(
             name="toy",
+            tools=(),
             methods=("minmax", "mse"),
             session_spec=lambda precision: SimpleNamespace(execution="native"),
             problem=lambda: None,
