@@ -182,7 +182,7 @@ def run(main: Callable[[], int]) -> NoReturn:
         # The reader went away (`| head`): nothing left to say, and flushing at exit must not.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = Exit.OK
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort
         status = complain(error)
     sys.exit(status)
 

@@ -241,7 +241,8 @@ def _accept(url: str, found: Path, target: Path, published: str | None) -> Path:
                 f"; if that is expected, remove the entry {url} from {record} and run again",
             )
         if not before or before["sha256"] != digest:
-            size, today = found.stat().st_size, datetime.date.today().isoformat()
+            size = found.stat().st_size
+            today = datetime.datetime.now(datetime.UTC).date().isoformat()
             known[url] = {"sha256": digest, "size": size, "date": today}
             files.write_json(record, known)
     found.replace(target)

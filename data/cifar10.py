@@ -181,6 +181,7 @@ def _in_child(batch: _Batch, folder: Path) -> None:
         # As `-m`, from the project's own folder: see the end of this file.
         [sys.executable, "-m", "data.cifar10", batch.file, folder / batch.split, str(batch.first)],
         cwd=ROOT,
+        check=False,
         capture_output=True,
         text=True,
         errors="replace",

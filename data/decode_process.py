@@ -127,7 +127,7 @@ def serve() -> None:
             return
         try:
             _answer(decode_some(task))
-        except Exception as error:  # a full disk, say: the caller's to report
+        except Exception as error:  # noqa: BLE001 - a full disk, say: the caller's to report
             _answer(error)
 
 

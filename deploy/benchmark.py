@@ -22,7 +22,6 @@ if __name__ == "__main__":
     import common.start  # noqa: F401
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from common.cli import Exit, Parser, number, positive, run, several
 from common.errors import UserError
@@ -32,9 +31,6 @@ from deploy.request.values import Cell
 from deploy.speed import tables
 from deploy.speed.benchmarks import Ways, benchmark, compare_cells
 from deploy.targets import TARGETS, find_cells
-
-if TYPE_CHECKING:
-    pass
 
 _BATCHES = (1, 4, 8)  # those of the published tables
 

@@ -13,7 +13,7 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common import console
 from common.cli import Exit, Parser, run
@@ -23,9 +23,6 @@ from deploy.request.values import Files, Photos
 from deploy.targets.paddle import REFERENCE
 from models.registry import find_model
 from runtimes.session_pool import open_sessions
-
-if TYPE_CHECKING:
-    pass
 
 _BATCH = 10
 

@@ -12,7 +12,6 @@ if __name__ == "__main__":
     import common.start  # noqa: F401
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 from common.cli import Exit, Parser, run
 from common.console import say, shown
@@ -30,9 +29,6 @@ from deploy.request.arguments import (
 from deploy.request.building import build_files, class_count, inference_graph
 from deploy.verdict.validator import open_judging_photos
 from models.registry import find_model
-
-if TYPE_CHECKING:
-    pass
 
 _PHOTOS = 16
 

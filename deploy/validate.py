@@ -15,7 +15,6 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-from typing import TYPE_CHECKING
 
 from common.cli import Exit, Parser, run
 from common.paths import absolute
@@ -31,9 +30,6 @@ from deploy.request.building import (
 )
 from deploy.verdict.result import exit_status
 from deploy.verdict.validator import validate
-
-if TYPE_CHECKING:
-    pass
 
 
 def main() -> int:

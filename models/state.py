@@ -110,8 +110,7 @@ def load_arrays(stream: BinaryIO, source: str) -> Any:
             f"{source} is refused: it asks for {printable(error)}, "
             "and a weights file may hold arrays only"
         ) from None
-    except Exception as error:
-        # Damaged pickles raise nearly anything (the pickle module's documentation says so).
+    except Exception as error:  # noqa: BLE001 - what damaged pickles raise is nearly anything
         raise UserError(
             f"{source} is cut short or not a file of weights ({printable(repr(error))})"
         ) from None

@@ -82,7 +82,7 @@ def serve(channel, shared):
             if verb == "open":
                 kept, result = result, None
             answer = ("value", pack(result, shared), peak_mib())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - goes to the caller
             number = getattr(error, "errno", None)
             answer = ("error", type(error).__name__, str(error), traceback.format_exc(), number)
         channel.send(answer)

@@ -283,8 +283,8 @@ def _require_devices(device: str, count: int, photos: int) -> None:
 
 def _team() -> tuple[int, int]:
     """This process' rank and how many there are, as `paddle.distributed.launch` says."""
-    rank, size = os.environ.get("PADDLE_TRAINER_ID", 0), os.environ.get("PADDLE_TRAINERS_NUM", 1)
-    return int(rank), int(size)
+    rank = os.environ.get("PADDLE_TRAINER_ID", "0")
+    return int(rank), int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
 
 
 def _launch(device: str, count: int) -> NoReturn:

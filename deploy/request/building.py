@@ -118,10 +118,10 @@ def choose_models(names: Sequence[str] | None, weights: str | None) -> list[Mode
             chosen.append(spec)
         else:
             absent.append(spec.name)
-    for names, reason in (
+    for left_out, reason in (
         (random, "exported from random weights, so only by name (--model)"),
         (absent, "no weights here"),
     ):
-        if names:
-            console.say(f"  skipped, {reason}: {', '.join(names)}")
+        if left_out:
+            console.say(f"  skipped, {reason}: {', '.join(left_out)}")
     return chosen

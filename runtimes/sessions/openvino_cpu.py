@@ -2,8 +2,8 @@
 
 import numpy as np
 import openvino
-import openvino.properties as properties
-import openvino.properties.hint as hint
+from openvino import properties
+from openvino.properties import hint
 
 _TYPES = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "fp16": openvino.Type.f16}
 # An INT8 file says itself what is computed in integers; the rest is to stay float32.

@@ -254,7 +254,7 @@ def test_garbage_is_one_line_and_never_anything_else(tmp_path, suffix):
             state = read_state(path)
             assert all(isinstance(value, np.ndarray) for value in state.values())
         except UserError as error:
-            assert "\n" not in str(error)
+            assert "\n" not in str(error)  # noqa: PT017 - not every damage is refused
             refused += 1
     assert refused > 20  # the others had their damage in a value
 

@@ -129,7 +129,7 @@ def test_fewer_epochs_keep_the_curve():
     for name in ("AlexNet", "SqueezeNet1_1", "pcpvt_small"):
         published = recipe(name)
         short = published.shortened(published.epochs // 10)
-        for epoch in range(0, short.epochs):
+        for epoch in range(short.epochs):
             assert learning_rate(short, epoch * 100, 100) == pytest.approx(
                 learning_rate(published, epoch * 1000, 100)
             )

@@ -135,8 +135,10 @@ def test_without_the_client_the_remedies_are_named_and_the_second_one_works(
         (NPM, "echo '[]'", "ended with status 0"),
         (
             MVN,
-            "printf '\\033[1;31m[ERROR] \\033[mFailed to execute goal a:b:c on project x: no such "
-            "artifact\\n[ERROR] more\\n'; exit 1",
+            (
+                "printf '\\033[1;31m[ERROR] \\033[mFailed to execute goal a:b:c on project x: no "
+                "such artifact\\n[ERROR] more\\n'; exit 1"
+            ),
             ": no such artifact; check",
         ),
         (MVN, "exit 7", "ended with status 7"),

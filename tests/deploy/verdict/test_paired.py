@@ -95,11 +95,12 @@ def trinomial(n, gain_rate, loss_rate):
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (2, 0), (1, 3), (4, 2), (0, 8), (8, 0)])
-def test_exact_limit_equals_a_direct_search(gained, lost, n=8):
+def test_exact_limit_equals_a_direct_search(gained, lost):
     """The outcomes with Tango's limit no lower must have probability 2.4 % at the limit found.
 
     2.5 %, less 0.1 % for the nuisance rate's bound and 0.002 % for the grid it is searched on.
     """
+    n = 8
     limits = np.array([paired._tango_low(x, y, n, 0.95) for x, y in cells(n)])
     strong = limits >= limits[cells(n).index((gained, lost))] - 1e-9
     bound = paired._rate_bound(lost, n, 0.001)
