@@ -17,13 +17,14 @@ if __name__ == "__main__":
 
 from statistics import median
 
-from benchmarks.parts import COMPARISONS, FILES, Part, Sample, Setting, build
+from benchmarks.parts import COMPARISONS, Part, Sample, Setting, build, run_baseline
 from common import console, files, machine
 from common.cli import Exit, Parser, choice, positive, run, word_or_path
 from common.errors import StepError, UserError
 from common.paths import build_root
 from data.images import BUILT_IN, ImageSet
 from deploy.targets import TARGETS
+from deploy.targets.base import Target
 from models.registry import ModelSpec, find_model
 from models.weights import WORDS, Weights, find_weights
 from runtimes.environments import ENVIRONMENTS
@@ -168,7 +169,7 @@ def _prepare(spec: ModelSpec, parts: set[str], options, scratch: Path) -> Settin
     """Open everything that the parts need, so that no measurement waits for it or fails on it."""
     photos = ImageSet.open(options.data) if parts & {"loader", "validate"} else None
     weights = _find_weights(spec, options.weights) if parts & {"validate", "chain"} else None
-    setting = Setting(spec, weights, photos, _targets(), scratch)
+    setting = Setting(spec, weights, photos, _targets() if weights else (), scratch)
     if photos:
         for path in photos.paths:  # so that neither side waits for the disk
             path.read_bytes()
@@ -188,15 +189,18 @@ def _find_weights(spec: ModelSpec, wanted: str) -> Weights:
     return weights
 
 
-def _targets() -> tuple[str, ...]:
-    present = []
-    for name in FILES:
-        problem = TARGETS[name].problem()
+def _targets() -> tuple[Target, ...]:
+    """Those whose file the plain scripts make too, and whose tools are here."""
+    _, made = run_baseline("chain.py", "--made")
+    chosen = []
+    for target in TARGETS.values():
+        known = target.kinds[-1].name in made
+        problem = target.problem() if known else "no plain script makes its file"
         if problem:
-            console.say(f"  {name} is left out on both sides: {problem}")
+            console.say(f"  {target.name} is left out on both sides: {problem}")
         else:
-            present.append(name)
-    return tuple(present)
+            chosen.append(target)
+    return tuple(chosen)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from statistics import median
 
 from common import console, files
 from common.cli import Exit, Parser, choice, positive, run, word_or_path
-from common.paths import build_root
+from common.paths import ROOT, build_root
 from data.images import BUILT_IN
 from models.weights import WORDS
 
@@ -238,15 +238,17 @@ def _prepare(model: str, photos: int, options, scratch: Path) -> _Case:
 
     from benchmarks.parts import run_command
     from convert.artifact import load
+    from convert.to_onnx import KIND
     from data.crops import load_crops
     from data.images import ImageSet
+    from deploy.targets.onnx import Onnx
     from models.registry import find_model
 
-    folder = scratch / "build" / model / "onnx" / "fp32"
+    folder = scratch / "build" / model / KIND.name / "fp32"
     if load(folder) is None:
         run_command(
-            *(sys.executable, Path(__file__).with_name("build.py"), "--model", model),
-            *("--target", "onnx", "--precision", "fp32", "--weights", options.weights),
+            *(sys.executable, ROOT / "deploy" / "build.py", "--model", model),
+            *("--target", Onnx.name, "--precision", "fp32", "--weights", options.weights),
             BUILD_DIR=scratch / "build",
         )
     images = ImageSet.open(options.data).spread(photos)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from common import console, process
 from common.cli import Exit
@@ -18,43 +18,30 @@ from common.paths import ROOT
 from convert.to_onnx import DEFAULT_OPSET
 from data.images import ImageSet
 from data.preprocess import Preprocess
+from deploy.targets.base import Target
+from deploy.targets.paddle import Paddle
 from models.registry import ModelSpec
 from models.weights import Weights
-from runtimes.environments import LITE
+from runtimes.environments import ENVIRONMENTS, MAIN
+from runtimes.session_pool import NATIVE
 from runtimes.worker import Worker
 
 BASELINES = ROOT / "benchmarks" / "baselines"
 _LIMIT = 3600.0  # seconds that any one command may take
 
 
-class _Files(NamedTuple):
-    """The file of a target: below a model's build folder, and as the raw tools leave it."""
-
-    ours: str
-    plain: str
-
-
-FILES = {
-    "paddle": _Files("inference/fp32/inference.pdmodel", "inference.pdmodel"),
-    "onnx": _Files("onnx/fp32/model.onnx", "model.onnx"),
-    "openvino": _Files("openvino/fp32/model.xml", "model.xml"),
-    "lite-x86": _Files("lite-x86/fp32/model.nb", "lite-x86.nb"),
-    "lite-arm": _Files("lite-arm/fp32/model.nb", "lite-arm.nb"),
-}
-
-
 @dataclass(frozen=True)
 class Setting:
     """What both sides work on. `weights` and `photos` are None where no part needs them.
 
-    `targets` are those whose tools are here; `scratch` is a folder that goes away in the end. It
-    holds `listing`, the photos in PaddleClas' list format, and `built`, a build folder.
+    `targets` are those that both sides make files for; `scratch` is a folder that goes away in the
+    end. It holds `listing`, the photos in PaddleClas' list format, and `built`, a build folder.
     """
 
     spec: ModelSpec
     weights: Weights | None
     photos: ImageSet | None
-    targets: tuple[str, ...]
+    targets: tuple[Target, ...]
     scratch: Path
 
     @property
@@ -66,9 +53,13 @@ class Setting:
         return self.scratch / "build"
 
     @property
-    def runnable(self) -> list[str]:
-        """The targets that run on this machine."""
-        return [name for name in self.targets if name != "lite-arm"]
+    def runnable(self) -> list[Target]:
+        """The targets that both sides run on this machine."""
+        return [
+            target
+            for target in self.targets
+            if target.session_spec("fp32").execution == NATIVE and _validating(target).is_file()
+        ]
 
     @property
     def geometry(self) -> list[str]:
@@ -78,9 +69,10 @@ class Setting:
         return sizes + ["--pillow"] * (preprocess.library == "pillow")
 
     @property
-    def python37(self) -> list[Path]:
-        """The interpreter that has Paddle Lite; nothing where it is left out."""
-        return [LITE.python] if "lite-x86" in self.targets else []
+    def interpreters(self) -> list[Path]:
+        """Those of the targets' tools that have another interpreter than this one."""
+        wanted = {tool.environment.name for target in self.targets for tool in target.tools}
+        return [ENVIRONMENTS[name].python for name in sorted(wanted - {MAIN.name})]
 
 
 @dataclass(frozen=True)
@@ -159,7 +151,7 @@ def _validate_ours(setting: Setting) -> Sample:
     with _scratch(setting) as cache:
         seconds, printed = run_command(
             *(sys.executable, ROOT / "deploy" / "validate.py", "--model", setting.spec.name),
-            *(word for target in setting.runnable for word in ("--target", target)),
+            *(word for target in setting.runnable for word in ("--target", target.name)),
             *("--precision", "fp32", "--data", setting.listing, "--json"),
             XDG_CACHE_HOME=cache,
             BUILD_DIR=setting.built,
@@ -168,7 +160,8 @@ def _validate_ours(setting: Setting) -> Sample:
     right = {name: _right(item, "measured") for name, item in results.items()}
     # What ours runs on every photo of Paddle's is the reference, which has oneDNN's kernels as
     # the plain script has by default; Paddle's own kernels check it on a few.
-    right["paddle"] = _right(results["onnx"], "reference")
+    most = max(results.values(), key=lambda item: item["data"]["images"])
+    right[Paddle.name] = _right(most, "reference")
     return Sample({"validate.py": seconds}, right)
 
 
@@ -180,15 +173,20 @@ def _right(result: dict, side: str) -> int:
 def _validate_plain(setting: Setting) -> Sample:
     seconds, right = {}, {}
     for target in setting.runnable:
-        lite = target == "lite-x86"
-        seconds[target], printed = run_baseline(
-            "validate_lite.py" if lite else f"validate_{target}.py",
-            *(setting.listing, (setting.built / setting.spec.name / FILES[target].ours).parent),
-            *(setting.python37 if lite else []),
+        environment = ENVIRONMENTS[target.session_spec("fp32").environment]
+        seconds[target.name], printed = run_baseline(
+            _validating(target).name,
+            *(setting.listing, _ours(setting, setting.built, target).parent),
+            *([] if environment is MAIN else [environment.python]),
             *setting.geometry,
         )
-        right[target] = printed["right"]
+        right[target.name] = printed["right"]
     return Sample(seconds, right)
+
+
+def _validating(target: Target) -> Path:
+    """The plain script that validates a target's file, where there is one."""
+    return BASELINES / f"validate_{target.name.replace('-', '_')}.py"
 
 
 def _same_decisions(setting: Setting, right: dict[str, int]) -> str:
@@ -206,15 +204,21 @@ def _same_decisions(setting: Setting, right: dict[str, int]) -> str:
 def _chain_ours(setting: Setting) -> Sample:
     with _scratch(setting) as folder:
         seconds = build(setting, Path(folder))
-        made = {name: Path(folder) / setting.spec.name / FILES[name].ours for name in FILES}
+        made = {target.name: _ours(setting, Path(folder), target) for target in setting.targets}
         return Sample({"build.py": seconds}, _whole(made))
+
+
+def _ours(setting: Setting, root: Path, target: Target) -> Path:
+    """The file of a target in fp32, in a build folder."""
+    kind = target.kinds[-1]
+    return root / setting.spec.name / kind.name / "fp32" / kind.files[0]
 
 
 def build(setting: Setting, root: Path) -> float:
     """Export and convert for all targets into a build folder; returns the seconds."""
     seconds, _ = run_command(
         *(sys.executable, ROOT / "deploy" / "build.py", "--model", setting.spec.name),
-        *(word for target in setting.targets for word in ("--target", target)),
+        *(word for target in setting.targets for word in ("--target", target.name)),
         *("--precision", "fp32", "--weights", setting.weights.path),
         BUILD_DIR=root,
     )
@@ -225,9 +229,10 @@ def _chain_plain(setting: Setting) -> Sample:
     weights = setting.weights.path.absolute()
     with _scratch(setting) as folder:
         _, seconds = run_baseline(
-            *("chain.py", setting.spec.name, weights, folder, DEFAULT_OPSET), *setting.python37
+            *("chain.py", setting.spec.name, weights, folder, DEFAULT_OPSET), *setting.interpreters
         )
-        made = {name: Path(folder) / FILES[name].plain for name in FILES}
+        kinds = {target.name: target.kinds[-1] for target in setting.targets}
+        made = {name: Path(folder) / kind.name / kind.files[0] for name, kind in kinds.items()}
         return Sample(seconds, _whole(made))
 
 
