@@ -1,12 +1,24 @@
-"""The README's tables say what the code's tables say."""
+"""The README's tables say what the code's tables say, and its commands are understood."""
 
+import importlib
+import os
 import re
+import shlex
+import subprocess
+import sys
 
+import pytest
+
+from common.cli import Parser
+from common.errors import UserError
 from common.paths import ROOT
 from deploy.targets import TARGETS, app_targets
 from models.registry import MODELS
+from tests.test_make import COMMANDS
 
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "android_demo" / "README.md", *(ROOT / "docs").glob("*.md")]
+MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def rows(heading: str) -> dict[str, list[str]]:
@@ -54,6 +66,71 @@ def test_packages():
 
 
 def test_make_targets_exist():
-    makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"\bmake ([a-z]+)\b", README)):
-        assert re.search(rf"^{target}:", makefile, re.M) or target == "itself", target
+        assert re.search(rf"^{target}:", MAKEFILE, re.M) or target == "itself", target
+
+
+# --- the commands that the pages show ---
+
+
+def shown_commands() -> list[str]:
+    """Lines of code blocks, and code within sentences, that begin with make or python."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        blocks = re.findall(r"^(?: {4}|\t)(.*)$", text, re.M)
+        blocks += [line for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
+                   for line in block.splitlines()]  # fmt: skip
+        spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+        found += [line.partition("  #")[0].strip() for line in (*blocks, *spans)]
+    return sorted({line for line in found if re.match(r"(make [a-z]+ |python [a-z]+/)", line)})
+
+
+class _Parsed(BaseException):
+    """The arguments were understood."""
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Let a command read what was typed, and no more; UserError where it is not understood."""
+    whole = Parser.parse_args
+
+    def parse_only(self):
+        whole(self)
+        raise _Parsed
+
+    def parse(file: str, arguments: list[str], words: list[str]) -> None:
+        quoted = (re.sub(r"([\s\\])", r"\\\1", word).replace("$", "$$") for word in words)
+        monkeypatch.setenv("MAKEFLAGS", f" -- {' '.join(quoted)}")
+        monkeypatch.setattr(sys, "argv", [file, *arguments])
+        monkeypatch.setattr(Parser, "parse_args", parse_only)
+        module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+        with pytest.raises((_Parsed, SystemExit)) as end:
+            module.main()
+        assert end.type is _Parsed or end.value.code == 0  # HELP=1 ends by itself
+
+    return parse
+
+
+@pytest.mark.parametrize("line", shown_commands())
+def test_a_command_understands_what_is_shown(parse, line):
+    program, what, *rest = shlex.split(line)
+    if program == "make":
+        parse(COMMANDS[what], ["--make", what, what], rest)
+    else:
+        parse(what, rest, [])
+
+
+def test_what_is_shown_is_read_in_earnest(parse):
+    with pytest.raises(UserError, match="did you mean MODEL"):
+        parse(COMMANDS["export"], ["--make", "export", "export"], ["MODLE=VGG16"])
+
+
+@pytest.mark.parametrize("line", ["make help", "make doctor", "make reference MODEL=VGG16"])
+def test_what_costs_nothing_runs(line):
+    assert line in README
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    words = [*shlex.split(line), "--no-print-directory", f"PYTHON={sys.executable}"]
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
