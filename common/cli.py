@@ -154,6 +154,7 @@ _DISK_ERRORS = {
     errno.EROFS: "that place is read-only; choose another with BUILD_DIR or XDG_CACHE_HOME",
     errno.EACCES: "no permission; make it accessible or choose another place",
 }
+_LONGEST = 200  # characters of an exception's own words
 # What `make` shows before its own last line, which looks like a crash.
 _IN_WORDS = {
     Exit.BROKEN: "status 1: a result is outside of its budget",
@@ -220,8 +221,8 @@ def _explain(error: BaseException) -> tuple[Exit, str]:
             )
         if error.errno in _DISK_ERRORS:
             return Exit.USAGE, f"{error.filename or 'disk'}: {_DISK_ERRORS[error.errno]}"
-    kind = type(error).__name__
-    return Exit.BUG, f"a bug in the toolkit ({kind}: {error}); its traceback: {_keep(error)}"
+    said = f"{type(error).__name__}: {error}"[:_LONGEST]
+    return Exit.BUG, f"a bug in the toolkit ({said}); its traceback: {_keep(error)}"
 
 
 def _is_ours(module: str) -> bool:

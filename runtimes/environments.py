@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common import process
 from common.errors import StepError
-from common.paths import ROOT
+from common.paths import ROOT, given, home
 from runtimes import nvidia
 
 
@@ -145,7 +145,7 @@ def find_interpreter(environment: Environment) -> Path | None:
 
 def _candidates(version: str) -> list[Path]:
     on_path = shutil.which(f"python{version}")
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    pyenv = (given("PYENV_ROOT") or home() / ".pyenv") / "versions"
     found = [Path(on_path)] if on_path else []
     found += sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
     if shutil.which("uv"):

@@ -3,14 +3,12 @@
 import re
 from pathlib import Path
 
+from common.paths import home
 from common.process import Completed
 from common.registries.client import Client
 
 # Pinned, since mvn's own choice of a version for a bare "dependency" is years old.
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-
-# Where mvn keeps what it fetched before, unless it is told otherwise: starting it takes seconds.
-_REPOSITORY = Path.home() / ".m2" / "repository"
 
 
 def maven_artifact(
@@ -30,7 +28,9 @@ def maven_artifact(
     name = f"{'-'.join(filter(None, (artifact, version, classifier)))}.{extension}"
     coordinates = ":".join(filter(None, (group, artifact, version, extension, classifier)))
     words = ["--batch-mode", "--quiet", _COPY, f"-Dartifact={coordinates}", "-DoutputDirectory=."]
-    kept = _REPOSITORY.joinpath(*group.split("."), artifact, version, name)
+    # Where mvn keeps what it fetched before, unless told otherwise: to start it takes seconds.
+    repository = home() / ".m2" / "repository"
+    kept = repository.joinpath(*group.split("."), artifact, version, name)
     return _MVN.archive(name, coordinates, words, sha256, timeout, kept)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from common.errors import UserError
 from common.paths import cache_root
-from common.registries import maven
 from common.registries.maven import maven_artifact
 from common.registries.npm import npm_archive
 
@@ -177,8 +176,8 @@ def test_what_mvn_fetched_before_is_taken_from_its_own_folder(
     simulated_artifact, tmp_path, monkeypatch
 ):
     calls = simulated_artifact(MVN)
-    monkeypatch.setattr(maven, "_REPOSITORY", tmp_path / "repository")
-    kept = tmp_path / "repository" / "org" / "tiny" / "tiny" / "1.0" / MVN.name
+    monkeypatch.setenv("HOME", str(tmp_path))
+    kept = tmp_path / ".m2" / "repository" / "org" / "tiny" / "tiny" / "1.0" / MVN.name
     kept.parent.mkdir(parents=True)
     kept.write_bytes(CONTENT)
     assert mvn().read_bytes() == CONTENT
