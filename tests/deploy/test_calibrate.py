@@ -49,7 +49,7 @@ def test_int8_is_judged_timed_and_remembered(calibrate, command, built, weights,
         BUILD_DIR=built,
     )
     manifest = files.read_json(built / "SqueezeNet1_1" / "onnx" / "int8" / "manifest.json")
-    assert manifest["parameters"]["recipe"]["method"] == "percentile"
+    assert manifest["parameters"]["quant"]["method"] == "percentile"
     assert json.loads(again.stdout)["drift"] == one["drift"]
 
 
