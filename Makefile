@@ -61,7 +61,7 @@ evaluate:  ## MODEL=… [WEIGHTS=…] [CLASSES=N] <photos> [JSON=1]: top-1 and t
 matrix:  ## [MODELS=…|all] [TARGETS=…] <files> <photos> <gate> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
 
-package:  ## MODEL=… TARGET=lite-arm|onnx <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
+package:  ## MODEL=… TARGET=onnx|lite-arm <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
 apk:  ## [MODELS=…] [PRECISION=…] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside

@@ -46,7 +46,7 @@ def missing_targets() -> list[str]:
     return [
         row
         for name, target in TARGETS.items()
-        if (row := [target.file(), ", ".join(target.precisions), target.runs_on])
+        if (row := [target.file_pattern(), ", ".join(target.precisions), target.runs_on])
         != rows("Targets").get(name)
     ]
 
@@ -57,8 +57,9 @@ def test_targets():
 
 
 def test_packages():
-    """What docs/package.md says of the app's targets, their engines and files."""
+    """What the documents say of the app's targets, their engines and files."""
     page = (ROOT / "docs" / "package.md").read_text()
+    assert f"TARGET={'|'.join(app_targets())} " in (ROOT / "Makefile").read_text()
     engines = [target.engine for target in app_targets().values()]
     assert f"TARGET={'|'.join(app_targets())}`" in page
     assert f'"engine": "{"|".join(engine.name for engine in engines)}"' in page

@@ -119,8 +119,8 @@ class Target(abc.ABC):
         """Why its files cannot even be built here, with the command that would mend it."""
         return None
 
-    def file(self) -> str:
-        """Where its file lies below the model's folder, in Markdown."""
+    def file_pattern(self) -> str:
+        """Where its files lie below a model's folder, in Markdown."""
         kind = self.kinds[-1]
         precision = self.precisions[0] if len(self.precisions) == 1 else "<precision>"
         first, *others = kind.files

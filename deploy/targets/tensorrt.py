@@ -51,7 +51,7 @@ class TensorRt(Target):
         file = ENGINE if self._gpu() else ONNX_FILE
         return (INFERENCE, ONNX, Kind(self.name, (file,), shown=file))
 
-    def file(self) -> str:
+    def file_pattern(self) -> str:
         return f"`{self.name}/<precision>/{ENGINE}`, or `{ONNX_FILE}` where no GPU is"
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:

@@ -1,5 +1,7 @@
 """`make matrix`: a row for every model, and no cell that stops the others."""
 
+import re
+
 import pytest
 
 from runtimes.environments import LITE
@@ -13,11 +15,14 @@ def test_verdicts_and_costs_of_each_model(command, built, weights, photos):
         BUILD_DIR=built,
     )
     assert done.returncode == 3, done.stderr  # neither GPU nor ARM device here
-    verdicts, _, sizes = done.stdout.partition("Files")
+    verdicts, seconds, sizes = re.split("^Steps.*|^Files.*", done.stdout, flags=re.MULTILINE)
     for model in ("SqueezeNet1_0", "SqueezeNet1_1"):
         row = next(line for line in verdicts.splitlines() if line.startswith(model))
         gpus = ["unavailable", "unavailable"]
         assert row.split()[1:] == ["pass", "pass", "pass", *gpus, "pass", "unavailable"]
+        for table in (seconds, sizes):
+            row = next(line for line in table.splitlines() if line.startswith(model))
+            assert all(float(cell) > 0 for cell in row.split()[1:])
         row = next(line for line in sizes.splitlines() if line.startswith(model))
         raw, simplified = map(int, row.split()[-2:])
         assert raw > simplified > 50
