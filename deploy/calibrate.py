@@ -19,6 +19,7 @@ import json
 
 from common.cli import Parser, number, run
 from common.console import say
+from common.strict_json import encode
 from deploy.request.arguments import (
     add_file_arguments,
     add_photo_arguments,
@@ -81,16 +82,16 @@ def main() -> int:
                 if options.within_budget
                 else attempts.once()
             )
-            tried = [outcome | {"chosen": False} for outcome in found]
-            chosen = attempts.finish() | {"chosen": True}
-            others = [one for one in tried if one["calibration"] != chosen["calibration"]]
+            tried = [dataclasses.replace(outcome, chosen=False) for outcome in found]
+            chosen = dataclasses.replace(attempts.finish(), chosen=True)
+            others = [one for one in tried if one.calibration != chosen.calibration]
             results += [*others, chosen]
             if options.json:
                 for outcome in (*others, chosen):
-                    print(json.dumps(outcome, ensure_ascii=False), flush=True)
+                    print(json.dumps(encode(outcome), ensure_ascii=False), flush=True)
     if not options.json:
         tables.show(results)
-    return exit_status([one for one in results if one["chosen"]], options.accept_simulated)
+    return exit_status([one for one in results if one.chosen], options.accept_simulated)
 
 
 if __name__ == "__main__":

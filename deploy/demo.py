@@ -11,7 +11,7 @@ from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.paths import build_root, cache_root
 from deploy.request.values import Files, Photos, every_cell
-from deploy.verdict import result
+from deploy.verdict import tables
 from deploy.verdict.validator import validate
 from models.registry import find_model
 
@@ -39,13 +39,13 @@ def main() -> int:
         validate([find_model(_MODEL)], every_cell(), Files(weights="demo"), Photos("demo"))
     )
     print()
-    result.show(results)
+    tables.show(results)
     print(f"\nDone in {time.monotonic() - started:.0f} s. Where everything is:", end="")
     print(
         _NEXT.format(build=shown(build_root() / _MODEL), cache=shown(cache_root()), model=_MODEL),
         end="",
     )
-    failed = any(outcome["verdict"] == "fail" for outcome in results)
+    failed = any(outcome.verdict == "fail" for outcome in results)
     return Exit.BROKEN if failed else Exit.OK
 
 

@@ -27,7 +27,8 @@ from deploy.request.arguments import (
 )
 from deploy.request.building import choose_models
 from deploy.targets.base import Target
-from deploy.verdict.result import colored, exit_status
+from deploy.verdict.result import Result, exit_status
+from deploy.verdict.tables import colored
 from deploy.verdict.validator import validate
 from models.registry import MODELS, ModelSpec
 
@@ -51,7 +52,7 @@ def main() -> int:
     started = time.monotonic()
     broken = {}
 
-    def judge(spec: ModelSpec) -> list[dict]:
+    def judge(spec: ModelSpec) -> list[Result]:
         files, photos = chosen_files(options), chosen_photos(options)
         try:
             return list(validate([spec], cells, files, photos, options.budget))
@@ -73,8 +74,8 @@ def main() -> int:
     return exit_status([one for row in results.values() for one in row], options.accept_simulated)
 
 
-def _verdicts(model: str, outcomes: list[dict]) -> list[str]:
-    return [model, *(colored(outcome["verdict"]) for outcome in outcomes)]
+def _verdicts(model: str, outcomes: list[Result]) -> list[str]:
+    return [model, *(colored(outcome.verdict) for outcome in outcomes)]
 
 
 def _show_costs(models: list[str], targets: list[Target]) -> None:

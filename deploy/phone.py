@@ -111,7 +111,7 @@ def _packages(models: Sequence[str] | None, precisions: Sequence[str] | None) ->
 def _exit_status(outcomes: list[Outcome]) -> int:
     """Show the results; judge the check's as validate does. What did not run decides nothing."""
     from deploy.phones import phone_result
-    from deploy.verdict import result
+    from deploy.verdict import tables
     from deploy.verdict.result import exit_status
 
     status = Exit.OK
@@ -120,7 +120,7 @@ def _exit_status(outcomes: list[Outcome]) -> int:
             print(shown(path))
         if outcome.word == "check" and outcome.files:
             judged = phone_result.import_results(outcome.files)
-            result.show(phone_result.beside(judged))
+            tables.show(phone_result.beside(judged))
             status = exit_status(judged, accept_simulated=False)
     if status == Exit.OK and any(outcome.errors or not outcome.files for outcome in outcomes):
         return Exit.UNDECIDED

@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 from common.cli import Exit, Parser, run
 from common.paths import absolute
+from common.strict_json import encode
 from deploy.request.arguments import (
     add_file_arguments,
     add_photo_arguments,
@@ -28,6 +29,7 @@ from deploy.request.arguments import (
 from deploy.request.building import (
     choose_models,
 )
+from deploy.verdict import tables
 from deploy.verdict.result import exit_status
 from deploy.verdict.validator import validate
 
@@ -65,11 +67,9 @@ def main() -> int:
     ):
         results.append(outcome)
         if options.json:
-            print(json.dumps(outcome, ensure_ascii=False), flush=True)
+            print(json.dumps(encode(outcome), ensure_ascii=False), flush=True)
     if not options.json:
-        from deploy.verdict import result
-
-        result.show(results)
+        tables.show(results)
     return exit_status(results, options.accept_simulated)
 
 
@@ -81,14 +81,13 @@ def _take_in(parser: Parser, options: argparse.Namespace) -> Exit:
                 f"--import takes results as they are: leave out --{name.replace('_', '-')}"
             )
     from deploy.phones import phone_result
-    from deploy.verdict import result
 
     outcomes = phone_result.import_results(options.imports, options.budget)
     if options.json:
         for outcome in outcomes:
-            print(json.dumps(outcome, ensure_ascii=False))
+            print(json.dumps(encode(outcome), ensure_ascii=False))
     else:
-        result.show(phone_result.beside(outcomes))
+        tables.show(phone_result.beside(outcomes))
     return exit_status(outcomes, accept_simulated=False)
 
 

@@ -75,9 +75,8 @@ class SessionPool:
         return np.concatenate(done)
 
     def environment(self) -> dict[str, Any]:
-        """CPU, vector extensions, threads, the arithmetic in use and the runtime's version."""
-        found = self._workers[0].use("environment")
-        return {"cpu": machine.cpu(), "isa": machine.isa(), **found}
+        """CPU, threads, the arithmetic in use and the runtime's version."""
+        return {"cpu": machine.cpu(), **self._workers[0].use("environment")}
 
 
 def _ahead(pool, function, items: Iterable, count: int) -> Iterator:

@@ -15,6 +15,7 @@ from calib.sensitivity import Effect, rank
 from common import console, machine
 from common.errors import StepError
 from common.paths import build_root
+from common.strict_json import decode, encode
 from convert.artifact import Artifact
 from deploy.int8.search_log import SearchLog
 from deploy.request.building import keep_quant_config
@@ -24,6 +25,7 @@ from deploy.targets.base import Options, Target
 from deploy.verdict import result
 from deploy.verdict.drift import BUDGET_SHARE
 from deploy.verdict.paired import paired_interval
+from deploy.verdict.result import Costs, Result, Sensitivity, Size, Speed
 from deploy.verdict.validator import Judge
 from runtimes.session_pool import NATIVE, NONE
 
@@ -36,7 +38,6 @@ class Search:
     """Attempts at a graph's INT8 files for a target, and the best of them.
 
     `options` have the photos to calibrate on, and the configuration that a user insists on, if any.
-    An attempt's result is one as `deploy.verdict.result` describes it.
     """
 
     def __init__(
@@ -49,16 +50,16 @@ class Search:
     ):
         self._graph, self._target = graph, target
         self._judge, self._options, self._budget_pp = judge, options, budget_pp
-        self._tried: list[tuple[QuantConfig, dict]] = []
+        self._tried: list[tuple[QuantConfig, Result]] = []
         self._effects: list[Effect] = []
         self._base: QuantConfig | None = None  # what layers are left in float of
         self._kept: SearchLog | None = None
 
-    def once(self) -> Iterator[dict]:
+    def once(self) -> Iterator[Result]:
         """The only attempt where nothing is searched for."""
         yield self._attempt(self._options.quant or QuantConfig())
 
-    def within_budget(self, seconds: float) -> Iterator[dict]:
+    def within_budget(self, seconds: float) -> Iterator[Result]:
         """Attempts until the loss is within the budget; nothing new is begun after `seconds`.
 
         Those of a run that was killed are not made again.
@@ -91,16 +92,24 @@ class Search:
                 return
             count *= 2
 
-    def finish(self) -> dict:
+    def finish(self) -> Result:
         """The best attempt's result; its files and configuration are in place."""
         quant, outcome = self._best()
-        if "drift" not in outcome:
+        if outcome.drift is None:
             return outcome
         keep_quant_config(self._graph, self._target, quant)
-        outcome["sensitivity"] = [dataclasses.asdict(one) for one in self._effects[:_REPORTED]]
+        effects = [Sensitivity(**dataclasses.asdict(one)) for one in self._effects[:_REPORTED]]
+        all_int8 = None
         if self._base and self._base != quant:
-            outcome["all_int8"] = self._costs(self._base, outcome["execution"])
-        outcome |= self._costs(quant, outcome["execution"])  # last: its files stay in place
+            all_int8 = self._costs(self._base, outcome.execution)
+        costs = self._costs(quant, outcome.execution)  # last: its files stay in place
+        outcome = dataclasses.replace(
+            outcome,
+            sensitivity=tuple(effects),
+            all_int8=all_int8,
+            size=costs.size,
+            speed=costs.speed,
+        )
         result.write(outcome)
         if self._kept:
             self._kept.forget()
@@ -119,15 +128,15 @@ class Search:
             folder / f".{self._target.name}.attempts.json", facts, (Search, type(self._target))
         )
 
-    def _attempt(self, quant: QuantConfig) -> dict:
+    def _attempt(self, quant: QuantConfig) -> Result:
         known = self._kept and self._kept.result(quant)
-        outcome = known or self._build_and_judge(quant)
-        if self._kept and not known and "drift" in outcome:
-            self._kept.keep_result(quant, outcome)
+        outcome = decode(Result, known) if known else self._build_and_judge(quant)
+        if self._kept and not known and outcome.drift:
+            self._kept.keep_result(quant, encode(outcome))
         self._tried.append((quant, outcome))
         return outcome
 
-    def _build_and_judge(self, quant: QuantConfig) -> dict:
+    def _build_and_judge(self, quant: QuantConfig) -> Result:
         options = self._with(quant)
         built = None
         if not self._target.problem():
@@ -140,20 +149,20 @@ class Search:
     def _with(self, quant: QuantConfig) -> Options:
         return dataclasses.replace(self._options, quant=quant)
 
-    def _best(self) -> tuple[QuantConfig, dict]:
+    def _best(self) -> tuple[QuantConfig, Result]:
         """The attempt within the budget, else the one that lost the least; of equals the first."""
 
-        def merit(attempt: tuple[QuantConfig, dict]) -> tuple:
+        def merit(attempt: tuple[QuantConfig, Result]) -> tuple:
             outcome = attempt[1]
             return (
-                outcome["verdict"] != "fail" and self._is_enough(outcome),
+                outcome.verdict != "fail" and self._is_enough(outcome),
                 -self._loss(outcome),
-                outcome.get("drift", {}).get("agreement", 0.0),
+                outcome.drift.agreement if outcome.drift else 0.0,
             )
 
         return max(self._tried, key=merit)
 
-    def _is_enough(self, outcome: dict) -> bool:
+    def _is_enough(self, outcome: Result) -> bool:
         """Whether nothing better is to be looked for.
 
         The verdict must pass where the photos are enough for that: where as many changed decisions
@@ -161,26 +170,25 @@ class Search:
         more layers in float do not make up for too few photos. Where nothing can run, nothing can
         be searched for.
         """
-        if outcome["execution"] == NONE:
+        if outcome.execution == NONE:
             return True
-        found = outcome.get("drift")
-        if found is None:
+        found = outcome.drift
+        if found is None or outcome.reference is None:
             return False
         budget = self._budget_pp
         if budget is None:
-            budget = 100 * BUDGET_SHARE * outcome["reference"]["top1"]
-        half = (found["gained"] + found["lost"] + 1) // 2
-        even = paired_interval(half, half, max(outcome["data"]["images"], 2 * half))
+            budget = 100 * BUDGET_SHARE * outcome.reference.top1
+        half = (found.gained + found.lost + 1) // 2
+        even = paired_interval(half, half, max(outcome.data.images, 2 * half))
         if 100 * even.low >= -budget:
-            return outcome.get("simulation", outcome["verdict"]) == "pass"
+            return (outcome.simulation or outcome.verdict) == "pass"
         return self._loss(outcome) <= budget
 
-    def _loss(self, outcome: dict) -> float:
+    def _loss(self, outcome: Result) -> float:
         """The loss of top-1 in percentage points; infinite where the files are broken."""
-        found = outcome.get("drift")
-        if found is None or found["non_finite"]:
+        if outcome.drift is None or outcome.drift.non_finite:
             return math.inf
-        return -found["top1_pp"]
+        return -outcome.drift.top1_pp
 
     def _rank(self, quant: QuantConfig, seconds: float) -> list[Effect]:
         onnx, ranges, crops, _ = self._with(quant).measured(self._graph)
@@ -188,27 +196,20 @@ class Search:
         with console.progress(title, "layers") as progress:
             return rank(onnx, ranges, crops, quant, self._target.grid(), seconds, progress)
 
-    def _costs(self, quant: QuantConfig, execution: str) -> dict[str, dict]:
+    def _costs(self, quant: QuantConfig, execution: str) -> Costs:
         """The size of a configuration's files and, where they run here, their speed."""
-        size = {"size": self._sizes(quant)}
-        return {**size, "speed": self._speed(quant)} if execution == NATIVE else size
+        size = Size(int8=self._megabytes(quant, INT8), fp32=self._megabytes(quant, "fp32"))
+        return Costs(size=size, speed=self._speed(quant) if execution == NATIVE else None)
 
-    def _sizes(self, quant: QuantConfig) -> dict[str, float]:
-        """The sizes of the INT8 files and of the FP32 ones, in MB."""
-        return {
-            precision: sum(
-                fact["bytes"]
-                for name, fact in self._built(quant, precision).manifest["files"].items()
-                if name.startswith(("model.", "inference."))
-            )
-            / 1e6
-            for precision in (INT8, "fp32")
-        }
+    def _megabytes(self, quant: QuantConfig, precision: str) -> float:
+        stored = self._built(quant, precision).manifest["files"]
+        models = [name for name in stored if name.startswith(("model.", "inference."))]
+        return sum(stored[name]["bytes"] for name in models) / 1e6
 
     def _built(self, quant: QuantConfig, precision: str) -> Artifact:
         return self._target.build(self._graph, precision, self._with(quant))
 
-    def _speed(self, quant: QuantConfig) -> dict:
+    def _speed(self, quant: QuantConfig) -> Speed:
         """INT8 against FP32 at batch 1, by turns, and what that means on this CPU."""
         cores = sorted(os.sched_getaffinity(0))
         timers = [
@@ -230,10 +231,10 @@ class Search:
         integer = {"avx512_vnni", "avx_vnni", "amx_int8"} & set(machine.isa())
         if low <= 1 and not integer:
             advice += "; this CPU has no integer dot product (VNNI, AMX)"
-        return {
-            "int8_ms": found["first_ms"],
-            "fp32_ms": found["second_ms"],
-            "ratio": found["ratio"],
-            "ci95": found["ci95"],
-            "advice": advice,
-        }
+        return Speed(
+            int8_ms=found["first_ms"],
+            fp32_ms=found["second_ms"],
+            ratio=found["ratio"],
+            ci95=(low, high),
+            advice=advice,
+        )

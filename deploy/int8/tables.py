@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from common import console
-from deploy.request.values import INT8
-from deploy.verdict import result
+from deploy.verdict.result import Result
+from deploy.verdict.tables import colored, interval
 
 
-def show(results: list[dict]) -> None:
+def show(results: list[Result]) -> None:
     """Print attempts as a table, and below it what was chosen and what it costs."""
     console.table(
         "INT8 against Paddle Inference in FP32",
@@ -18,67 +18,61 @@ def show(results: list[dict]) -> None:
         [_row(one) for one in results],
     )
     for one in results:
-        if one["chosen"]:
+        if one.chosen:
             for line in _remarks(one):
-                print(f"{one['model']} {one['target']}: {line}")
+                print(f"{one.model} {one.target}: {line}")
 
 
-def _row(outcome: dict) -> list[str]:
-    quant, drift = outcome["calibration"], outcome.get("drift")
+def _row(one: Result) -> list[str]:
     figures = ["-"] * 5
-    if drift:
-        low, high = drift["ci95_pp"]
+    if one.drift and one.measured:
         figures = [
-            str(outcome["data"]["images"]),
-            f"{100 * outcome['measured']['top1']:.1f}",
-            f"{drift['top1_pp']:+.2f}",
-            f"{low:+.2f} … {high:+.2f}",
-            f"{100 * drift['agreement']:.1f}",
+            str(one.data.images),
+            f"{100 * one.measured.top1:.1f}",
+            f"{one.drift.top1_pp:+.2f}",
+            interval(one.drift.ci95_pp),
+            f"{100 * one.drift.agreement:.1f}",
         ]
-    speed, size = outcome.get("speed"), outcome.get("size")
     return [
-        outcome["model"],
-        outcome["target"],
-        quant["method"],
-        str(len(quant["keep_float"])),
-        outcome["execution"],
+        one.model,
+        one.target,
+        one.calibration.method,
+        str(len(one.calibration.keep_float)),
+        one.execution,
         *figures,
-        f"{speed['ratio']:.2f}" if speed else "-",
-        f"{size[INT8]:.1f}" if size else "-",
-        result.colored(outcome["verdict"]),
-        "chosen" if outcome["chosen"] else "",
+        f"{one.speed.ratio:.2f}" if one.speed else "-",
+        f"{one.size.int8:.1f}" if one.size else "-",
+        colored(one.verdict),
+        "chosen" if one.chosen else "",
     ]
 
 
-def _remarks(outcome: dict) -> Iterator[str]:
-    if outcome["verdict"] != "pass":
-        yield f"{outcome['verdict']}: {outcome['reason']}"
-    kept = outcome["calibration"]["keep_float"]
-    if kept:
-        yield f"in float: {', '.join(kept)}"
-    if "all_int8" in outcome:
-        alone = outcome["all_int8"]
-        ratio = f", ratio {alone['speed']['ratio']:.2f}" if "speed" in alone else ""
-        yield f"with those layers in INT8 too: {alone['size'][INT8]:.1f} MB{ratio}"
-    effects = [one for one in outcome.get("sensitivity", ()) if one["logits"] is not None]
-    if effects:
-        shares = (
-            f"{one['layer']} {100 * one['logits']:.2g} % of the logits' power, "
-            f"{100 * one['flips']:.0f} % of decisions"
-            for one in effects
-        )
+def _remarks(one: Result) -> Iterator[str]:
+    if one.verdict != "pass":
+        yield f"{one.verdict}: {one.reason}"
+    if one.calibration.keep_float:
+        yield f"in float: {', '.join(one.calibration.keep_float)}"
+    if alone := one.all_int8:
+        ratio = f", ratio {alone.speed.ratio:.2f}" if alone.speed else ""
+        yield f"with those layers in INT8 too: {alone.size.int8:.1f} MB{ratio}"
+    shares = [
+        f"{layer.layer} {100 * layer.logits:.2g} % of the logits' power, "
+        f"{100 * layer.flips:.0f} % of decisions"
+        for layer in one.sensitivity or ()
+        if layer.logits is not None
+    ]
+    if shares:
         yield f"most sensitive: {'; '.join(shares)}"
-    if outcome["calibration"]["weight_bits"] < 8:
+    if one.calibration.weight_bits < 8:
         yield (
             "weights of 7 bits, since this CPU saturates with 8; for CPUs with VNNI calibrate on "
             "one that has it"
         )
-    if "speed" in outcome:
-        speed = outcome["speed"]
-        low, high = speed["ci95"]
+    if speed := one.speed:
+        low, high = speed.ci95
         yield (
-            f"{speed['int8_ms']:.2f} ms in INT8, {speed['fp32_ms']:.2f} ms in FP32, ratio "
-            f"{speed['ratio']:.2f} ({low:.2f} … {high:.2f}): {speed['advice']}"
+            f"{speed.int8_ms:.2f} ms in INT8, {speed.fp32_ms:.2f} ms in FP32, ratio "
+            f"{speed.ratio:.2f} ({low:.2f} … {high:.2f}): {speed.advice}"
         )
-    if "size" in outcome:
-        yield f"{outcome['size'][INT8]:.1f} MB in INT8, {outcome['size']['fp32']:.1f} MB in FP32"
+    if one.size:
+        yield f"{one.size.int8:.1f} MB in INT8, {one.size.fp32:.1f} MB in FP32"

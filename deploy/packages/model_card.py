@@ -5,6 +5,7 @@ from typing import Any
 
 from data import imagenet
 from data.preprocess import Preprocess
+from deploy.verdict.result import Result
 from models.registry import ModelSpec
 
 _CARD = """# {model} for {target}, {precision}
@@ -61,12 +62,12 @@ def model_card(
     spec: ModelSpec,
     manifest: Mapping[str, Any],
     labels: str,
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[Result],
 ) -> str:
     """The card, in Markdown.
 
     `manifest` is the package's, `labels` says where the class names are from, `results` are those
-    of this target, precision and these weights (DESIGN, section 5).
+    of this target, precision and these weights.
     """
     weights = manifest["weights"]
     kind = weights if weights in _WEIGHTS else "file"
@@ -127,25 +128,24 @@ def _accuracy(spec: ModelSpec, kind: str, classes: int) -> str:
     return f"{published} These weights are others, and nothing is published about them."
 
 
-def _drift(result: Mapping[str, Any]) -> str:
-    where = result["environment"].get("device") or result["environment"].get("cpu", "unknown")
-    line = f"- {result['verdict']} ({result['execution']}, {where}): {result['reason']}"
-    if "drift" not in result:
+def _drift(result: Result) -> str:
+    where = result.environment.device or result.environment.cpu or "unknown"
+    line = f"- {result.verdict} ({result.execution}, {where}): {result.reason}"
+    data, drift, measured, reference = result.data, result.drift, result.measured, result.reference
+    if not (drift and measured and reference):
         return line
-    data, drift = result["data"], result["drift"]
     return (
-        f"{line}. Photos: {data['images']} ({data['name']}); top-1 "
-        f"{result['measured']['top1']:.1%}, reference {result['reference']['top1']:.1%}, drift "
-        f"{drift['top1_pp']:+.2f} points; decisions agreed {drift['agreement']:.1%}; largest "
-        f"relative logit difference {drift['max_rel']:.1e}"
+        f"{line}. Photos: {data.images} ({data.name}); top-1 {measured.top1:.1%}, reference "
+        f"{reference.top1:.1%}, drift {drift.top1_pp:+.2f} points; decisions agreed "
+        f"{drift.agreement:.1%}; largest relative logit difference {drift.max_rel:.1e}"
     )
 
 
-def _gaps(manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[str]:
+def _gaps(manifest: Mapping[str, Any], results: Sequence[Result]) -> list[str]:
     gaps = []
-    if not any("drift" in result for result in results):
+    if not any(result.drift for result in results):
         gaps.append("Whether this file decides as Paddle does: no run of it was there.")
-    if not any("device" in result["environment"] for result in results):
+    if not any(result.environment.device for result in results):
         gaps.append(
             "Anything on a phone: drift, latency, memory, heat. The app's check screen measures "
             "the first two; `python deploy/validate.py --import` takes its result in."

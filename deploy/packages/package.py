@@ -19,7 +19,7 @@ from deploy.packages.model_card import model_card
 from deploy.request.values import Cell
 from deploy.targets import app_targets
 from deploy.verdict.drift import gate
-from deploy.verdict.result import kept
+from deploy.verdict.result import Result, kept
 from models.registry import ModelSpec
 
 if TYPE_CHECKING:
@@ -172,12 +172,11 @@ def _golden(judge: "Judge", images: "ImageSet") -> dict[str, bytes]:
     }
 
 
-def _results(about: Mapping[str, Any]) -> list[dict]:
+def _results(about: Mapping[str, Any]) -> list[Result]:
     """The results that are kept of this target, precision and weights, here or from phones."""
+    wanted = (about["target"], about["precision"], about["weights"])
     return [
-        outcome
-        for outcome in kept(about["model"])
-        if all(outcome[name] == about[name] for name in ("target", "precision", "weights"))
+        one for one in kept(about["model"]) if (one.target, one.precision, one.weights) == wanted
     ]
 
 

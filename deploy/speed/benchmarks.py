@@ -8,6 +8,7 @@ from typing import Any
 
 from common import console
 from common.errors import StepError, UserError
+from common.strict_json import encode
 from convert.artifact import Artifact
 from convert.to_onnx import to_onnx
 from deploy.request.building import build_files, inference_graph
@@ -101,8 +102,9 @@ def _measure(
         }
     if peers:
         outcome["peers"] = peers
-    block = published_block(artifact.model, target, precision, environment, figures)
-    return {**outcome, "published": block} if block else outcome
+    medians = {batch: figure["median_ms"] for batch, figure in figures.items()}
+    block = published_block(artifact.model, target, precision, environment.get("gpu"), medians)
+    return {**outcome, "published": encode(block)} if block else outcome
 
 
 def _on_cpu_in_fp32(cell: Cell) -> bool:

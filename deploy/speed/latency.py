@@ -27,8 +27,10 @@ from common import files, machine
 from common.errors import StepError
 from common.intervals import median_interval, median_ranks
 from common.paths import build_root
+from common.strict_json import decode
 from convert import step_check
 from convert.artifact import Artifact
+from deploy.verdict.result import Latency
 from runtimes.session_pool import SessionSpec
 from runtimes.worker import Worker
 
@@ -235,11 +237,16 @@ def write(outcome: dict[str, Any]) -> None:
     files.write_json(_path(outcome["model"], outcome["target"], outcome["precision"]), outcome)
 
 
-def kept(target: str, precision: str, artifact: Artifact) -> dict[str, Any]:
-    """The object "latency" that the last benchmark kept of this very artifact; else empty."""
+def kept(target: str, precision: str, artifact: Artifact) -> dict[str, Latency]:
+    """The latencies by batch that the last benchmark kept of this very artifact; else empty."""
     found = files.read_json(_path(artifact.model, target, precision))
-    same = isinstance(found, dict) and found.get("artifact") == artifact.key
-    return found["latency"] if same else {}
+    if not isinstance(found, dict) or found.get("artifact") != artifact.key:
+        return {}
+    known = {
+        batch: {name: value for name, value in figure.items() if value is not None}
+        for batch, figure in found["latency"].items()
+    }
+    return decode(dict[str, Latency], known)
 
 
 def _path(model: str, target: str, precision: str) -> Path:

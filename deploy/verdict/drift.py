@@ -1,7 +1,7 @@
 """How far a target drifted from the reference, and whether that is within its budget.
 
-`measure_drift` turns two sets of logits for the same photos into a `Drift`; two gates turn a
-`Drift` into a `Verdict`. The numeric gate is for steps that promise the same arithmetic (fp32 to
+`measure_drift` turns two sets of logits for the same photos into a `Comparison`; two gates turn
+that into a `Verdict`. The numeric gate is for steps that promise the same arithmetic (fp32 to
 fp32), the statistical one for those that do not (fp16, bf16, int8).
 """
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy.verdict.paired import Interval, more_photos_to_exclude, paired_interval
+from deploy.verdict.paired import more_photos_to_exclude, paired_interval
+from deploy.verdict.result import Accuracy, Budget, Drift, Judged, Reference
 
 MAX_RELATIVE = 1e-3  # the numeric gate's limit on a photo's relative logit difference
 BUDGET_SHARE = 0.01  # of the reference top-1: MLPerf Inference's 99 % rule
@@ -18,70 +19,34 @@ _CHUNK = 1 << 22  # logits compared at a time, which bounds the memory used
 
 
 @dataclass(frozen=True)
-class Drift:
-    """A target's logits held against the reference's, photo by photo.
-
-    A decision is a photo's top-1 class; where logits tie, the lower class number wins, in top-1 as
-    in top-5. A photo with a non-finite logit has no decision: it is wrong, and agrees with nothing.
-    """
+class Comparison:
+    """Two sides' logits of the same photos, compared: a result's three objects, and the rest."""
 
     images: int
-    reference_top1: float  # proportions
-    reference_top5: float
-    measured_top1: float
-    measured_top5: float
-    gained: int  # photos wrong by the reference and right by the target
-    lost: int  # the reverse
-    agreement: float  # share of photos with equal decisions
-    flips: int  # photos with unequal ones
-    flips_beyond_tie: int  # flips where the reference's top-1 led by no less than the photo moved
-    max_abs: float  # largest difference of two logits, both finite
-    max_rel: float  # largest, over photos, of max|a − b| / max|a|
-    non_finite: int  # logits of the target that are not finite
-    reference_non_finite: int
-    ci95: Interval  # of the drift (gained − lost)/images
+    reference: Reference
+    measured: Accuracy
+    drift: Drift
+    reference_non_finite: int = 0  # logits of the reference that are not finite
 
     @property
-    def top1(self) -> float:
-        """The drift of the top-1 accuracy, a proportion."""
-        return (self.gained - self.lost) / self.images
-
-    def to_json(self, runtime: str = "paddle") -> dict:
-        """The objects "reference", "measured" and "drift" of a result (DESIGN, section 5)."""
-        return {
-            "reference": {
-                "runtime": runtime,
-                "top1": self.reference_top1,
-                "top5": self.reference_top5,
-            },
-            "measured": {"top1": self.measured_top1, "top5": self.measured_top5},
-            "drift": {
-                "top1_pp": 100 * self.top1,
-                "ci95_pp": [100 * self.ci95.low, 100 * self.ci95.high],
-                "ci_method": self.ci95.method,
-                "agreement": self.agreement,
-                "gained": self.gained,
-                "lost": self.lost,
-                "max_abs": self.max_abs,
-                "max_rel": self.max_rel,
-                "non_finite": self.non_finite,
-            },
-        }
+    def flips(self) -> int:
+        """Photos with unequal decisions."""
+        return round((1 - self.drift.agreement) * self.images)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What a gate says: pass, fail or undecided, one sentence why, and the budget applied."""
 
-    verdict: str
+    verdict: Judged
     reason: str
-    budget: dict[str, str]
+    budget: Budget
 
 
 # --- comparing ---
 
 
-def measure_drift(reference: np.ndarray, measured: np.ndarray, labels: np.ndarray) -> Drift:
+def measure_drift(reference: np.ndarray, measured: np.ndarray, labels: np.ndarray) -> Comparison:
     """Hold a target's logits [photos, classes] against the reference's on the same photos."""
     reference, measured, labels = map(np.asarray, (reference, measured, labels))
     _check(reference, measured, labels)
@@ -97,24 +62,42 @@ def measure_drift(reference: np.ndarray, measured: np.ndarray, labels: np.ndarra
 
     gained = total(lambda p: (~p.reference.right(1) & p.measured.right(1)).sum())
     lost = total(lambda p: (p.reference.right(1) & ~p.measured.right(1)).sum())
-    flips = total(lambda p: p.flipped.sum())
-    return Drift(
+    return Comparison(
         images=images,
-        reference_top1=total(lambda p: p.reference.right(1).sum()) / images,
-        reference_top5=total(lambda p: p.reference.right(5).sum()) / images,
-        measured_top1=total(lambda p: p.measured.right(1).sum()) / images,
-        measured_top5=total(lambda p: p.measured.right(5).sum()) / images,
-        gained=gained,
-        lost=lost,
-        agreement=(images - flips) / images,
-        flips=flips,
-        flips_beyond_tie=total(lambda p: (p.flipped & ~p.tied).sum()),
-        max_abs=max(float(p.moved.max()) for p in parts),
-        max_rel=max(float(p.moved_relative.max()) for p in parts),
-        non_finite=total(lambda p: p.measured.non_finite),
+        reference=Reference(
+            runtime="paddle",
+            top1=total(lambda p: p.reference.right(1).sum()) / images,
+            top5=total(lambda p: p.reference.right(5).sum()) / images,
+        ),
+        measured=Accuracy(
+            top1=total(lambda p: p.measured.right(1).sum()) / images,
+            top5=total(lambda p: p.measured.right(5).sum()) / images,
+        ),
+        drift=Drift(
+            top1_pp=100 * (gained - lost) / images,
+            **interval_fields(gained, lost, images),
+            agreement=total(lambda p: (~p.flipped).sum()) / images,
+            gained=gained,
+            lost=lost,
+            flips_beyond_tie=total(lambda p: (p.flipped & ~p.tied).sum()),
+            max_abs=max(float(p.moved.max()) for p in parts),
+            max_rel=max(float(p.moved_relative.max()) for p in parts),
+            non_finite=total(lambda p: p.measured.non_finite),
+            non_finite_photos=total(lambda p: (~p.measured.sound).sum()),
+        ),
         reference_non_finite=total(lambda p: p.reference.non_finite),
-        ci95=paired_interval(gained, lost, images),
     )
+
+
+def interval_fields(gained: int, lost: int, images: int) -> dict:
+    """The fields "ci95_pp" and "ci_method" of a drift."""
+    found = paired_interval(gained, lost, images)
+    return {"ci95_pp": (100 * found.low, 100 * found.high), "ci_method": found.method}
+
+
+def decisions(logits: np.ndarray) -> np.ndarray:
+    """The top-1 class of each photo, int64 [photos]; -1 where a logit is not finite."""
+    return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
 
 
 def _check(reference: np.ndarray, measured: np.ndarray, labels: np.ndarray) -> None:
@@ -144,7 +127,7 @@ class _Logits:
         finite = np.isfinite(logits)
         self.non_finite = int((~finite).sum())
         self.sound = finite.all(axis=1)
-        self.decision = logits.argmax(axis=1)
+        self.decision = decisions(logits)
         own = np.take_along_axis(logits, labels[:, None], axis=1)
         before = np.arange(logits.shape[1]) < labels[:, None]
         # Of equal logits the lower class comes first, as argmax has it.
@@ -190,25 +173,25 @@ def gate(precision: str) -> str:
     return "numeric" if precision == "fp32" else "statistical"
 
 
-def judge(drift: Drift, precision: str, budget_pp: float | None = None) -> Verdict:
+def judge(found: Comparison, precision: str, budget_pp: float | None = None) -> Verdict:
     """The verdict of the gate that a precision has; `budget_pp` as for `statistical_verdict`."""
     if gate(precision) == "numeric":
-        return numeric_verdict(drift)
-    return statistical_verdict(drift, budget_pp)
+        return numeric_verdict(found)
+    return statistical_verdict(found, budget_pp)
 
 
-def numeric_verdict(drift: Drift) -> Verdict:
+def numeric_verdict(found: Comparison) -> Verdict:
     """Whether the target computes what the reference does, up to rounding."""
-    faults = _non_finite_faults(drift) or _numeric_faults(drift)
+    faults = _non_finite_faults(found) or _numeric_faults(found)
     reason = "; ".join(faults) or (
-        f"over {_photos(drift.images)} the largest relative logit difference is "
-        f"{drift.max_rel:.1e} and no top-1 class changed except on ties"
+        f"over {_photos(found.images)} the largest relative logit difference is "
+        f"{found.drift.max_rel:.1e} and no top-1 class changed except on ties"
     )
     limit = f"relative logit difference <= {MAX_RELATIVE:.0e}, no top-1 change except on ties"
-    return Verdict("fail" if faults else "pass", reason, {"kind": "numeric", "limit": limit})
+    return Verdict("fail" if faults else "pass", reason, Budget(kind="numeric", limit=limit))
 
 
-def statistical_verdict(drift: Drift, budget_pp: float | None = None) -> Verdict:
+def statistical_verdict(found: Comparison, budget_pp: float | None = None) -> Verdict:
     """Whether the loss of top-1 accuracy is within a budget, in percentage points.
 
     The budget defaults to 1 % of the reference top-1. The whole 95 % interval must lie on one side
@@ -216,41 +199,41 @@ def statistical_verdict(drift: Drift, budget_pp: float | None = None) -> Verdict
     """
     if budget_pp is not None and not 0 <= budget_pp < math.inf:
         raise ValueError(f"a budget is a loss of 0 or more percentage points, not {budget_pp}")
-    budget = BUDGET_SHARE * drift.reference_top1 if budget_pp is None else budget_pp / 100
-    limit = f"top-1 loss <= {100 * budget:.2f} pp"
+    loss = 100 * BUDGET_SHARE * found.reference.top1 if budget_pp is None else budget_pp
+    limit = f"top-1 loss <= {loss:.2f} pp"
     if budget_pp is None:
         limit += f" ({BUDGET_SHARE:.0%} of the reference top-1)"
 
-    def verdict(word: str, reason: str) -> Verdict:
-        return Verdict(word, reason, {"kind": "statistical", "limit": limit})
+    def verdict(word: Judged, reason: str) -> Verdict:
+        return Verdict(word, reason, Budget(kind="statistical", limit=limit))
 
-    if faults := _non_finite_faults(drift):
+    if faults := _non_finite_faults(found):
         return verdict("fail", "; ".join(faults))
-    if drift.reference_top1 == 0:
+    if found.reference.top1 == 0:
         return verdict(
             "undecided",
-            f"the reference gets none of {_photos(drift.images)} right, so a loss cannot be seen",
+            f"the reference gets none of {_photos(found.images)} right, so a loss cannot be seen",
         )
-    low, high = drift.ci95.low, drift.ci95.high
+    low, high = found.drift.ci95_pp
     measurement = (
-        f"the top-1 drift {100 * drift.top1:+.2f} pp "
-        f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f}, {_photos(drift.images)})"
+        f"the top-1 drift {found.drift.top1_pp:+.2f} pp "
+        f"(95 % interval {low:+.2f} to {high:+.2f}, {_photos(found.images)})"
     )
-    allowed = f"a loss of {100 * budget:.2f} pp"
-    if low >= -budget:
+    allowed = f"a loss of {loss:.2f} pp"
+    if low >= -loss:
         # A file may be as accurate as the reference, and yet another classifier.
-        changed = f"{drift.flips:,} decision{'s' * (drift.flips != 1)} changed"
+        changed = f"{found.flips:,} decision{'s' * (found.flips != 1)} changed"
         return verdict("pass", f"{measurement} stays within {allowed}; {changed}")
-    if high < -budget:
+    if high < -loss:
         return verdict("fail", f"{measurement} is beyond {allowed}")
     return verdict(
         "undecided",
-        f"{measurement} may or may not stay within {allowed}; {_what_decides(drift, budget)}",
+        f"{measurement} may or may not stay within {allowed}; {_what_decides(found, loss)}",
     )
 
 
-def _non_finite_faults(drift: Drift) -> list[str]:
-    sides = {"the target": drift.non_finite, "the reference": drift.reference_non_finite}
+def _non_finite_faults(found: Comparison) -> list[str]:
+    sides = {"the target": found.drift.non_finite, "the reference": found.reference_non_finite}
     return [
         f"{side} computed {count:,} non-finite logit{'s' * (count > 1)}"
         for side, count in sides.items()
@@ -258,8 +241,8 @@ def _non_finite_faults(drift: Drift) -> list[str]:
     ]
 
 
-def _numeric_faults(drift: Drift) -> list[str]:
-    faults = []
+def _numeric_faults(found: Comparison) -> list[str]:
+    faults, drift = [], found.drift
     if drift.max_rel > MAX_RELATIVE:
         # Six digits, so that a difference just over the limit does not read as the limit itself.
         faults.append(
@@ -267,14 +250,15 @@ def _numeric_faults(drift: Drift) -> list[str]:
         )
     if drift.flips_beyond_tie:
         faults.append(
-            f"{drift.flips_beyond_tie:,} of {_photos(drift.images)} changed the top-1 class "
+            f"{drift.flips_beyond_tie:,} of {_photos(found.images)} changed the top-1 class "
             "by more than a tie explains"
         )
     return faults
 
 
-def _what_decides(drift: Drift, budget: float) -> str:
-    more = more_photos_to_exclude(-budget, drift.gained, drift.lost, drift.images)
+def _what_decides(found: Comparison, loss: float) -> str:
+    drift = found.drift
+    more = more_photos_to_exclude(-loss / 100, drift.gained, drift.lost, found.images)
     if more is None:
         return "the drift is exactly the budget, and no number of photos decides that"
     return f"about {more:,} more photo{'s' * (more > 1)} would decide it if these rates hold"

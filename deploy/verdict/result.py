@@ -1,150 +1,290 @@
-"""The result of a model on a target: its form, its file, and how it is shown."""
+"""The result of a model on a target: one typed value, whoever measured it.
+
+It is made by the validator, the search for INT8 files and the import of phones' results, written
+and read here, and shown by `deploy.verdict.tables`. docs/result.md says what each field means.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Literal
 
-from common import console, files, machine
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from common import files
 from common.cli import Exit
+from common.console import say, shown
 from common.paths import build_root
-from deploy.verdict.drift import Drift, Verdict
-from runtimes.session_pool import SIMULATED, SessionSpec
+from common.strict_json import STRICT, FormError, decode, encode, parse, short
+from runtimes.session_pool import SIMULATED
 
-SCHEMA = 1
+SCHEMA = 2
 
-_COLORS = {"pass": "green", "fail": "red", "undecided": "yellow", "unavailable": "yellow"}
+Text = Annotated[str, Field(min_length=1)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Batch = Annotated[str, Field(pattern="^[1-9][0-9]*$")]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Positive = Annotated[int, Field(ge=1, lt=2**53)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Points = Annotated[float, Field(ge=-100, le=100)]
+NotNegative = Annotated[float, Field(ge=0)]
 
-
-def absent(reason: str) -> dict[str, Any]:
-    """The outcome where nothing here can run the target."""
-    return {
-        "verdict": "unavailable",
-        "reason": reason,
-        "environment": {"cpu": machine.cpu(), "isa": machine.isa()},
-    }
-
-
-def broken(reason: str) -> dict[str, Any]:
-    """The outcome where the runtime died, or refused the file."""
-    return {
-        "verdict": "fail",
-        "reason": reason,
-        "environment": {"cpu": machine.cpu(), "isa": machine.isa()},
-    }
+Judged = Literal["pass", "fail", "undecided"]
 
 
-def measured(
-    drift: Drift, verdict: Verdict, session_spec: SessionSpec, environment: dict
-) -> dict[str, Any]:
-    """The outcome of a run. A simulation that passes is still `unavailable`, never `pass`."""
-    outcome = {"verdict": verdict.verdict, "reason": verdict.reason}
-    if session_spec.execution == SIMULATED:
-        outcome["simulation"] = verdict.verdict
-        if verdict.verdict == "pass":
-            outcome["verdict"] = "unavailable"
-        outcome["reason"] = f"simulated, since {session_spec.reason}: {verdict.reason}"
-    return {**outcome, **drift.to_json(), "budget": verdict.budget, "environment": environment}
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Host:
+    """Where the session's process ran: "local" is the machine that the toolkit runs on."""
+
+    name: Text
+    isa: tuple[Text, ...]
 
 
-def write(outcome: dict[str, Any], device: str = "") -> None:
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Data:
+    """The photos that judged."""
+
+    name: Text
+    images: Positive
+    skipped: Count = 0
+    sha256: Digest
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Accuracy:
+    """Shares of photos that are right."""
+
+    top1: Share
+    top5: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Reference(Accuracy):
+    """The accuracy that drift is counted from."""
+
+    runtime: Literal["paddle"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Drift:
+    """A target's logits held against the reference's, photo by photo.
+
+    A decision is a photo's top-1 class; where logits tie, the lower class number wins, in top-1 as
+    in top-5. A photo with a logit that is not finite has no decision: it is wrong, and agrees with
+    nothing. Percentage points are of top-1, target less reference.
+    """
+
+    top1_pp: Points
+    ci95_pp: tuple[Points, Points]
+    ci_method: Text
+    agreement: Share  # of photos with equal decisions
+    gained: Count  # photos wrong by the reference and right by the target
+    lost: Count  # the reverse
+    flips_beyond_tie: Count  # unequal where the reference's top-1 led by no less than it moved
+    max_abs: NotNegative  # largest difference of two logits, both finite
+    max_rel: NotNegative  # largest, over photos, of max|a − b| / max|a|
+    non_finite: Count  # logits of the target that are not finite
+    non_finite_photos: Count  # photos with such a logit
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Budget:
+    """What the gate allows."""
+
+    kind: Literal["numeric", "statistical"]
+    limit: Text
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Environment:
+    """What computed: the processor and the runtime, or the phone and the app's engine."""
+
+    cpu: Text | None = None
+    device: Text | None = None
+    soc: Text | None = None
+    abi: Text | None = None
+    android: Text | None = None
+    engine: Text | None = None
+    threads: Positive | None = None
+    arithmetic: Text | None = None
+    kernels: Text | None = None
+    power_mode: Text | None = None
+    gpu: Text | None = None
+    driver: Text | None = None
+    gpu_clocks_mhz: dict[Text, Count] | None = None
+    cuda_graph: bool | None = None
+    transfers: Text | None = None
+    versions: dict[Text, Text] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Calibration:
+    """How an INT8 file was calibrated; its weights have so many bits."""
+
+    method: Text
+    keep_float: tuple[Text, ...]
+    weight_bits: Positive
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Latency:
+    """How long a batch took; `deploy.speed.latency` says how that is measured."""
+
+    median_ms: NotNegative
+    ci95_ms: tuple[NotNegative, NotNegative] | None = None
+    p90_ms: NotNegative | None = None
+    p99_ms: NotNegative | None = None
+    least_ms: NotNegative | None = None
+    spread: NotNegative | None = None
+    runs: Positive
+    warmup_runs: Count | None = None
+    others: NotNegative | None = None
+    noisy: tuple[Text, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PublishedLatency:
+    """A published figure, where it stands, and measured over published on the same GPU."""
+
+    ms: NotNegative
+    place: Text
+    contested: tuple[Text, ...] | None = None
+    ratio: NotNegative | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Published:
+    """The published latencies of a GPU, by batch, or why there is nothing to compare."""
+
+    gpu: Text
+    precision: Text
+    batch: dict[Batch, PublishedLatency]
+    comparable: bool
+    why: Text | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Sensitivity:
+    """What quantizing one layer alone does, as `calib.sensitivity.Effect` has it."""
+
+    layer: Text
+    operator: Text
+    noise: NotNegative
+    logits: NotNegative | None = None
+    flips: Share | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Size:
+    """The sizes of the files, in MB."""
+
+    int8: NotNegative
+    fp32: NotNegative
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Speed:
+    """INT8 and FP32 by turns: `ratio` is FP32's time over INT8's."""
+
+    int8_ms: NotNegative
+    fp32_ms: NotNegative
+    ratio: NotNegative
+    ci95: tuple[NotNegative, NotNegative]
+    advice: Text
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Costs:
+    """What a configuration of INT8 costs."""
+
+    size: Size
+    speed: Speed | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Result:
+    """What became of a model on a target, on some photos."""
+
+    schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
+    toolkit: Text
+    model: Text
+    target: Text
+    precision: Text
+    weights: Text
+    host: Host
+    execution: Literal["native", "simulated", "none"]
+    data: Data
+    verdict: Literal["pass", "fail", "undecided", "unavailable"]
+    reason: Text
+    simulation: Judged | None = None
+    reference: Reference | None = None
+    measured: Accuracy | None = None
+    drift: Drift | None = None
+    decisions: tuple[Count | None, ...] | None = None
+    budget: Budget | None = None
+    environment: Environment
+    build_report: Text | None = None
+    calibration: Calibration | None = None
+    latency: dict[Batch, Latency] | None = None
+    published: Published | None = None
+    chosen: bool | None = None
+    sensitivity: tuple[Sensitivity, ...] | None = None
+    all_int8: Costs | None = None
+    size: Size | None = None
+    speed: Speed | None = None
+
+
+def write(result: Result, device: str = "") -> None:
     """Keep a result as `build/<model>/results/<target>-<precision>[-<device>].json`.
 
     `device`, as a part of a file's name, tells results from other machines from this one's.
     """
-    name = "-".join(filter(None, (outcome["target"], outcome["precision"], device))) + ".json"
-    files.write_json(build_root() / outcome["model"] / "results" / name, outcome)
+    name = "-".join(filter(None, (result.target, result.precision, device))) + ".json"
+    files.write_json(_folder(result.model) / name, encode(result))
 
 
-def kept(model: str) -> list[dict[str, Any]]:
-    """The results of a model that are kept, in the order of their files' names."""
-    paths = sorted((build_root() / model / "results").glob("*.json"))
-    found = map(files.read_json, paths)
-    return [one for one in found if isinstance(one, dict) and "verdict" in one]
+def kept(model: str) -> list[Result]:
+    """The results of a model that are kept, in the order of their files' names.
+
+    A file that is none, as one that an older toolkit wrote, is left out with a sentence.
+    """
+    found = []
+    for path in sorted(_folder(model).glob("*.json")):
+        try:
+            found.append(read(path))
+        except FormError as error:
+            again = f"make it again: make validate MODEL={model} TARGET=…"
+            say(f"  {shown(path)} is left out: {error}; {again}")
+    return found
 
 
-def show(results: list[dict[str, Any]]) -> None:
-    """Print results as a table, and below it the reason of everything that did not pass."""
-    if not results:
-        print("nothing to validate: no model has weights here; see --weights and --model")
-        return
-    from rich.markup import escape
-
-    photos = ", ".join(dict.fromkeys(outcome["data"]["name"] for outcome in results))
-    console.table(
-        f"Drift against Paddle Inference, photos: {escape(photos)}",
-        [
-            "model",
-            "target",
-            "precision",
-            "execution",
-            ">photos",
-            ">top-1 %",
-            ">drift pp",
-            "95 % interval",
-            ">agree %",
-            ">max rel",
-            "verdict",
-        ],
-        [_row(outcome) for outcome in results],
-    )
-    for outcome in results:
-        if outcome["verdict"] != "pass":
-            print(
-                f"{outcome['model']} {_where(outcome)} {outcome['precision']}: "
-                f"{outcome['verdict']}: {outcome['reason']}"
-            )
-        if "made" in outcome:
-            print(f"{outcome['model']} {_where(outcome)} {outcome['precision']}: {outcome['made']}")
+def read(path: Path) -> Result:
+    """The result in a file; FormError where it is none, or of another form than this toolkit's."""
+    try:
+        value = parse(path.read_text())
+    except (OSError, UnicodeDecodeError):
+        raise FormError("it cannot be read") from None
+    check_schema(value)
+    return decode(Result, value)
 
 
-def colored(verdict: str) -> str:
-    """A verdict for a table's cell."""
-    return f"[{_COLORS[verdict]}]{verdict}[/]"
+def check_schema(value: object) -> None:
+    """Raise FormError where a JSON value says that it is a result of another form than this."""
+    schema = value.get("schema", SCHEMA) if isinstance(value, dict) else SCHEMA
+    if type(schema) is not int or schema != SCHEMA:
+        raise FormError(f"schema is {short(schema)}, not {SCHEMA}, which this toolkit has")
 
 
-def _row(outcome: dict[str, Any]) -> list[str]:
-    from rich.markup import escape
-
-    figures = ["-"] * 6
-    if "drift" in outcome:
-        drift = outcome["drift"]
-        figures = [
-            str(outcome["data"]["images"]),
-            f"{100 * outcome['measured']['top1']:.1f}",
-            f"{drift['top1_pp']:+.2f}",
-            _interval(outcome),
-            f"{100 * drift['agreement']:.1f}",
-            f"{drift['max_rel']:.1e}",
-        ]
-    return [
-        outcome["model"],
-        escape(_where(outcome)),  # a device may be called [red]
-        outcome["precision"],
-        outcome["execution"],
-        *figures,
-        colored(outcome["verdict"]),
-    ]
-
-
-def _where(outcome: dict[str, Any]) -> str:
-    """The target, with the device where that is another one than this machine."""
-    device = outcome["environment"].get("device")
-    return f"{outcome['target']} ({device})" if device else outcome["target"]
-
-
-def _interval(outcome: dict[str, Any]) -> str:
-    """The interval where it decides; a numeric gate asks for equal logits, not for statistics."""
-    if outcome["budget"]["kind"] == "numeric":
-        return "numeric gate"
-    low, high = outcome["drift"]["ci95_pp"]
-    return f"{low:+.2f} … {high:+.2f}"
-
-
-def exit_status(results: Sequence[dict], accept_simulated: bool) -> Exit:
+def exit_status(results: Sequence[Result], accept_simulated: bool) -> Exit:
     """The exit status that these results amount to."""
     verdicts = set()
-    for outcome in results:
-        simulated = outcome["execution"] == SIMULATED and outcome.get("simulation") == "pass"
-        verdicts.add("pass" if simulated and accept_simulated else outcome["verdict"])
+    for one in results:
+        simulated = one.execution == SIMULATED and one.simulation == "pass"
+        verdicts.add("pass" if simulated and accept_simulated else one.verdict)
     if "fail" in verdicts:
         return Exit.BROKEN
     return Exit.OK if verdicts == {"pass"} else Exit.UNDECIDED
+
+
+def _folder(model: str) -> Path:
+    return build_root() / model / "results"

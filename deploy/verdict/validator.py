@@ -3,15 +3,18 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from calib.photos import Calibration
 from calib.quant_config import QuantConfig
-from common import console, files
+from common import console, files, machine
 from common.console import say
 from common.errors import StepError
 from common.paths import build_root
+from common.strict_json import decode
+from common.version import VERSION
 from convert import simulate
 from convert.artifact import Artifact
 from data.crops import Crops, load_crops
@@ -23,6 +26,8 @@ from deploy.speed.published import published_block
 from deploy.targets.base import Options, Target
 from deploy.targets.paddle import REFERENCE
 from deploy.verdict import drift, result
+from deploy.verdict.drift import Comparison, Verdict
+from deploy.verdict.result import SCHEMA, Data, Environment, Host, Result
 from models.registry import ModelSpec
 from runtimes.session_pool import NONE, SIMULATED, SessionSpec, open_sessions
 
@@ -50,58 +55,63 @@ class Judge:
         built: Artifact | StepError | None,
         budget_pp: float | None,
         options: Options,
-    ) -> dict:
-        """The result of a target on the photos, in the form that `deploy.verdict.result` describes.
+    ) -> Result:
+        """The result of a target on the photos.
 
         `built` is the target's file, or why there is none (None: it cannot be built here), and
         `options` what it was built with.
         """
         session_spec = target.session_spec(precision)
-        rows, made = spread_rows(len(self.crops), session_spec.photos), ""
+        rows = spread_rows(len(self.crops), session_spec.photos)
+        report, environment = "", Environment(cpu=machine.cpu())
         try:
             if isinstance(built, StepError):
                 raise built
             if session_spec.execution == NONE:
-                outcome = result.absent(session_spec.reason)
+                outcome = {"verdict": "unavailable", "reason": session_spec.reason}
             else:
                 if session_spec.execution == SIMULATED:
-                    made = target.build_report(built)
+                    report = target.build_report(built)
                     built = target.simulated_artifact(built, self._graph, precision, options)
-                outcome = self._measure(target, precision, session_spec, built, rows, budget_pp)
+                run = self._measure(target, precision, session_spec, built, rows, budget_pp)
+                outcome, environment = _outcome(session_spec, run), run.environment
         except StepError as error:
-            outcome = result.broken(str(error))
-        return {
-            "schema": result.SCHEMA,
-            "model": self._spec.name,
-            "target": target.name,
-            "precision": precision,
-            "weights": self._graph.facts["weights"],
-            "execution": session_spec.execution,
-            "data": {
-                "name": self.crops.name,
-                "images": len(rows),
-                "skipped": len(self.crops.skipped),
-                "sha256": self.crops.sha256,
-            },
+            outcome = {"verdict": "fail", "reason": str(error)}
+        return Result(
+            schema=SCHEMA,
+            toolkit=VERSION,
+            model=self._spec.name,
+            target=target.name,
+            precision=precision,
+            weights=self._graph.facts["weights"],
+            host=Host(name="local", isa=tuple(machine.isa())),
+            execution=session_spec.execution,
+            data=Data(
+                name=self.crops.name,
+                images=len(rows),
+                skipped=len(self.crops.skipped),
+                sha256=self.crops.sha256,
+            ),
+            environment=environment,
+            build_report=report or None,
+            calibration=_calibration(target, precision, options),
             **outcome,
-            **({"made": made} if made else {}),
-            **_calibration(target, precision, options),
-            **self._speed(target, precision, built, outcome["environment"]),
-        }
+            **self._speed(target, precision, built, environment),
+        )
 
     def _speed(
         self,
         target: Target,
         precision: str,
         built: Artifact | StepError | None,
-        environment: dict,
-    ) -> dict:
+        environment: Environment,
+    ) -> dict[str, Any]:
         """What the last benchmark measured of this very file, and the published figures."""
         known = isinstance(built, Artifact)
         figures = latency.kept(target.name, precision, built) if known else {}
-        block = published_block(self._spec.name, target, precision, environment, figures)
-        beside = {"latency": figures, "published": block}
-        return {name: value for name, value in beside.items() if value}
+        medians = {batch: figure.median_ms for batch, figure in figures.items()}
+        block = published_block(self._spec.name, target, precision, environment.gpu, medians)
+        return {"latency": figures or None, "published": block}
 
     def _measure(
         self,
@@ -111,7 +121,7 @@ class Judge:
         built: Artifact,
         rows: list[int],
         budget_pp: float | None,
-    ) -> dict:
+    ) -> "_Run":
         # The same file in the same session, as several targets simulate fp16, is run once.
         content = tuple(fact["sha256"] for fact in built.manifest["files"].values())
         way = (content, session_spec.session, repr(session_spec.options), precision, tuple(rows))
@@ -119,14 +129,14 @@ class Judge:
             title = f"{self._spec.name} on {target.name} {precision}"
             self._ran[way] = self._run(session_spec, built, precision, rows, title)
         logits, environment = self._ran[way]
-        found = drift.measure_drift(self.reference[rows], logits, self.crops.labels[rows])
-        verdict = drift.judge(found, precision, budget_pp)
-        if found.non_finite and built.manifest["kind"] == simulate.KIND:
+        compared = drift.measure_drift(self.reference[rows], logits, self.crops.labels[rows])
+        verdict = drift.judge(compared, precision, budget_pp)
+        if compared.drift.non_finite and built.manifest["kind"] == simulate.KIND:
             bad = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
             batch = next(iter(self.crops.batches(1, self._spec.preprocess, [rows[bad]])))
             reason = verdict.reason + simulate.explain_overflow(built.folder, batch)
             verdict = dataclasses.replace(verdict, reason=reason)
-        return result.measured(found, verdict, session_spec, environment)
+        return _Run(compared, verdict, decode(Environment, environment))
 
     @functools.cached_property
     def crops(self) -> Crops:
@@ -169,12 +179,39 @@ class Judge:
             return sessions(batches, progress, len(rows)), sessions.environment()
 
 
-def _calibration(target: Target, precision: str, options: Options) -> dict:
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """What a run on photos has shown, and what it ran in."""
+
+    compared: Comparison
+    verdict: Verdict
+    environment: Environment
+
+
+def _outcome(session_spec: SessionSpec, run: _Run) -> dict[str, Any]:
+    """A run's fields of a result. A simulation that passes is `unavailable`, never `pass`."""
+    word, reason, simulation = run.verdict.verdict, run.verdict.reason, None
+    if session_spec.execution == SIMULATED:
+        simulation = word
+        word = "unavailable" if word == "pass" else word
+        reason = f"simulated, since {session_spec.reason}: {reason}"
+    return {
+        "verdict": word,
+        "reason": reason,
+        "simulation": simulation,
+        "reference": run.compared.reference,
+        "measured": run.compared.measured,
+        "drift": run.compared.drift,
+        "budget": run.verdict.budget,
+    }
+
+
+def _calibration(target: Target, precision: str, options: Options) -> result.Calibration | None:
     """How a result's INT8 file was calibrated; nothing for other precisions."""
     if precision != INT8:
-        return {}
+        return None
     quant = dataclasses.asdict(options.quant or QuantConfig())
-    return {"calibration": {**quant, "weight_bits": target.grid().weight_bits}}
+    return result.Calibration(**quant, weight_bits=target.grid().weight_bits)
 
 
 def validate(
@@ -183,16 +220,12 @@ def validate(
     files: Files,
     photos: Photos,
     budget_pp: float | None = None,
-) -> Iterator[dict]:
+) -> Iterator[Result]:
     """Build and judge each cell of each model; yield the results, which are also kept as files.
 
     `budget_pp` is the top-1 loss allowed in percentage points (None: 1 % of the reference's).
     Photos are opened before anything is built, so that a mistyped folder costs no time.
     """
-    # The libraries that work needs are imported only now: --help and a mistyped name answer at
-    # once.
-    from deploy.verdict import result
-
     counts = {class_count(spec, files) for spec in specs} or {files.class_num or 1000}
     opened = {count: open_judging_photos(photos, cells, count) for count in counts}
     for target, precision in cells:

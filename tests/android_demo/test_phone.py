@@ -47,8 +47,9 @@ def result(decisions: list[int | None], *, agreed: int) -> dict:
     images = len(decisions)
     share = agreed / images
     return {
-        **{"schema": 1, "model": "SqueezeNet1_1", "target": "onnx", "precision": "fp32"},
+        **{"schema": 2, "model": "SqueezeNet1_1", "target": "onnx", "precision": "fp32"},
         **{"weights": "random", "verdict": "pass", "reason": "as computed", "execution": "native"},
+        "host": {"name": "phone", "isa": ["arm64-v8a"]},
         "data": {"name": "made up", "images": images, "sha256": "0" * 64},
         "reference": {"runtime": "paddle", "top1": 1.0, "top5": 1.0},
         "measured": {"top1": share, "top5": 1.0},
@@ -56,7 +57,7 @@ def result(decisions: list[int | None], *, agreed: int) -> dict:
             "top1_pp": 100 * (share - 1),
             "agreement": share,
             **{"gained": 0, "lost": images - agreed, "flips_beyond_tie": images - agreed},
-            **{"max_abs": 1e-5, "max_rel": 1e-6, "non_finite": 0},
+            **{"max_abs": 1e-5, "max_rel": 1e-6, "non_finite": 0, "non_finite_photos": 0},
         },
         "decisions": decisions,
         "budget": {"kind": "numeric", "limit": "1e-3"},

@@ -1,5 +1,6 @@
 """`python deploy/validate.py --import`: phones' results, judged by their numbers."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,10 +8,13 @@ import pytest
 
 from common import files
 from common.errors import UserError
+from common.strict_json import encode
+from common.version import VERSION
 from deploy.phones.phone_result import beside, import_results
 from deploy.targets.lite_arm import LiteArm
-from deploy.verdict import drift, result
+from deploy.verdict import drift, result, tables
 from tests.conftest import assert_refused
+from tests.deploy.verdict.results import a_result
 
 MODEL = "SqueezeNet1_1"
 
@@ -18,14 +22,15 @@ MODEL = "SqueezeNet1_1"
 def phones_words(images: int = 4) -> dict:
     """A result as the app writes it, of a phone that computes what the toolkit does."""
     return {
-        "schema": 1,
+        "schema": 2,
         "model": MODEL,
         "target": "lite-arm",
         "precision": "fp32",
         "weights": "demo",
+        "host": {"name": "phone", "isa": ["arm64-v8a"]},
+        "execution": "native",
         "verdict": "pass",
         "reason": "4 of 4 decisions agree",
-        "execution": "native",
         "data": {"name": "demo", "images": images, "sha256": "a" * 64},
         "reference": {"runtime": "paddle", "top1": 0.75, "top5": 1.0},
         "measured": {"top1": 0.75, "top5": 1.0},
@@ -38,6 +43,7 @@ def phones_words(images: int = 4) -> dict:
             "max_abs": 1e-5,
             "max_rel": 4e-7,
             "non_finite": 0,
+            "non_finite_photos": 0,
         },
         "decisions": [7, 8, 9, 10][:images],
         "budget": {"kind": "numeric", "limit": "relative logit difference <= 1e-03"},
@@ -83,19 +89,19 @@ def take_in(tmp_path, build_folder):
 
 
 def test_a_phones_result_is_kept_beside_those_of_the_toolkit(take_in, build_folder, capsys):
-    own = phones_words() | {"target": "onnx", "environment": {"cpu": "this one"}}
+    own = a_result(model=MODEL, weights="demo")
     result.write(own)
-    result.write(own | {"precision": "fp16", "weights": "official"})
+    result.write(dataclasses.replace(own, precision="fp16", weights="official"))
     outcome = take_in(phones_words())
     folder = build_folder / MODEL / "results"
-    assert files.read_json(folder / "lite-arm-fp32-Maker-Phone-red-8.json") == outcome
-    assert files.read_json(folder / "onnx-fp32.json") == own
-    assert outcome["verdict"] == "pass"
-    assert outcome["drift"]["ci95_pp"][0] < 0 < outcome["drift"]["ci95_pp"][1]
+    assert result.read(folder / "lite-arm-fp32-Maker-Phone-red-8.json") == outcome
+    assert result.read(folder / "onnx-fp32.json") == own
+    assert (outcome.verdict, outcome.toolkit) == ("pass", VERSION)
+    assert outcome.drift.ci95_pp[0] < 0 < outcome.drift.ci95_pp[1]
 
     table = beside([outcome])
-    assert [one["target"] for one in table] == ["lite-arm", "onnx"]  # of the same weights
-    result.show(table)
+    assert [one.target for one in table] == ["lite-arm", "onnx"]  # of the same weights
+    tables.show(table)
     assert "lite-arm (Maker Phone [red] 8)" in capsys.readouterr().out
 
 
@@ -103,30 +109,29 @@ def test_a_phones_result_is_kept_beside_those_of_the_toolkit(take_in, build_fold
     ("path", "value", "words"),
     [
         ("drift.max_rel", 0.002, "0.002 exceeds 1e-03"),
-        ("drift.non_finite", 3, "3 non-finite"),
     ],
 )
 def test_the_numbers_decide_and_not_the_phones_word(take_in, capsys, path, value, words):
     outcome = take_in(changed(path, value))
-    assert outcome["verdict"] == "fail"
-    assert "the phone said pass, but" in outcome["reason"]
-    assert words in outcome["reason"]
+    assert outcome.verdict == "fail"
+    assert "the phone said pass, but" in outcome.reason
+    assert words in outcome.reason
     assert "its numbers say fail" in capsys.readouterr().err
 
 
 def test_a_phone_that_doubts_itself_without_cause_is_told_so_too(take_in):
     outcome = take_in(changed("verdict", "fail"))
-    assert outcome["verdict"] == "pass"
-    assert outcome["reason"].startswith("the phone said fail, but")
+    assert outcome.verdict == "pass"
+    assert outcome.reason.startswith("the phone said fail, but")
 
 
 def test_reduced_precision_is_judged_by_the_interval(take_in, tmp_path, monkeypatch):
     monkeypatch.setattr(LiteArm, "precisions", ("fp32", "int8"))
     told = changed("precision", "int8") | {"verdict": "undecided"}
     outcome = take_in(told)
-    assert outcome["verdict"] == "undecided"
-    assert outcome["budget"]["kind"] == "statistical"
-    assert import_results([tmp_path / "result.json"], budget_pp=100)[0]["verdict"] == "pass"
+    assert outcome.verdict == "undecided"
+    assert outcome.budget.kind == "statistical"
+    assert import_results([tmp_path / "result.json"], budget_pp=100)[0].verdict == "pass"
 
 
 # ---- damaged and foreign files ----
@@ -143,11 +148,14 @@ SOUND = json.dumps(phones_words())
         ("[" * 100_000, "not JSON"),
         (SOUND.replace("4e-07", "NaN"), "NaN is not a number"),
         (SOUND.replace("4e-07", "-Infinity"), "-Infinity is not a number"),
-        (SOUND.replace("4e-07", "1e999"), "drift.max_rel is inf, not a finite number"),
+        (SOUND.replace("4e-07", "1e999"), "drift.max_rel is inf: it should be a finite number"),
         (SOUND.replace("4e-07", "9" * 5000), "not JSON"),
-        (SOUND.replace("4e-07", '"4e-07"'), "drift.max_rel is '4e-07', not a finite number"),
-        (SOUND.replace('{"schema"', '{"schema": 1, "schema"'), "'schema' stands there twice"),
-        ("[]", r"it is \[\], not an object"),
+        (
+            SOUND.replace("4e-07", '"4e-07"'),
+            "drift.max_rel is '4e-07': it should be",
+        ),
+        (SOUND.replace('{"schema"', '{"schema": 2, "schema"'), "'schema' stands there twice"),
+        ("[]", r"it is \[\]: it should be an object"),
         (" " * (1 << 25), "too large"),
     ],
 )
@@ -194,23 +202,29 @@ def test_every_field_is_required_and_of_its_kind(take_in, name):
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("schema", 2, "schema is 2, not 1"),
-        ("schema", 1.0, "schema is 1.0, not 1"),
+        ("schema", 1, "schema is 1, not 2"),
+        ("schema", 2.0, "schema is 2.0, not 2"),
         ("model", "SqueezNet1_1", "did you mean SqueezeNet1_1"),
         ("model", "../../evil", "model is '../../evil', which is unknown"),
         ("target", "openvino", "target is 'openvino', not onnx or lite-arm"),
         ("precision", "int3", "precision is 'int3'; lite-arm has fp32"),
         ("verdict", "unavailable", "verdict is 'unavailable'"),
-        ("execution", "simulated", "execution is 'simulated', not native"),
+        ("execution", "simulated", "execution is 'simulated': it should be 'native'"),
         ("extra", 1, "'extra' is unknown"),
+        ("toolkit", "0.1", "'toolkit' is unknown"),
+        ("published", {}, "'published' is unknown"),
+        ("host.name", "local", "host.name is 'local'"),
         ("drift.extra", 1, "drift.'extra' is unknown"),
         ("data.images", 0, "data.images is 0"),
         ("data.images", 5, "decisions has 4 entries for 5 photos"),
         ("data.sha256", "a" * 63, "data.sha256 is"),
-        ("measured.top1", 1.5, "measured.top1 is 1.5, not a finite number from 0 to 1"),
+        ("measured.top1", 1.5, "measured.top1 is 1.5: it should be less than or equal to 1"),
         ("measured.top1", 0.5, "measured.top1 contradicts"),
         ("drift.lost", 1, "drift.top1_pp contradicts"),
         ("drift.flips_beyond_tie", 1, "drift.agreement leaves fewer"),
+        ("drift.non_finite", 3, "drift.non_finite contradicts decisions"),
+        ("drift.non_finite_photos", 1, "drift.non_finite_photos contradicts"),
+        ("decisions", [7, 8, 9, None], "drift.non_finite_photos contradicts"),
         ("environment.device", "///", "environment.device has no letter"),
         ("latency.1.p99_ms", ..., "latency.1.p99_ms is missing"),
     ],
@@ -252,9 +266,8 @@ def checked_on_a_phone(package, change=lambda logits: logits) -> dict:
     reference = np.fromfile(package / "golden" / "logits.bin", "<f4").reshape(golden["count"], -1)
     measured = change(reference.copy())
     found = drift.measure_drift(reference, measured, np.array(golden["labels"]))
-    told = found.to_json()
+    told = {name: encode(getattr(found, name)) for name in ("reference", "measured", "drift")}
     del told["drift"]["ci95_pp"], told["drift"]["ci_method"]
-    told["drift"]["flips_beyond_tie"] = found.flips_beyond_tie
     verdict = drift.numeric_verdict(found)
     return {
         **phones_words(),
@@ -262,7 +275,7 @@ def checked_on_a_phone(package, change=lambda logits: logits) -> dict:
         **told,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "decisions": measured.argmax(axis=1).tolist(),
+        "decisions": [None if one < 0 else one for one in drift.decisions(measured).tolist()],
     }
 
 
@@ -279,10 +292,16 @@ def test_a_check_of_the_package_that_is_here(package, command, built, tmp_path):
         logits[:] = 0
         return logits
 
-    exported.write_text(json.dumps(checked_on_a_phone(package, zeros)))
-    done = command("deploy/validate.py", "--import", exported, "--json", BUILD_DIR=built)
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["verdict"] == "fail"
+    def broken(logits):
+        logits[1, 5:8] = np.nan
+        return logits
+
+    for change, words in ((zeros, "exceeds"), (broken, "3 non-finite logits")):
+        exported.write_text(json.dumps(checked_on_a_phone(package, change)))
+        done = command("deploy/validate.py", "--import", exported, "--json", BUILD_DIR=built)
+        assert done.returncode == 1, done.stderr
+        assert json.loads(done.stdout)["verdict"] == "fail"
+        assert words in json.loads(done.stdout)["reason"]
 
     refused = command("deploy/validate.py", "--import", exported, "--target", "onnx")
     assert_refused(refused, "--import", "leave out --target")

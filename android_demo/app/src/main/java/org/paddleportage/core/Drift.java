@@ -20,6 +20,7 @@ public final class Drift {
     private double maxAbs;
     private double maxRel;
     private int nonFinite;
+    private int nonFinitePhotos;
     private int referenceNonFinite;
 
     /** Adds a photo. */
@@ -36,6 +37,7 @@ public final class Drift {
         int unsound = Scores.nonFinite(measured);
         int referenceUnsound = Scores.nonFinite(reference);
         nonFinite += unsound;
+        nonFinitePhotos += unsound > 0 ? 1 : 0;
         referenceNonFinite += referenceUnsound;
 
         double moved = 0;
@@ -136,6 +138,11 @@ public final class Drift {
     /** Logits of this model that are not finite. */
     public int nonFinite() {
         return nonFinite;
+    }
+
+    /** Photos with such a logit: they have no decision. */
+    public int nonFinitePhotos() {
+        return nonFinitePhotos;
     }
 
     public int referenceNonFinite() {

@@ -1,12 +1,13 @@
 package org.paddleportage.core;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
 /**
  * A golden check in the toolkit's result format, for {@code python deploy/validate.py --import};
- * docs/package.md describes it. The reason is in English, as all of the toolkit's are.
+ * docs/result.md describes it. The reason is in English, as all of the toolkit's are.
  */
 public final class ResultJson {
     private ResultJson() {}
@@ -27,18 +28,19 @@ public final class ResultJson {
         Drift drift = check.drift();
         return Json.write(
                 object(
-                        "schema", 1,
+                        "schema", 2,
                         "model", pack.model(),
                         "target", pack.target(),
                         "precision", pack.precision(),
                         "weights", pack.weights(),
-                        "verdict", check.verdict().word(),
-                        "reason", reason(drift, check.verdict()),
+                        "host", object("name", "phone", "isa", List.of(device.abi())),
                         "execution", "native",
                         "data", object(
                                 "name", pack.photosName(),
                                 "images", drift.images(),
                                 "sha256", pack.photosSha256()),
+                        "verdict", check.verdict().word(),
+                        "reason", reason(drift, check.verdict()),
                         "reference", object(
                                 "runtime", "paddle",
                                 "top1", drift.referenceTop1(),
@@ -70,7 +72,8 @@ public final class ResultJson {
                 "flips_beyond_tie", drift.flipsBeyondTie(),
                 "max_abs", drift.maxAbs(),
                 "max_rel", drift.maxRel(),
-                "non_finite", drift.nonFinite());
+                "non_finite", drift.nonFinite(),
+                "non_finite_photos", drift.nonFinitePhotos());
     }
 
     private static Map<String, Object> latency(Latency latency) {

@@ -1,0 +1,98 @@
+"""JSON and typed values (pydantic's dataclasses): a field that is unknown, missing, null, twice
+there or of the wrong kind is an error that names it by its dotted path."""
+
+import functools
+import json
+import re
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+# The config of every typed value: nothing is converted, nothing is left over.
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+T = TypeVar("T")
+
+
+class FormError(ValueError):
+    """What is wrong with a JSON text, without the file's name."""
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text in which no name is there twice and every number is finite."""
+
+    def refuse(word: str) -> None:
+        raise FormError(f"{word} is not a number that JSON knows")
+
+    try:
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=_object)
+    except FormError:
+        raise
+    except (ValueError, RecursionError):
+        raise FormError("not JSON, or cut short") from None
+
+
+def decode(kind: type[T], value: Any) -> T:
+    """A JSON value as a typed one; FormError for the first field that does not fit."""
+    _refuse_null(value, "")
+    try:
+        return _adapter(kind).validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise FormError(_sentence(error, value)) from None
+
+
+def encode(value: Any) -> Any:
+    """A typed value as a JSON value, its fields in the order of their definition; an optional
+    field that is absent is left out."""
+    return _adapter(type(value)).dump_python(value, mode="json", exclude_none=True)
+
+
+@functools.cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FormError(f"{short(twice)} stands there twice")
+    return found
+
+
+def _refuse_null(value: Any, where: str) -> None:
+    """A field without a value is left out: null stands in lists only."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if inner is None:
+                raise FormError(f"{where}{_name(name)} is null; leave out what is absent")
+            _refuse_null(inner, f"{where}{_name(name)}.")
+
+
+def _sentence(error: ValidationError, value: Any) -> str:
+    first = error.errors(include_url=False)[0]
+    names = [part for part in first["loc"] if isinstance(part, str) and part != "[key]"]
+    places = [part for part in first["loc"] if isinstance(part, int)]
+    path = ".".join(map(_name, names))
+    if first["type"] == "missing" and not places:
+        return f"{path} is missing"
+    if first["type"] == "unexpected_keyword_argument":
+        *outer, last = names
+        return f"{'.'.join([*map(_name, outer), short(last)])} is unknown"
+    for name in names:
+        value = value[name]
+    place = f" (entry {places[-1]})" if places else ""
+    message = re.sub("^(Input|String) should", "it should", first["msg"])
+    return f"{path or 'it'} is {short(value)}: {message}{place}"
+
+
+def _name(name: str) -> str:
+    """A name for a sentence: terminals obey control characters."""
+    return name if name.isprintable() else ascii(name)
+
+
+def short(value: Any) -> str:
+    """A value for a sentence, cut where it is long."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

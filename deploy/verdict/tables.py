@@ -1,0 +1,87 @@
+"""How results are shown."""
+
+from collections.abc import Sequence
+
+from common import console
+from deploy.verdict.result import Result
+
+_COLORS = {"pass": "green", "fail": "red", "undecided": "yellow", "unavailable": "yellow"}
+
+
+def show(results: Sequence[Result]) -> None:
+    """Print results as a table, and below it the reason of everything that did not pass."""
+    if not results:
+        print("nothing to validate: no model has weights here; see --weights and --model")
+        return
+    from rich.markup import escape
+
+    photos = ", ".join(dict.fromkeys(one.data.name for one in results))
+    console.table(
+        f"Drift against Paddle Inference, photos: {escape(photos)}",
+        [
+            "model",
+            "target",
+            "precision",
+            "execution",
+            ">photos",
+            ">top-1 %",
+            ">drift pp",
+            "95 % interval",
+            ">agree %",
+            ">max rel",
+            "verdict",
+        ],
+        [_row(one) for one in results],
+    )
+    for one in results:
+        if one.verdict != "pass":
+            print(f"{one.model} {_where(one)} {one.precision}: {one.verdict}: {one.reason}")
+        if one.build_report:
+            print(f"{one.model} {_where(one)} {one.precision}: {one.build_report}")
+
+
+def colored(verdict: str) -> str:
+    """A verdict for a table's cell."""
+    return f"[{_COLORS[verdict]}]{verdict}[/]"
+
+
+def interval(low_and_high: tuple[float, float]) -> str:
+    """An interval in percentage points for a table's cell."""
+    low, high = low_and_high
+    return f"{low:+.2f} … {high:+.2f}"
+
+
+def _row(one: Result) -> list[str]:
+    from rich.markup import escape
+
+    figures = ["-"] * 6
+    if one.drift and one.measured:
+        figures = [
+            str(one.data.images),
+            f"{100 * one.measured.top1:.1f}",
+            f"{one.drift.top1_pp:+.2f}",
+            _interval(one),
+            f"{100 * one.drift.agreement:.1f}",
+            f"{one.drift.max_rel:.1e}",
+        ]
+    return [
+        one.model,
+        escape(_where(one)),  # a device may be called [red]
+        one.precision,
+        one.execution,
+        *figures,
+        colored(one.verdict),
+    ]
+
+
+def _where(one: Result) -> str:
+    """The target, with the device where that is another one than this machine."""
+    device = one.environment.device
+    return f"{one.target} ({device})" if device else one.target
+
+
+def _interval(one: Result) -> str:
+    """The interval where it decides; a numeric gate asks for equal logits, not for statistics."""
+    if one.budget and one.budget.kind == "numeric":
+        return "numeric gate"
+    return interval(one.drift.ci95_pp) if one.drift else "-"
