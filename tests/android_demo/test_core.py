@@ -1,6 +1,7 @@
 """The app's Java computes what the toolkit computes; JUnit and the toolkit look at it by turns."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -9,9 +10,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from common import strict_json
 from convert import lite_file
 from data.preprocess import Preprocess
-from deploy.phones.phone_result import read_result
+from deploy.phones.phone_result import FIELDS, PhoneResult, read_result
 from deploy.verdict import drift
 from runtimes.sessions.onnx_runtime import Session
 from tests.android_demo import arrays, java
@@ -45,29 +47,29 @@ def test_percentiles_are_the_toolkits(junit, latencies):
 @pytest.mark.parametrize("name", arrays.drift_cases())
 def test_a_check_has_the_toolkits_numbers_and_verdict(junit, name):
     case = arrays.drift_cases()[name]
-    found = json.loads((junit.out / f"{name}.json").read_text())
+    found = strict_json.decode(
+        PhoneResult, strict_json.parse((junit.out / f"{name}.json").read_text())
+    )
     with np.errstate(invalid="ignore"):
         expected = drift.measure_drift(case.reference, case.measured, case.labels)
-    numbers = expected.to_json()
-    assert found["reference"].pop("runtime") == numbers["reference"].pop("runtime")
-    assert found["reference"] == pytest.approx(numbers["reference"], rel=1e-12)
-    assert found["measured"] == pytest.approx(numbers["measured"], rel=1e-12)
-    wanted = {key: numbers["drift"].get(key) for key in found["drift"]}
-    wanted["flips_beyond_tie"] = expected.flips_beyond_tie
-    assert found["drift"] == pytest.approx(wanted, rel=1e-12)
+    for name in ("reference", "measured"):
+        theirs, ours = (strict_json.encode(getattr(side, name)) for side in (found, expected))
+        assert theirs == pytest.approx(ours, rel=1e-12)
+    theirs, ours = strict_json.encode(found.drift), strict_json.encode(expected.drift)
+    for computed_here in ("ci95_pp", "ci_method"):
+        del theirs[computed_here], ours[computed_here]
+    assert theirs == pytest.approx(ours, rel=1e-12)
 
-    sound = np.isfinite(case.measured).all(axis=1)
-    decided = [
-        int(row.argmax()) if good else None for row, good in zip(case.measured, sound, strict=True)
-    ]
-    assert found["decisions"] == decided
+    decided = drift.decisions(case.measured).tolist()
+    assert found.decisions == tuple(None if one < 0 else one for one in decided)
     if case.gate == "numeric":
-        assert found["verdict"] == drift.numeric_verdict(expected).verdict
-        assert found["budget"] == drift.numeric_verdict(expected).budget
+        assert found.verdict == drift.numeric_verdict(expected).verdict
+        assert found.budget == drift.numeric_verdict(expected).budget
     else:
-        assert found["verdict"] == "undecided"
-        assert found["budget"]["kind"] == "statistical"
-    assert found["environment"] == {
+        assert found.verdict == "undecided"
+        assert found.budget.kind == "statistical"
+    assert strict_json.encode(found.host) == {"name": "phone", "isa": ["arm64-v8a"]}
+    assert strict_json.encode(found.environment) == {
         "device": 'Maker "Phone" 5',
         "soc": "SoC 1",
         "abi": "arm64-v8a",
@@ -82,8 +84,8 @@ def test_a_check_has_the_toolkits_numbers_and_verdict(junit, name):
 def test_the_cases_of_drift_meet_every_verdict():
     beyond = arrays.drift_cases()["beyond"]
     found = drift.measure_drift(beyond.reference, beyond.measured, beyond.labels)
-    assert found.flips_beyond_tie == found.images
-    assert found.max_rel < drift.MAX_RELATIVE
+    assert found.drift.flips_beyond_tie == found.images
+    assert found.drift.max_rel < drift.MAX_RELATIVE
 
     verdicts = {
         name: drift.numeric_verdict(drift.measure_drift(case.reference, case.measured, case.labels))
@@ -99,9 +101,16 @@ def test_the_cases_of_drift_meet_every_verdict():
 def test_a_result_of_a_real_model_is_imported_as_a_pass(junit, package_build, monkeypatch):
     monkeypatch.setenv("BUILD_DIR", str(package_build))
     outcome = read_result(junit.out / "onnx-result.json")
-    assert outcome["verdict"] == "pass"
-    assert outcome["drift"]["max_rel"] < 1e-4
-    assert outcome["environment"]["versions"]["onnxruntime"].startswith("1.")
+    assert outcome.verdict == "pass"
+    assert outcome.drift.max_rel < 1e-4
+    assert outcome.environment.versions["onnxruntime"].startswith("1.")
+
+
+def test_the_app_writes_what_a_phones_result_has_and_no_more(junit):
+    written = json.loads((junit.out / "onnx-result.json").read_text())
+    assert list(written) == [
+        one.name for one in dataclasses.fields(PhoneResult) if one.name in FIELDS
+    ]
 
 
 def test_real_photos_get_the_same_top_5_as_in_python(junit, toolkit_data, decoded):

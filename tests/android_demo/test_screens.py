@@ -69,8 +69,8 @@ def test_what_adb_pulls_passes_the_toolkits_gate(drawn, package_build, monkeypat
     [error] = done["errors"]
     assert "SqueezeNet1_1-lite-arm-fp32: Paddle Lite's library is not inside" in error
     outcome = read_result(folder / done["files"][0])
-    assert (outcome["verdict"], outcome["drift"]["agreement"]) == ("pass", 1.0)
-    assert outcome["drift"]["max_rel"] < 1e-4
+    assert (outcome.verdict, outcome.drift.agreement) == ("pass", 1.0)
+    assert outcome.drift.max_rel < 1e-4
 
 
 def test_what_adb_pulls_of_the_bench_is_a_table(drawn):

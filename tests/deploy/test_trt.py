@@ -48,9 +48,10 @@ def test_without_a_gpu_a_simulation_decides_nothing_unless_it_is_accepted(
         facts = files.read_json(built / MODEL / target / "fp32" / "manifest.json")["facts"]
         assert facts["parsed_by"].startswith("tensorrt_rtx")
         assert ("engine_bytes" in facts["ahead_of_time"]) == (gpu == "T4")
-        assert one["made"].startswith("TensorRT 8.6 knows its opset and operators; parsed by")
+        report = one["build_report"]
+        assert report.startswith("TensorRT 8.6 knows its opset and operators; parsed by")
         how = "built ahead of time for sm_75 in" if gpu == "T4" else "does not build for sm_70"
-        assert how in one["made"]
+        assert how in report
     assert command(*chain, "--accept-simulated", BUILD_DIR=built).returncode == 0
 
 
@@ -146,16 +147,16 @@ def test_an_engine_is_judged_on_photos(machine, built, weights, photos, monkeypa
         Files(str(weights)),
         Photos(str(photos(20))),
     )
-    assert one["verdict"] == verdict
-    assert one["environment"]["gpu"] == gpu[0]
-    assert one["environment"]["versions"] == {"tensorrt": "8.6.0"}
-    assert one["drift"]["max_rel"] < 1e-4
+    assert one.verdict == verdict
+    assert one.environment.gpu == gpu[0]
+    assert one.environment.versions == {"tensorrt": "8.6.0"}
+    assert one.drift.max_rel < 1e-4
     assert (built / MODEL / "trt-t4" / "fp32" / "model.engine").exists()
-    assert "made" not in one
+    assert one.build_report is None
     if verdict == "unavailable":
-        assert one["execution"] == SIMULATED
-        assert one["simulation"] == "pass"
-        assert one["reason"].startswith("simulated, since this GPU, NVIDIA H100 80GB HBM3 (sm_90)")
+        assert one.execution == SIMULATED
+        assert one.simulation == "pass"
+        assert one.reason.startswith("simulated, since this GPU, NVIDIA H100 80GB HBM3 (sm_90)")
         assert exit_status([one], accept_simulated=True) == 0
 
 

@@ -10,8 +10,9 @@ from calib.sensitivity import Effect
 from common.errors import StepError
 from deploy.int8 import search
 from deploy.int8.search import Search
-from deploy.verdict.drift import Drift, statistical_verdict
-from deploy.verdict.paired import paired_interval
+from deploy.verdict.drift import Comparison, statistical_verdict
+from deploy.verdict.result import Accuracy, Calibration, Data, Reference, Size, Speed
+from tests.deploy.verdict.results import a_drift, a_result
 
 LAYERS = ["one", "two", "three", "four"]
 GRAPH = SimpleNamespace(key="graph", model="Toy")
@@ -38,24 +39,21 @@ class Judge:
         quant = options.quant
         self.seen.append((quant.method, len(quant.keep_float)))
         lost = self.lost(quant)
-        found = Drift(
+        compared = Comparison(
             images=self.images,
-            **dict.fromkeys(("reference_top1", "reference_top5", "measured_top5"), 0.9),
-            measured_top1=0.9 + (self.gained - lost) / self.images,
-            gained=self.gained,
-            lost=lost,
-            agreement=1 - lost / self.images,
-            **dict.fromkeys(("flips", "flips_beyond_tie", "max_abs", "max_rel"), lost),
-            **dict.fromkeys(("non_finite", "reference_non_finite"), 0),
-            ci95=paired_interval(self.gained, lost, self.images),
+            reference=Reference(runtime="paddle", top1=0.9, top5=0.9),
+            measured=Accuracy(top1=0.9 + (self.gained - lost) / self.images, top5=0.9),
+            drift=a_drift(self.gained, lost, self.images),
         )
-        return {
-            "execution": "native",
-            "verdict": statistical_verdict(found, budget_pp).verdict,
-            "data": {"images": self.images},
-            "calibration": dataclasses.asdict(quant),
-            **found.to_json(),
-        }
+        return a_result(
+            precision="int8",
+            verdict=statistical_verdict(compared, budget_pp).verdict,
+            data=Data(name="photos", images=self.images, sha256="a" * 64),
+            calibration=Calibration(**dataclasses.asdict(quant), weight_bits=8),
+            reference=compared.reference,
+            measured=compared.measured,
+            drift=compared.drift,
+        )
 
 
 class Toy(SimpleNamespace):
@@ -93,7 +91,7 @@ def test_methods_come_first_and_then_one_two_four_layers(begin):
     judge = Judge(lambda quant: {0: 9, 1: 5, 2: 0}[len(quant.keep_float)])
     found = list(begin(judge).within_budget(60))
     assert judge.seen == [("minmax", 0), ("mse", 0), ("minmax", 1), ("minmax", 2)]
-    assert found[-1]["calibration"]["keep_float"] == ("one", "two")
+    assert found[-1].calibration.keep_float == ("one", "two")
 
 
 def test_at_most_half_of_the_layers_stay_in_float(begin):
@@ -117,7 +115,7 @@ def test_where_the_photos_are_enough_the_verdict_must_pass(begin):
     # A loss of 0.8 points is within 0.9; its interval, of half a point either way, is not.
     judge = Judge(lambda quant: 400 - 60 * len(quant.keep_float), 20_000, gained=240)
     found = list(begin(judge).within_budget(60))
-    assert [one["verdict"] for one in found] == ["undecided", "undecided", "pass"]
+    assert [one.verdict for one in found] == ["undecided", "undecided", "pass"]
 
 
 def test_a_ranking_that_fails_leaves_the_methods_results(begin, monkeypatch, capsys):
@@ -157,13 +155,19 @@ def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
 
     monkeypatch.setattr(search, "keep_quant_config", lambda *_: None)
     monkeypatch.setattr(search.result, "write", lambda outcome: None)
-    monkeypatch.setattr(Search, "_speed", lambda _, quant: {"ratio": 3.0 - len(quant.keep_float)})
+
+    def speed(_, quant):
+        ratio = 3.0 - len(quant.keep_float)
+        return Speed(int8_ms=1.0, fp32_ms=ratio, ratio=ratio, ci95=(ratio, ratio), advice="x")
+
+    monkeypatch.setattr(Search, "_speed", speed)
     one = begin(Judge(lambda quant: {0: 9, 1: 5, 2: 0}[len(quant.keep_float)]), build=build)
     list(one.within_budget(60))
     chosen = one.finish()
-    assert chosen["all_int8"] == {"size": {"int8": 2, "fp32": 10}, "speed": {"ratio": 3}}
-    assert (chosen["size"], chosen["speed"]) == ({"int8": 4, "fp32": 10}, {"ratio": 1})
+    assert (chosen.all_int8.size, chosen.all_int8.speed.ratio) == (Size(int8=2, fp32=10), 3)
+    assert (chosen.size, chosen.speed.ratio) == (Size(int8=4, fp32=10), 1)
+    assert [one.layer for one in chosen.sensitivity] == LAYERS
 
     none = begin(Judge(lambda quant: 0), build=build)
     list(none.within_budget(60))
-    assert "all_int8" not in none.finish()
+    assert none.finish().all_int8 is None

@@ -4,6 +4,7 @@ import types
 
 import pytest
 
+from common.strict_json import encode
 from deploy.speed.published import published_block
 
 T4 = types.SimpleNamespace(published_gpu="T4")
@@ -11,11 +12,10 @@ V100 = types.SimpleNamespace(published_gpu="V100")
 
 
 def test_a_result_is_compared_on_the_published_gpu_only():
-    measured = {"1": {"median_ms": 1.62756}, "2": {"median_ms": 9.0}}
+    medians = {"1": 1.62756, "2": 9.0}
 
     def block(gpu, target=T4, model="SqueezeNet1_1", precision="fp16"):
-        environment = {"gpu": gpu} if gpu else {}
-        return published_block(model, target, precision, environment, measured)
+        return encode(published_block(model, target, precision, gpu, medians))
 
     here = block("Tesla T4")
     assert here["comparable"]

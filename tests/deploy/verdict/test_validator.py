@@ -51,24 +51,24 @@ def judge(make, weights, photos):
 
 def test_the_right_file_passes(judge, make):
     outcome = judge.judge(*CELL, make("SqueezeNet1_1"), None, OPTIONS)
-    assert outcome["verdict"] == "pass"
-    assert outcome["data"]["images"] == 10
+    assert outcome.verdict == "pass"
+    assert outcome.data.images == 10
 
 
 def test_another_networks_file_fails_the_numeric_gate(judge, make):
     outcome = judge.judge(*CELL, make("SqueezeNet1_0"), None, OPTIONS)
-    assert outcome["verdict"] == "fail"
-    assert outcome["drift"]["max_rel"] > 0.1
+    assert outcome.verdict == "fail"
+    assert outcome.drift.max_rel > 0.1
 
 
 def test_a_runtime_that_dies_fails_and_says_how(judge, make):
     outcome = judge.judge(Dying(), "fp32", make("SqueezeNet1_1"), None, OPTIONS)
-    assert outcome["verdict"] == "fail"
-    assert "SIGSEGV" in outcome["reason"]
-    assert "drift" not in outcome
+    assert outcome.verdict == "fail"
+    assert "SIGSEGV" in outcome.reason
+    assert outcome.drift is None
 
 
 def test_a_file_that_could_not_be_made_fails_with_the_steps_words(judge):
     outcome = judge.judge(*CELL, StepError("to_onnx of SqueezeNet1_1: it broke"), None, OPTIONS)
-    assert outcome["verdict"] == "fail"
-    assert outcome["reason"] == "to_onnx of SqueezeNet1_1: it broke"
+    assert outcome.verdict == "fail"
+    assert outcome.reason == "to_onnx of SqueezeNet1_1: it broke"

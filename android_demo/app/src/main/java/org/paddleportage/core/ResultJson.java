@@ -51,7 +51,6 @@ public final class ResultJson {
                         "drift", numbers(drift),
                         "decisions", check.decisions(),
                         "budget", budget(pack.numericGate()),
-                        "latency", object("1", latency(check.latency())),
                         "environment", object(
                                 "device", device.device(),
                                 "soc", device.soc(),
@@ -60,7 +59,8 @@ public final class ResultJson {
                                 "engine", pack.engine(),
                                 "versions", object("app", device.app(), pack.engine(), engineVersion),
                                 "threads", threads,
-                                "power_mode", powerMode)));
+                                "power_mode", powerMode),
+                        "latency", object("1", latency(check.latency()))));
     }
 
     private static Map<String, Object> numbers(Drift drift) {
