@@ -53,8 +53,9 @@ def test_a_check_has_the_toolkits_numbers_and_verdict(junit, name):
     with np.errstate(invalid="ignore"):
         expected = drift.measure_drift(case.reference, case.measured, case.labels)
     for name in ("reference", "measured"):
-        theirs, ours = (strict_json.encode(getattr(side, name)) for side in (found, expected))
-        assert theirs == pytest.approx(ours, rel=1e-12)
+        theirs, ours = getattr(found, name), getattr(expected, name)
+        assert theirs.top1 == pytest.approx(ours.top1, rel=1e-12)
+        assert theirs.top5 == pytest.approx(ours.top5, rel=1e-12)
     theirs, ours = strict_json.encode(found.drift), strict_json.encode(expected.drift)
     for computed_here in ("ci95_pp", "ci_method"):
         del theirs[computed_here], ours[computed_here]
