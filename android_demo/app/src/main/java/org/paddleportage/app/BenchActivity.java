@@ -113,7 +113,7 @@ public final class BenchActivity extends Activity {
         setText(line, R.id.cell_median, median);
         setText(line, R.id.cell_p90, p90);
         setText(line, R.id.cell_p99, p99);
-        String heat = Newer.translated(this, row.note());
+        String heat = DeviceCompat.translated(this, row.note());
         setText(line, R.id.cell_note, heat);
         line.setContentDescription(
                 getString(R.string.bench_line, row.threads(), median, p90, p99, heat));

@@ -15,7 +15,7 @@ import org.paddleportage.core.Photo;
 final class CameraView implements TextureView.SurfaceTextureListener {
     /** Hears of frames on the camera's thread, of failures on the main thread. */
     interface Listener {
-        void frame(Question frame);
+        void frame(InputImage frame);
 
         void failed(int sentence, String detail);
     }

@@ -7,10 +7,11 @@ import java.util.Arrays;
 import org.paddleportage.R;
 
 /**
- * What later Android versions can tell. The app is compiled against the oldest one, so that nothing
- * newer can slip in: these two are asked for by name, and where they are absent the answer says so.
+ * What later Android versions can tell of the device. The app is compiled against the oldest one, so
+ * that nothing newer can slip in: these two are asked for by name, and are "unknown" where they are
+ * absent.
  */
-final class Newer {
+final class DeviceCompat {
     // Android's levels from 0 on, and what older versions say; R.array.heat has them in this order.
     private static final String[] THERMAL = {
         "none", "light", "moderate", "severe", "critical", "emergency", "shutdown", "unknown"
@@ -18,7 +19,7 @@ final class Newer {
 
     private static final String NOTE = "thermal ";
 
-    private Newer() {}
+    private DeviceCompat() {}
 
     /**
      * How far the phone throttles because of heat, e.g. "thermal light"; Android tells since

@@ -54,7 +54,7 @@ final class Jobs {
         for (PortageException problem : pack.problems()) {
             throw problem;
         }
-        Bench.Note heat = () -> Newer.thermalNote(app);
+        Bench.Note heat = () -> DeviceCompat.thermalNote(app);
         Engine engine = app.engines().of(pack);
         return Bench.measure(engine, pack, threads, mode, WARM_UP, runs, heat, progress);
     }

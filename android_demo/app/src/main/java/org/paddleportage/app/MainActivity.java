@@ -228,7 +228,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
 
     private final class Camera implements CameraView.Listener {
         @Override
-        public void frame(Question frame) {
+        public void frame(InputImage frame) {
             app.recognizer().offer(frame);
         }
 
@@ -320,11 +320,11 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     }
 
     @Override
-    public void answer(Answer answer) {
-        top.show(answer);
-        String speed = Sentences.latency(this, answer.latency());
+    public void recognized(Recognition recognition) {
+        top.show(recognition);
+        String speed = Sentences.latency(this, recognition.latency());
         if (source == Source.CAMERA) {
-            speed = getString(R.string.with_fps, speed, answer.perSecond());
+            speed = getString(R.string.with_fps, speed, recognition.perSecond());
         }
         status.setText(speed);
     }

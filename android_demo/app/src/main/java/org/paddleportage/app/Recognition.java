@@ -12,4 +12,4 @@ import org.paddleportage.core.Latency;
  * @param latency of the latest runs of this model
  * @param perSecond photos in a second; 0 while there was but one
  */
-record Answer(List<Guess> guesses, Labels labels, Latency latency, double perSecond) {}
+record Recognition(List<Guess> guesses, Labels labels, Latency latency, double perSecond) {}

@@ -24,7 +24,7 @@ final class Recognizer {
         /** It is open; {@code problem} says why it cannot be, null where it is. */
         void opened(PortageException problem);
 
-        void answer(Answer answer);
+        void recognized(Recognition recognition);
 
         /** A photo cannot be recognized. */
         void fault(PortageException problem);
@@ -41,7 +41,7 @@ final class Recognizer {
     private Listener listener;
     private Choice wanted;
     private boolean failed;
-    private Question question;
+    private InputImage waiting;
 
     // Touched by the thread only.
     private Choice opened;
@@ -79,15 +79,15 @@ final class Recognizer {
     }
 
     /** Offers a photo; it takes the place of one that still waits. */
-    synchronized void offer(Question photo) {
-        question = photo;
+    synchronized void offer(InputImage photo) {
+        waiting = photo;
         notifyAll();
     }
 
     private void work() {
         while (true) {
             Choice choice;
-            Question photo;
+            InputImage photo;
             synchronized (this) {
                 while (!isWorkWaiting()) {
                     try {
@@ -97,8 +97,8 @@ final class Recognizer {
                     }
                 }
                 choice = wanted;
-                photo = choice == opened ? question : null;
-                question = photo == null ? question : null;
+                photo = choice == opened ? waiting : null;
+                waiting = photo == null ? waiting : null;
             }
             try {
                 if (photo == null) {
@@ -127,7 +127,7 @@ final class Recognizer {
     }
 
     private boolean isWorkWaiting() {
-        return wanted != opened || (question != null && session != null);
+        return wanted != opened || (waiting != null && session != null);
     }
 
     private void open(Choice choice) throws PortageException {
@@ -151,14 +151,14 @@ final class Recognizer {
         tell(heard -> heard.opened(null));
     }
 
-    private void recognize(Question photo) throws PortageException {
+    private void recognize(InputImage photo) throws PortageException {
         float[] chw = photo.chw(preprocess);
         long start = System.nanoTime();
         float[] logits = session.run(chw);
         stats.add(start, System.nanoTime());
-        Answer answer =
-                new Answer(Scores.top(logits, TOP), labels, stats.latency(), stats.perSecond());
-        tell(heard -> heard.answer(answer));
+        Recognition recognition =
+                new Recognition(Scores.top(logits, TOP), labels, stats.latency(), stats.perSecond());
+        tell(heard -> heard.recognized(recognition));
     }
 
     private interface Message {

@@ -13,7 +13,7 @@ final class ThisDevice {
     static Device describe(Context context) {
         return new Device(
                 Build.MANUFACTURER + " " + Build.MODEL,
-                Newer.soc(),
+                DeviceCompat.soc(),
                 abi(),
                 Build.VERSION.RELEASE,
                 version(context));

@@ -25,12 +25,12 @@ final class TopView {
         }
     }
 
-    void show(Answer answer) {
+    void show(Recognition recognition) {
         Context context = list.getContext();
-        for (int i = 0; i < answer.guesses().size(); i++) {
-            Guess guess = answer.guesses().get(i);
+        for (int i = 0; i < recognition.guesses().size(); i++) {
+            Guess guess = recognition.guesses().get(i);
             View row = row(i);
-            String name = answer.labels().name(guess.index());
+            String name = recognition.labels().name(guess.index());
             double percent = 100 * guess.probability();
             TextView nameView = Views.find(row, R.id.guess_name);
             nameView.setText(name);
@@ -44,7 +44,7 @@ final class TopView {
         }
     }
 
-    /** The row at a place; rows are made once and used again, answer after answer. */
+    /** The row at a place; rows are made once and used again, photo after photo. */
     private View row(int place) {
         if (place == list.getChildCount()) {
             LayoutInflater.from(list.getContext()).inflate(R.layout.guess_row, list, true);

@@ -10,38 +10,38 @@ import org.paddleportage.core.PortageException;
  * whole process (a version or an operator that it does not know) leaves it there, and the next start
  * can say so. It lies there no longer than that: Android may end an idle app at any time.
  */
-final class OpeningNote {
-    private final File note;
+final class CrashMarker {
+    private final File file;
 
-    private OpeningNote(File note) {
-        this.note = note;
+    private CrashMarker(File file) {
+        this.file = file;
     }
 
-    /** Leaves the note; where one is found, takes it away and refuses, so that a retry may pass. */
-    static OpeningNote leave(String title, File model, String version) throws PortageException {
-        File note = new File(model.getPath() + ".opening");
+    /** Sets the marker; where one is found, clears it and refuses, so that a retry may pass. */
+    static CrashMarker set(String title, File model, String version) throws PortageException {
+        File file = new File(model.getPath() + ".opening");
         try {
-            if (!note.createNewFile()) {
-                note.delete();
+            if (!file.createNewFile()) {
+                file.delete();
                 throw new PortageException(Fault.ENDED_THE_APP, title, model.getName(), version);
             }
         } catch (IOException readOnly) {
-            return new OpeningNote(note); // without the note a crash stays unexplained, no more
+            return new CrashMarker(file); // without it a crash stays unexplained, no more
         }
-        return new OpeningNote(note);
+        return new CrashMarker(file);
     }
 
-    /** Leaves the note once more, for another step that may end the process. */
-    void putBack() {
+    /** Sets it once more, for another step that may end the process. */
+    void setAgain() {
         try {
-            note.createNewFile();
+            file.createNewFile();
         } catch (IOException readOnly) {
             // As above.
         }
     }
 
     /** It went well, or failed with an error of its own: either way the process is still there. */
-    void takeAway() {
-        note.delete();
+    void clear() {
+        file.delete();
     }
 }

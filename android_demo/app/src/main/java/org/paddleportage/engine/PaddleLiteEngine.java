@@ -9,7 +9,7 @@ import org.paddleportage.core.PortageException;
  *
  * <p>The library ends the process where others throw, so everything that can be known is checked
  * before it is asked: the header of the file, the versions. A library tells its version only once a
- * model is open, so the first one is opened under an {@link OpeningNote}.
+ * model is open, so the first one is opened under an {@link CrashMarker}.
  */
 public final class PaddleLiteEngine implements Engine {
     static final String TITLE = "Paddle Lite";
@@ -57,9 +57,9 @@ public final class PaddleLiteEngine implements Engine {
         if (version != null) {
             header.requireLibrary(version);
         }
-        OpeningNote note = OpeningNote.leave(TITLE, pack.modelFile(), header.version());
+        CrashMarker marker = CrashMarker.set(TITLE, pack.modelFile(), header.version());
         try {
-            PaddleLiteSession session = new PaddleLiteSession(pack, note);
+            PaddleLiteSession session = new PaddleLiteSession(pack, marker);
             String found = session.open(threads, mode);
             if (!found.isEmpty()) {
                 version = found;
@@ -67,7 +67,7 @@ public final class PaddleLiteEngine implements Engine {
             }
             return session;
         } catch (LinkageError error) { // a class or a function that this library does not have
-            note.takeAway();
+            marker.clear();
             throw library.notLoaded(error);
         }
     }

@@ -17,18 +17,18 @@ final class PaddleLiteSession implements Session {
     private final File model;
     private final int side;
     private final int classes;
-    private final OpeningNote note;
+    private final CrashMarker marker;
     private final OneThread thread = new OneThread(PaddleLiteEngine.TITLE);
     // Touched by that thread only.
     private Predictor predictor;
     private Tensor input;
     private Tensor output;
 
-    PaddleLiteSession(ModelPackage pack, OpeningNote note) {
+    PaddleLiteSession(ModelPackage pack, CrashMarker marker) {
         model = pack.modelFile();
         side = pack.side();
         classes = pack.classes();
-        this.note = note;
+        this.marker = marker;
     }
 
     /** A predictor whose memory can be given back: the library leaves that to the collector. */
@@ -59,7 +59,7 @@ final class PaddleLiteSession implements Session {
             opened = true;
             return version;
         } finally {
-            note.takeAway();
+            marker.clear();
             if (!opened) {
                 close();
             }
@@ -118,11 +118,11 @@ final class PaddleLiteSession implements Session {
         if (output != null) {
             return predictor.run();
         }
-        note.putBack();
+        marker.setAgain();
         try {
             return predictor.run();
         } finally {
-            note.takeAway();
+            marker.clear();
         }
     }
 

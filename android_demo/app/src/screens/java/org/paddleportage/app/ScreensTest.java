@@ -124,8 +124,8 @@ public class ScreensTest {
         return Views.find(main, R.id.top);
     }
 
-    private static void awaitAnswer(Activity main) throws Exception {
-        await("an answer", () -> text(main, R.id.status).contains("p90"));
+    private static void awaitRecognition(Activity main) throws Exception {
+        await("a recognition", () -> text(main, R.id.status).contains("p90"));
         assertEquals(5, top(main).getChildCount());
     }
 
@@ -137,7 +137,7 @@ public class ScreensTest {
     @Config(qualifiers = PORTRAIT)
     public void aSampleIsRecognizedAsByTheToolkit() throws Exception {
         MainActivity main = samples("onnx");
-        awaitAnswer(main);
+        awaitRecognition(main);
         assertEquals(TOP, best(main));
         assertTrue(text(main, R.id.status).matches("[0-9.]+ ms median · [0-9.]+ ms p90"));
         String read = String.valueOf(top(main).getChildAt(0).getContentDescription());
@@ -150,7 +150,7 @@ public class ScreensTest {
     @Config(qualifiers = CHINESE_NIGHT)
     public void atNightInChineseAndLyingTheSame() throws Exception {
         MainActivity main = samples("onnx");
-        awaitAnswer(main);
+        awaitRecognition(main);
         assertEquals(TOP, best(main));
         assertTrue(text(main, R.id.status).contains("毫秒"));
         draw(main, "main-zh-night-landscape");
@@ -161,7 +161,7 @@ public class ScreensTest {
     public void largeTextScrollsAndStaysWhole() throws Exception {
         RuntimeEnvironment.setFontScale(2.0f);
         MainActivity main = samples("onnx");
-        awaitAnswer(main);
+        awaitRecognition(main);
         View panel = (View) Views.<View>find(main, R.id.use_camera).getParent().getParent();
         assertTrue(panel.getHeight() > ((View) panel.getParent()).getHeight());
         assertTrue(((View) panel.getParent()).canScrollVertically(1));
@@ -177,7 +177,7 @@ public class ScreensTest {
         click(controller.get(), R.id.use_samples);
         RuntimeEnvironment.setQualifiers("+land");
         controller.recreate();
-        awaitAnswer(controller.get());
+        awaitRecognition(controller.get());
         assertEquals(TOP, best(controller.get()));
         assertTrue(isShown(controller.get(), R.id.samples));
     }
@@ -188,7 +188,7 @@ public class ScreensTest {
         Intent share = new Intent(Intent.ACTION_SEND).setType("image/jpeg");
         share.putExtra(Intent.EXTRA_STREAM, Uri.fromFile(PHOTO));
         MainActivity main = main("onnx", share);
-        awaitAnswer(main);
+        awaitRecognition(main);
         assertEquals(PHOTO_TOP, best(main));
         ImageView picture = Views.find(main, R.id.picture);
         Bitmap shown = ((BitmapDrawable) picture.getDrawable()).getBitmap();
