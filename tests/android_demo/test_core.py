@@ -52,8 +52,8 @@ def test_a_check_has_the_toolkits_numbers_and_verdict(junit, name):
     )
     with np.errstate(invalid="ignore"):
         expected = drift.measure_drift(case.reference, case.measured, case.labels)
-    for name in ("reference", "measured"):
-        theirs, ours = getattr(found, name), getattr(expected, name)
+    for side in ("reference", "measured"):
+        theirs, ours = getattr(found, side), getattr(expected, side)
         assert theirs.top1 == pytest.approx(ours.top1, rel=1e-12)
         assert theirs.top5 == pytest.approx(ours.top5, rel=1e-12)
     theirs, ours = strict_json.encode(found.drift), strict_json.encode(expected.drift)
