@@ -48,6 +48,11 @@ def error_line(done: Completed) -> str | None:
     return telling[0] if telling else None
 
 
+def first_line(text: str) -> str | None:
+    """The first line of a text that says something."""
+    return next((line for line in text.splitlines() if line.strip(" -\n")), None)
+
+
 def ending(status: int) -> str:
     """How a program ended: "ended with status 3", "was ended by SIGSEGV"."""
     if status >= 0:

@@ -5,21 +5,19 @@ environment that holds it, and this module turns whatever happens there into a v
 StepError.
 """
 
-import contextlib
 import os
-import shutil
-import signal
-import tempfile
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import execnet
-
-from common import errors
+from common import errors, process
 from common.errors import StepError, UserError
-from common.paths import ROOT, tools_home
-from runtimes import worker_protocol
+from common.paths import ROOT
 from runtimes.environments import ENVIRONMENTS
+from runtimes.hosts.base import Host
+from runtimes.hosts.local import LOCAL
 
 # Paddle's older graph format is what Paddle Lite and Paddle2ONNX's stable path read; the switch
 # must stand before Paddle is imported. Paddle2ONNX would otherwise let Polygraphy run pip.
@@ -32,109 +30,103 @@ _SETTINGS = {
 _DEFAULT_LIMIT = 600.0
 
 
+class DeadWorkerError(StepError):
+    """The child died: what it was doing, how it ended and its last words."""
+
+
 class Worker:
-    """A child process in one of the environments; use it as a context manager.
+    """A child process in one of the environments of a host; use it as a context manager.
 
     `label` says in error messages what the child was doing ("to_lite of VGG11").
     """
 
-    def __init__(self, environment: str, label: str, threads: int | None = None):
+    def __init__(
+        self, environment: str, label: str, threads: int | None = None, host: Host = LOCAL
+    ):
         self.label = label
         self.peak_mib = 0
+        self._host = host
         self._environment = ENVIRONMENTS[environment]
-        # Paddle writes into the home folder, of all places, what it makes of a network's code.
-        self._settings = _SETTINGS | {"HOME": str(tools_home())}
+        self._settings = dict(_SETTINGS)
         if threads:
             self._settings["OMP_NUM_THREADS"] = str(threads)
-        self._group = None
 
     def __enter__(self) -> "Worker":
-        problem = self._environment.problem()
+        problem = self._host.problem(self._environment)
         if problem:
             raise UserError(f"{self.label}: {problem}")
-        in_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self._shared = Path(tempfile.mkdtemp(prefix="portage-", dir=in_memory))
-        self._log = self._shared / "output.log"
-        self._group = execnet.Group()
-        environment = "".join(f"//env:{name}={value}" for name, value in self._settings.items())
-        gateway = self._group.makegateway(
-            f"popen//python={self._environment.python}//chdir={ROOT}{environment}"
-        )
-        self._process = gateway._io.popen
-        self._channel = gateway.remote_exec(_child_main)
-        self._channel.send((str(ROOT), str(self._shared), str(self._log)))
+        self._child = self._host.start(self._environment, self._settings)
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._channel.close()
-        # Foreign runtimes crash in their destructors too: the work is done, so no waiting.
-        self._process.kill()
-        self._group.terminate(timeout=1.0)
-        shutil.rmtree(self._shared, ignore_errors=True)
+        self._child.end()
 
-    def call(self, function: str, limit: float = _DEFAULT_LIMIT, **arguments: Any) -> Any:
-        """Call "module:function" in the child and return its value.
+    def call(
+        self, function: Callable | str, limit: float = _DEFAULT_LIMIT, **arguments: Any
+    ) -> Any:
+        """Call a function in the child and return its value.
 
-        Raises StepError when the child dies, or takes longer than `limit` seconds. A UserError,
-        a StepError and an OSError of the child arrive as themselves.
+        A function of a module that only the child's interpreter can import is named,
+        "module:name"; any other is passed itself, and must stand in a module.
+
+        Raises StepError when the child takes longer than `limit` seconds, DeadWorkerError when it
+        dies. A UserError, a StepError and an OSError of the child arrive as themselves.
         """
+        return self._ask("call", _name(function), limit, arguments)
+
+    def open(self, function: Callable | str, **arguments: Any) -> None:
+        """Call a function or a class in the child, which keeps what it returns for `use`."""
+        self._ask("open", _name(function), _DEFAULT_LIMIT, arguments)
+
+    def use(self, method: str, limit: float = _DEFAULT_LIMIT, **arguments: Any) -> Any:
+        """Call a method of what `open` made."""
+        return self._ask("use", method, limit, arguments)
+
+    def _ask(self, verb: str, name: str, limit: float, arguments: dict[str, Any]) -> Any:
+        message = self._child.channel.pack((verb, name, arguments))
         try:
-            self._channel.send((function, worker_protocol.pack(arguments, str(self._shared))))
-            answer = self._channel.receive(timeout=limit)
-        except self._channel.TimeoutError:
-            self._process.kill()
+            self._child.channel.send_bytes(message)
+            answer = self._child.channel.receive(limit)
+        except TimeoutError:
+            process.end_group(self._child.process, grace=0)
             raise StepError(
                 f"{self.label}: no answer within {limit:.0f} s, so it was ended"
             ) from None
         except (EOFError, OSError):
-            raise StepError(f"{self.label}: {self._last_words()}") from None
+            raise DeadWorkerError(self._last_words()) from None
         if answer[0] == "value":
             self.peak_mib = answer[2]
-            return worker_protocol.unpack(answer[1])
+            return answer[1]
         _, kind, text, trace, number = answer
         expected = getattr(errors, kind, None)
         if expected is not None:
             raise expected(text)
         if number is not None:
             raise OSError(number, os.strerror(number), self.label)
-        error = StepError(f"{self.label}: {kind}: {_first_line(text)}")
+        line = process.first_line(text) or "no message"
+        error = StepError(process.sentence(self.label, kind, line))
         error.add_note(trace)
         raise error
 
-    def open(self, function: str, **arguments: Any) -> None:
-        """Call "module:function" in the child, which keeps what it returns for `use`."""
-        self.call(f"open {function}", **arguments)
-
-    def use(self, method: str, limit: float = _DEFAULT_LIMIT, **arguments: Any) -> Any:
-        """Call a method of what `open` made."""
-        return self.call(f"use {method}", limit, **arguments)
-
     def _last_words(self) -> str:
         """How the child ended, and the most telling line it printed."""
-        status = self._process.wait(timeout=10)
-        if status < 0:
-            how = f"the tool was ended by {signal.Signals(-status).name}"
-        else:
-            how = f"the tool ended with status {status}"
-        lines = self._log.read_text(errors="replace").splitlines()
+        child = self._child.process
+        try:
+            child.wait(timeout=10)
+        except subprocess.TimeoutExpired:  # it closed the pipe, and lives on
+            process.end_group(child, grace=0)
+        lines = self._child.log.read_text(errors="replace").splitlines()
         telling = [line for line in lines if "rror" in line or "Check failed" in line] or lines
-        return f"{how}: {_first_line(telling[-1])}" if telling else how
+        how = f"the tool {process.ending(child.returncode)}"
+        return process.sentence(self.label, how, telling[-1] if telling else None)
 
 
-def _first_line(text: str) -> str:
-    """The first line that says something, at most 300 characters."""
-    lines = [line.strip() for line in text.splitlines() if line.strip(" -\n")]
-    return lines[0][:300] if lines else "no message"
-
-
-def _child_main(channel):
-    # Sent to the child as source text: it may use nothing of this module.
-    import sys
-
-    root, shared, log = channel.receive()
-    sys.path.insert(0, root)
-    from runtimes import worker_protocol
-
-    worker_protocol.redirect_output(log)
-    worker_protocol.serve(channel, shared)
+def _name(function: Callable | str) -> str:
+    """A function as "module:name", as both sides can import it."""
+    if isinstance(function, str):
+        return function
+    module = function.__module__
+    if module == "__main__":  # a command's own, which was started by its path
+        path = Path(sys.modules[module].__file__).resolve().relative_to(ROOT)
+        module = ".".join(path.with_suffix("").parts)
+    return f"{module}:{function.__qualname__}"

@@ -26,7 +26,7 @@ def test_arrays_come_back_as_they_went(environment, size):
     sent = {"a": np.arange(size, dtype=np.float32).reshape(1, -1), "b": [1, "two", None]}
     with Worker(environment, "echo") as worker:
         back = worker.call("tests.runtimes.child:echo", value=sent)
-        folder = worker._shared
+        folder = worker._child.log.parent
     np.testing.assert_array_equal(back["a"], sent["a"])
     assert back["a"].dtype == np.float32
     assert back["b"] == sent["b"]

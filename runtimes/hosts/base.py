@@ -1,0 +1,62 @@
+"""A machine that child processes run on."""
+
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.process import end_group
+from runtimes.environments import Environment
+from runtimes.worker_protocol import Channel
+
+
+@dataclass(frozen=True)
+class Child:
+    """A started interpreter that serves calls: its process here leads a process group.
+
+    What it prints goes into the file `log`; `clean` removes what it needed while it ran.
+    """
+
+    process: subprocess.Popen
+    channel: Channel
+    log: Path
+    clean: Callable[[], None]
+
+    def end(self) -> None:
+        # Foreign runtimes crash in their destructors too: the work is done, so no waiting.
+        end_group(self.process, grace=0)
+        self.channel.close()
+        self.clean()
+
+
+class Host(ABC):
+    """What a machine is, and how a child process is started there."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def model(self) -> str:
+        """The processor's name."""
+
+    @property
+    @abstractmethod
+    def isa(self) -> list[str]:
+        """Its vector extensions, by Linux' names."""
+
+    @property
+    @abstractmethod
+    def cores(self) -> int:
+        """The number of cores that children may use."""
+
+    @abstractmethod
+    def problem(self, environment: Environment) -> str | None:
+        """Why an environment cannot be used there, with what would mend it; None when it can."""
+
+    @abstractmethod
+    def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:
+        """Start an environment's interpreter on `worker_protocol.main`.
+
+        `settings` are added to the environment variables. The child ends when this process does.
+        """

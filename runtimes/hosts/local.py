@@ -1,0 +1,107 @@
+"""This machine, as a host: children share memory with their parent."""
+
+import contextlib
+import fcntl
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from common import machine
+from common.paths import ROOT
+from runtimes.environments import Environment
+from runtimes.hosts.base import Child, Host
+from runtimes.worker_protocol import Channel
+
+_PREFIX = "portage-"
+_LOG = "output.log"
+_HELD = "held"  # a file that is locked as long as the folder around it is in use
+
+# Runs in the child, with the project's folder, the shared one and the lifeline as arguments.
+_BEGIN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from runtimes.worker_protocol import main
+main(*sys.argv[2:])
+"""
+
+
+class Local(Host):
+    """This machine; its environments are those that `make setup` made."""
+
+    name = "local"
+
+    @property
+    def model(self) -> str:
+        return machine.cpu()
+
+    @property
+    def isa(self) -> list[str]:
+        return machine.isa()
+
+    @property
+    def cores(self) -> int:
+        return machine.threads()
+
+    def problem(self, environment: Environment) -> str | None:
+        return environment.problem()
+
+    def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:
+        _sweep(_memory())
+        with contextlib.ExitStack() as stack:
+            shared = stack.enter_context(_shared_folder())
+            log = shared / _LOG
+            lifeline, ours = os.pipe()
+            stack.callback(os.close, ours)
+            try:
+                with log.open("wb") as said:
+                    process = subprocess.Popen(
+                        [environment.python, "-c", _BEGIN, ROOT, shared, str(lifeline)],
+                        cwd=ROOT,
+                        env={**os.environ, **settings},
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=said,
+                        pass_fds=[lifeline],
+                        start_new_session=True,  # Ctrl-C is for the parent alone
+                    )
+            finally:
+                os.close(lifeline)
+            with process.stdout, process.stdin:
+                ends = [os.dup(stream.fileno()) for stream in (process.stdout, process.stdin)]
+            channel = Channel(*ends, str(shared))
+            return Child(process, channel, log, stack.pop_all().close)
+
+
+LOCAL = Local()
+
+
+def _memory() -> Path:
+    """The folder that folders shared with children are made in: in memory, where there is one."""
+    in_memory = Path("/dev/shm")
+    return in_memory if os.access(in_memory, os.W_OK) else Path(tempfile.gettempdir())
+
+
+@contextlib.contextmanager
+def _shared_folder() -> Iterator[Path]:
+    """A new folder, held until the block ends, and then removed."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory()))
+    try:
+        with (folder / f".{_HELD}").open("w") as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            (folder / f".{_HELD}").rename(folder / _HELD)  # never there and not locked
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def _sweep(root: Path) -> None:
+    """Remove the folders of runs that were killed, which hold theirs no longer."""
+    for held in root.glob(f"{_PREFIX}*/{_HELD}"):
+        with contextlib.suppress(OSError), held.open("r") as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(held.parent, ignore_errors=True)
