@@ -64,7 +64,7 @@ def _ours(case: _Case) -> _Sample:
         Worker("main", f"calibration of {case.model}") as worker,
     ):
         timed_session_spec = worker.call(
-            "benchmarks.bench_calibration:collect_cold",
+            collect_cold,
             limit=_LIMIT,
             onnx=str(case.onnx),
             crops=str(case.crops),

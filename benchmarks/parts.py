@@ -107,7 +107,7 @@ class Part:
 def _load_ours(setting: Setting) -> Sample:
     with _scratch(setting) as cache, Worker("main", "loading photos") as worker:
         timed = worker.call(
-            "benchmarks.parts:load_cold",
+            load_cold,
             limit=_LIMIT,
             listing=str(setting.listing),
             preprocess=setting.spec.preprocess.to_json(),

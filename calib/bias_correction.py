@@ -38,7 +38,7 @@ def measure_errors(
     `ranges` by tensor, `skip` the layers that stay in float.
     """
     worker.open(
-        "calib.bias_correction:Correction",
+        Correction,
         source=str(onnx.file(FILE)),
         ranges=ranges,
         grid=asdict(grid),

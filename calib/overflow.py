@@ -23,7 +23,7 @@ def beyond_fp16(onnx: Artifact) -> list[tuple[str, float]]:
     measured = ranges and ranges.manifest["inputs"]["onnx"] == onnx.key
     with Worker("main", f"looking for overflows in {onnx.model}") as worker:
         return worker.call(
-            "calib.overflow:find",
+            find,
             source=str(onnx.file(FILE)),
             photos=step_check.images(tuple(onnx.facts["input_shape"])),
             ranges=str(ranges.file(RANGES)) if measured else None,

@@ -68,7 +68,7 @@ def to_qdq(
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:
-            layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(FILE)))
+            layers = worker.call(layer_names, source=str(onnx.file(FILE)))
             check_layers(quant.keep_float, layers, onnx.model)
             measured = Ranges.load(ranges)
             scope = {
@@ -79,7 +79,7 @@ def to_qdq(
             measure_errors(worker, onnx, crops, scope, placement.grid, quant.keep_float)
             shifted = worker.use("write", output=str(corrected))
             facts = worker.call(
-                "calib.qdq:write_qdq",
+                write_qdq,
                 source=str(corrected),
                 output=str(folder / FILE),
                 ranges=scope,

@@ -15,7 +15,7 @@ import numpy as np
 
 from calib.bias_correction import measure_errors
 from calib.fake_quant import Grid
-from calib.qdq import calibrated_on, eight_photos
+from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
 from calib.ranges import Ranges
 from convert import step_check
@@ -65,11 +65,11 @@ def quantize_lite(
             name: measured.range_of(name, quant.method, symmetric=True) for name in measured.names
         }
         with Worker("main", label) as worker:
-            layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(ONNX_FILE)))
+            layers = worker.call(layer_names, source=str(onnx.file(ONNX_FILE)))
             check_layers(quant.keep_float, layers, onnx.model)
             measure_errors(worker, onnx, crops, scope, GRID, quant.keep_float)
             facts = worker.call(
-                "calib.quantize_lite:write_quantized",
+                write_quantized,
                 source=str(inference.folder),
                 onnx_file=str(onnx.file(ONNX_FILE)),
                 output=str(folder),

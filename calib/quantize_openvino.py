@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calib.qdq import calibrated_on, eight_photos
+from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import NNCF, QuantConfig, check_layers
 from calib.quantize_onnx import has_vnni, quantize_onnx
 from common.errors import StepError
@@ -13,7 +13,7 @@ from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.to_onnx import FILE as ONNX_FILE
 from convert.to_onnx import SESSION as ONNX_SESSION
-from convert.to_openvino import GRAPH, KIND, SESSION
+from convert.to_openvino import GRAPH, KIND, SESSION, write_ir
 from data.crops import Crops
 from data.preprocess import Preprocess
 from models.registry import MODELS
@@ -49,16 +49,16 @@ def quantize_openvino(
         with Worker("main", f"quantize_openvino of {onnx.model}") as worker:
             if quantized:
                 worker.call(
-                    "convert.to_openvino:write_ir",
+                    write_ir,
                     source=str(quantized.file(ONNX_FILE)),
                     output=str(folder / GRAPH),
                     fp16=False,
                 )
             else:
-                layers = worker.call("calib.qdq:layer_names", source=str(onnx.file(ONNX_FILE)))
+                layers = worker.call(layer_names, source=str(onnx.file(ONNX_FILE)))
                 check_layers(quant.keep_float, layers, onnx.model)
                 worker.call(
-                    "calib.quantize_openvino:write_with_nncf",
+                    write_with_nncf,
                     limit=_LIMIT,
                     source=str(onnx.file(ONNX_FILE)),
                     output=str(folder / GRAPH),

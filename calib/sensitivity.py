@@ -67,7 +67,7 @@ def rank(
     batch = next(crops.batches(len(rows), MODELS[onnx.model].preprocess, rows))
     with Worker("main", f"sensitivity of {onnx.model}") as worker:
         worker.open(
-            "calib.sensitivity:Switches",
+            Switches,
             source=str(onnx.file(FILE)),
             ranges=scope,
             grid=asdict(grid),

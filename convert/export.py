@@ -50,7 +50,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
     def make(folder: Path) -> dict:
         with Worker("main", f"export of {spec.name}") as worker:
             eager = worker.call(
-                "convert.export:write_graph",
+                write_graph,
                 model=spec.name,
                 weights=vars(weights) | {"path": str(weights.path or "")},
                 class_num=class_num,

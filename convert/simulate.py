@@ -45,7 +45,7 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
     def make(folder: Path) -> dict:
         with Worker("main", f"simulate {precision} of {onnx.model}") as worker:
             facts = worker.call(
-                "convert.simulate:write_rounded",
+                write_rounded,
                 source=str(onnx.file(FILE)),
                 output=str(folder / FILE),
                 precision=precision,
@@ -116,9 +116,7 @@ def explain_overflow(folder: Path, batch: np.ndarray) -> str:
     Empty where none does. `batch` is float32 [N, 3, S, S].
     """
     with Worker("main", f"looking for an overflow in {folder}") as worker:
-        found = worker.call(
-            "convert.simulate:first_overflow", source=str(folder / FILE), batch=batch
-        )
+        found = worker.call(first_overflow, source=str(folder / FILE), batch=batch)
     if found is None:
         return ""
     layer, largest, limit = found

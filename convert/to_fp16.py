@@ -4,6 +4,7 @@ from pathlib import Path
 
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
+from convert.fp16_graph import write_fp16
 from convert.to_onnx import FILE, KIND, SESSION
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
@@ -29,7 +30,7 @@ def to_fp16(onnx: Artifact) -> Artifact:
     def make(folder: Path) -> dict:
         with Worker("main", f"to_half of {onnx.model}") as worker:
             worker.call(
-                "convert.fp16_graph:write_fp16",
+                write_fp16,
                 source=str(onnx.file(FILE)),
                 output=str(folder / FILE),
             )

@@ -46,7 +46,7 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
     def make(folder: Path) -> dict:
         with Worker("main", f"to_onnx of {inference.model}") as worker:
             facts = worker.call(
-                "convert.to_onnx:write_onnx",
+                write_onnx,
                 source=str(inference.folder),
                 output=str(folder / FILE),
                 opset=opset,

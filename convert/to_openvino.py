@@ -35,7 +35,7 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
     def make(folder: Path) -> dict:
         with Worker("main", f"to_openvino {precision} of {onnx.model}") as worker:
             worker.call(
-                "convert.to_openvino:write_ir",
+                write_ir,
                 source=str(onnx.file(ONNX_FILE)),
                 output=str(folder / GRAPH),
                 fp16=precision == "fp16",

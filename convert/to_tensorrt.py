@@ -15,8 +15,9 @@ from pathlib import Path
 from common import files
 from common.errors import StepError
 from common.paths import cache_root
-from convert import step_check
+from convert import step_check, tensorrt_operators
 from convert.artifact import Artifact, Step, produce
+from convert.fp16_graph import write_fp16
 from convert.to_onnx import FILE as ONNX_FILE
 from runtimes.environments import MAIN, TRT
 from runtimes.nvidia import Gpu
@@ -123,9 +124,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
 
 
 def _check(worker: Worker, onnx: Artifact, version: str) -> dict:
-    return worker.call(
-        "convert.tensorrt_operators:check", source=str(onnx.file(ONNX_FILE)), version=version
-    )
+    return worker.call(tensorrt_operators.check, source=str(onnx.file(ONNX_FILE)), version=version)
 
 
 @contextlib.contextmanager
@@ -135,9 +134,7 @@ def _source(worker: Worker, onnx: Artifact, folder: Path, fp16: bool) -> Iterato
         yield onnx.file(ONNX_FILE)
         return
     narrow = folder / "fp16.onnx"
-    worker.call(
-        "convert.fp16_graph:write_fp16", source=str(onnx.file(ONNX_FILE)), output=str(narrow)
-    )
+    worker.call(write_fp16, source=str(onnx.file(ONNX_FILE)), output=str(narrow))
     yield narrow
     narrow.unlink()
 

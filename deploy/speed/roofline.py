@@ -61,12 +61,9 @@ def floors(
     """
     with Worker("main", f"measuring the floor of {onnx.model}", threads=1) as worker:
         path = str(onnx.file(FILE))
-        works = [
-            Work(**worker.call("deploy.speed.roofline:count", path=path, batch=batch))
-            for batch in batches
-        ]
+        works = [Work(**worker.call(count, path=path, batch=batch)) for batch in batches]
         sizes = [work.bytes for work in works]
-        reached = worker.call("deploy.speed.roofline:reach", cores=list(cores), sizes=sizes)
+        reached = worker.call(reach, cores=list(cores), sizes=sizes)
     peaks = [Peak(reached["gmacs"], gbytes) for gbytes in reached["gbytes"]]
     return dict(zip(batches, zip(works, peaks, strict=True), strict=True))
 
