@@ -9,8 +9,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -21,9 +19,10 @@ import numpy as np
 
 from common import machine
 from common.console import progress
-from common.errors import UserError
+from common.errors import StepError, UserError
 from common.files import atomic_folder, locked, read_json, write_json
-from common.paths import ROOT, cache_root
+from common.paths import cache_root
+from runtimes.worker import Worker
 
 # In the order of their labels, as in the package's batches.meta.txt.
 CLASSES = (
@@ -177,18 +176,16 @@ def _write_all_photos(batches: Sequence[_Batch], folder: Path) -> None:
 
 
 def _in_child(batch: _Batch, folder: Path) -> None:
-    done = subprocess.run(
-        # As `-m`, from the project's own folder: see the end of this file.
-        [sys.executable, "-m", "data.cifar10", batch.file, folder / batch.split, str(batch.first)],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    if done.returncode:
-        reason = (done.stderr.strip() or f"ended with status {done.returncode}").splitlines()[-1]
-        raise UserError(f"cannot write the photos of CIFAR-10 into {folder.parent}: {reason}")
+    label = f"cannot write the photos of CIFAR-10 into {folder.parent}"
+    try:
+        with Worker("main", label) as worker:
+            worker.call(
+                _write_photos, file=batch.file, folder=folder / batch.split, first=batch.first
+            )
+    except OSError as error:
+        raise UserError(f"{label}: {error.strerror}") from None
+    except StepError as error:
+        raise UserError(str(error)) from None
     batch.file.unlink()
 
 
@@ -206,7 +203,3 @@ def _write_photos(file: Path, folder: Path, first: int) -> None:
     for index, (label, photo) in enumerate(zip(records[:, 0], photos, strict=True), first):
         _, png = cv2.imencode(".png", photo, [cv2.IMWRITE_PNG_COMPRESSION, 0])
         (folder / _photo_name(label, index)).write_bytes(png)
-
-
-if __name__ == "__main__":
-    _write_photos(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

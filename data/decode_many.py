@@ -5,16 +5,19 @@ processes.
 """
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from common import machine
+from common.errors import UserError
 from data.decode import BadPhotoError
 from data.preprocess import Preprocess
+from runtimes.worker import DeadWorkerError, Worker
 
 Progress = Callable[[int, int], None]  # photos done, photos in all
 
@@ -23,6 +26,9 @@ Progress = Callable[[int, int], None]  # photos done, photos in all
 # and processes also scale to many cores, and survive a photo that kills the decoder.
 PROCESSES_FROM = 4000
 _PER_TASK = 8  # few, since the last tasks leave cores idle; a task's overhead is 0.2 ms
+
+
+_LABEL = "processes that decode photos do not start"
 
 
 class Bad(NamedTuple):
@@ -65,14 +71,13 @@ def decode_many(
     Returns the photos that cannot be used, by their place in `paths`; what the file holds there is
     undefined.
     """
-    task = Task([os.fspath(path) for path in paths], preprocess, file, offset)
+    # Absolute, since the workers have a working folder of their own.
+    task = Task([str(path.absolute()) for path in paths], preprocess, file.absolute(), offset)
     workers = workers or machine.threads()
     if len(paths) < PROCESSES_FROM or workers == 1:
         decoder = nullcontext(decode_some)
     else:
-        from data.decode_process import DecodeProcesses
-
-        decoder = DecodeProcesses()
+        decoder = _Workers()
     with decoder as decode:
         pool = ThreadPoolExecutor(workers)
         try:
@@ -110,3 +115,60 @@ def decode_some(task: Task) -> dict[int, Bad]:
             else:
                 os.pwrite(stream.fileno(), crop, task.offset + row * task.row_bytes)
     return bad
+
+
+_KILLER = Bad(
+    "its decoding was killed: damaged in a way that crashes the decoder, or too large",
+    lasting=False,
+)
+
+
+class _Workers:
+    """`decode_some` in child processes, one for each thread that calls.
+
+    A photo that kills its process becomes a bad photo like any other.
+    """
+
+    def __init__(self):
+        self._mine = threading.local()
+        self._all = ExitStack()
+
+    def __enter__(self) -> Callable[[Task], dict[int, Bad]]:
+        return self._decode
+
+    def __exit__(self, *_: object) -> None:
+        self._all.close()
+
+    def _decode(self, task: Task) -> dict[int, Bad]:
+        try:
+            return self._worker().call(decode_some, task=task)
+        except DeadWorkerError:
+            self._mine.worker = None
+        if len(task.paths) == 1:
+            return {0: _KILLER}
+        # One of them did it; the others have a right to be decoded.
+        alone = [self._decode(task.part(row, row + 1)) for row in range(len(task.paths))]
+        return {row: bad[0] for row, bad in enumerate(alone) if bad}
+
+    def _worker(self) -> Worker:
+        if getattr(self._mine, "worker", None) is None:
+            try:
+                self._mine.worker = self._start()
+            except DeadWorkerError:  # somebody killed it before it was ready
+                try:
+                    self._mine.worker = self._start()
+                except DeadWorkerError as error:
+                    raise UserError(f"{error}; run: make setup") from None
+        return self._mine.worker
+
+    def _start(self) -> Worker:
+        worker = self._all.enter_context(Worker("main", _LABEL))
+        worker.call(_settle)
+        return worker
+
+
+def _settle() -> None:
+    """In a child process, before its first task: there is a process per core already."""
+    import cv2
+
+    cv2.setNumThreads(1)

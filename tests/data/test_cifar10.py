@@ -6,7 +6,6 @@ The package is a small one of the same form, made here: six files of four photos
 import io
 import os
 import shutil
-import sys
 import tarfile
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import common.registries.npm
 from common.errors import UserError
 from data import cifar10
 from data.images import ImageSet
+from runtimes.environments import Environment
 
 PER_BATCH = 4
 NAMES = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
@@ -204,7 +204,7 @@ def test_photos_that_cannot_be_written_are_one_line(asked, cache, monkeypatch, t
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho 'OSError: No space left on device' >&2\nexit 1\n")
     python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(Environment, "python", python)
     with pytest.raises(UserError, match=r"cannot write the photos of CIFAR-10.*No space left"):
         cifar10.cifar10_folder()
     assert {path.name for path in cache.iterdir()} == {"cifar10.lock"}

@@ -18,6 +18,7 @@ from data import crops, decode_many
 from data.crops import Crops, load_crops
 from data.images import ImageSet
 from data.preprocess import Preprocess
+from runtimes.environments import Environment
 from tests.data import published
 from tests.data.conftest import encoded, picture
 
@@ -408,8 +409,8 @@ def test_a_photo_that_kills_the_decoder_is_a_bad_photo(ten_photos, monkeypatch, 
 
 def test_processes_that_do_not_start_are_an_error_of_one_line(ten_photos, monkeypatch, capfd):
     monkeypatch.setattr(decode_many, "PROCESSES_FROM", 0)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(UserError, match="do not start: /bin/false ended with status 1"):
+    monkeypatch.setattr(Environment, "python", Path("/bin/false"))
+    with pytest.raises(UserError, match="do not start: the tool ended with status 1; run: make"):
         load_crops(ImageSet.open(ten_photos), PREPROCESS)
 
 
