@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-# The config of every typed value: nothing is converted, nothing is left over.
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+# The config of every typed value: nothing is converted, nothing is left over. What checks a value
+# is built where it is first needed, since most commands need few of them.
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 T = TypeVar("T")
 

@@ -177,7 +177,10 @@ def _read(path: Path) -> PhoneResult:
         value = parse(path.read_text("utf-8-sig"))
     except UnicodeDecodeError:
         raise FormError("not JSON, or cut short") from None
-    result.check_schema(value)
+    try:
+        result.check_schema(value)
+    except FormError as error:
+        raise FormError(f"{error}; make the app anew (make apk)") from None
     for name in value if isinstance(value, dict) else ():
         if name not in FIELDS:
             raise FormError(f"{short(name)} is unknown")

@@ -14,16 +14,18 @@ def accuracy(
 ) -> dict[str, Any]:
     """Top-1 and top-5 with Wilson's 95 % intervals, and the classes with the worst recall.
 
-    `logits` float32 [N, classes], `labels` int64 [N]. A class without photos has no recall; of
-    classes with equal recall the one with more photos is named first.
+    `logits` float32 [N, classes], `labels` int64 [N]. A photo with a logit that is not finite has
+    no decision, and is wrong. A class without photos has no recall; of classes with equal recall
+    the one with more photos is named first.
     """
     ranked = np.argsort(-logits, axis=1, kind="stable")  # of equal logits the lower class wins
-    hits = ranked == labels[:, None]
+    decided = np.isfinite(logits).all(axis=1)
+    hits = (ranked == labels[:, None]) & decided[:, None]
     right = hits[:, 0]
     worst = []
     for label in np.unique(labels):
         of_class = labels == label
-        wrong = ranked[of_class & ~right, 0]
+        wrong = ranked[of_class & ~right & decided, 0]
         rival = _name(np.bincount(wrong).argmax(), class_names) if len(wrong) else None
         worst.append(
             {

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from deploy.verdict.accuracy import accuracy
 from tests.conftest import assert_refused
@@ -20,6 +21,15 @@ def test_accuracy_of_known_decisions():
         {"class": "g", "photos": 1, "recall": 0.0, "taken_for": "c"},
         {"class": "a", "photos": 3, "recall": 2 / 3, "taken_for": "b"},
     ]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_photo_with_a_logit_that_is_not_finite_is_wrong(bad):
+    logits = np.eye(7, dtype=np.float32)[[0, 1]]
+    logits[1, 3] = bad
+    found = accuracy(logits, np.array([0, 1]), None)
+    assert (found["top1"]["share"], found["top5"]["share"]) == (0.5, 0.5)
+    assert found["worst_classes"] == [{"class": "1", "photos": 1, "recall": 0.0, "taken_for": None}]
 
 
 def test_real_weights_on_real_photos(command, built, weights, photos):

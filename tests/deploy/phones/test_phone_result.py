@@ -202,7 +202,7 @@ def test_every_field_is_required_and_of_its_kind(take_in, name):
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("schema", 1, "schema is 1, not 2"),
+        ("schema", 1, "schema is 1, not 2, .*; make the app anew .*; export the result"),
         ("schema", 2.0, "schema is 2.0, not 2"),
         ("model", "SqueezNet1_1", "did you mean SqueezeNet1_1"),
         ("model", "../../evil", "model is '../../evil', which is unknown"),
