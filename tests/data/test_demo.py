@@ -15,6 +15,7 @@ from data import demo
 from data.crops import load_crops
 from data.images import ImageSet
 from data.preprocess import Preprocess
+from tests.conftest import skipped_without_a_registry
 from tests.data.conftest import encoded, picture
 
 PHOTOS = {
@@ -110,16 +111,10 @@ def test_what_a_killed_run_left_is_removed(archives, cache):
     assert not leftover.exists()
 
 
-def test_the_real_packages(monkeypatch, tmp_path):
+def test_the_real_packages():
     """Needs the package registry."""
-    home = os.environ.get("PIP_CACHE_DIR") or str(Path.home() / ".cache" / "pip")
-    monkeypatch.setenv("PIP_CACHE_DIR", home)  # what pip has fetched before need not travel again
-    foolbox = demo._PACKAGES[1]
-    try:
-        pypi.pypi_archive(foolbox.name, foolbox.version, foolbox.sha256)
-    except UserError as error:
-        pytest.skip(f"needs the package registry: {error}")
-    images = ImageSet.open("demo")
+    with skipped_without_a_registry():
+        images = ImageSet.open("demo")
     assert len(images) == 70
     assert len(set(images.labels)) > 60
     assert all(0 <= label < 1000 for label in images.labels)
