@@ -4,6 +4,7 @@ there or of the wrong kind is an error that names it by its dotted path."""
 import functools
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -35,11 +36,13 @@ def parse(text: str) -> Any:
 
 def decode(kind: type[T], value: Any) -> T:
     """A JSON value as a typed one; FormError for the first field that does not fit."""
-    _refuse_null(value, "")
     try:
+        _refuse_null(value, "")
         return _adapter(kind).validate_json(json.dumps(value))
     except ValidationError as error:
         raise FormError(_sentence(error, value)) from None
+    except RecursionError:
+        raise FormError("it is nested too deeply") from None
 
 
 def encode(value: Any) -> Any:
@@ -73,19 +76,25 @@ def _refuse_null(value: Any, where: str) -> None:
 
 def _sentence(error: ValidationError, value: Any) -> str:
     first = error.errors(include_url=False)[0]
-    names = [part for part in first["loc"] if isinstance(part, str) and part != "[key]"]
-    places = [part for part in first["loc"] if isinstance(part, int)]
-    path = ".".join(map(_name, names))
-    if first["type"] == "missing" and not places:
-        return f"{path} is missing"
+    if first["type"] == "json_invalid":  # what the standard library's reader took
+        return "it is nested too deeply, or a text in it is no Unicode"
+    way = [part for part in first["loc"] if part != "[key]"]
     if first["type"] == "unexpected_keyword_argument":
-        *outer, last = names
-        return f"{'.'.join([*map(_name, outer), short(last)])} is unknown"
-    for name in names:
-        value = value[name]
-    place = f" (entry {places[-1]})" if places else ""
+        return f"{_path([*way[:-1], short(way[-1])])} is unknown"
+    place = way.pop() if way and isinstance(way[-1], int) else None
+    if first["type"] == "missing" and place is None:
+        return f"{_path(way)} is missing"
+    for part in way:
+        value = value[part]
     message = re.sub("^(Input|String) should", "it should", first["msg"])
-    return f"{path or 'it'} is {short(value)}: {message}{place}"
+    entry = "" if place is None else f" (entry {place})"
+    return f"{_path(way) or 'it'} is {short(value)}: {message}{entry}"
+
+
+def _path(way: Sequence[str | int]) -> str:
+    """The dotted path of a field: "latency.1.runs", "sensitivity[0].layer"."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in way)
+    return "".join(parts).removeprefix(".")
 
 
 def _name(name: str) -> str:

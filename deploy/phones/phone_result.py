@@ -184,8 +184,9 @@ def _read(path: Path) -> PhoneResult:
     for name in value if isinstance(value, dict) else ():
         if name not in FIELDS:
             raise FormError(f"{short(name)} is unknown")
+    found = decode(PhoneResult, value)
     _check_texts(value, "")
-    return decode(PhoneResult, value)
+    return found
 
 
 def _check_texts(value: Any, where: str) -> None:

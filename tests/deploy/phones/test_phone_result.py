@@ -146,6 +146,8 @@ SOUND = json.dumps(phones_words())
         ("hello", "not JSON"),
         (SOUND[: len(SOUND) // 2], "cut short"),
         ("[" * 100_000, "not JSON"),
+        (SOUND.replace('"lite-arm"', '{"a":' * 900 + "1" + "}" * 900), "nested too deeply"),
+        (SOUND.replace('"lite-arm"', "[" * 900 + "]" * 900), "nested too deeply"),
         (SOUND.replace("4e-07", "NaN"), "NaN is not a number"),
         (SOUND.replace("4e-07", "-Infinity"), "-Infinity is not a number"),
         (SOUND.replace("4e-07", "1e999"), "drift.max_rel is inf: it should be a finite number"),
