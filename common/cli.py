@@ -8,6 +8,7 @@ import locale
 import math
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -173,6 +174,9 @@ def run(main: Callable[[], int]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show stops nothing; files are UTF-8 (see `common.start`).
         stream.reconfigure(encoding=_terminal_encoding(stream), errors="replace")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # and not ignored, as under nohup
+            signal.signal(number, _interrupt)
     try:
         paths.settle_variables()
         status = int(main())
@@ -186,6 +190,15 @@ def run(main: Callable[[], int]) -> NoReturn:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort
         status = complain(error)
     sys.exit(status)
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    """Take a signal as Ctrl-C, so that all is cleaned up; once, since make passes it on, too."""
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt(
+        f"ended by {signal.Signals(number).name}; what was finished is kept, run again to go on"
+    )
 
 
 def _terminal_encoding(stream: TextIO) -> str:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 
 def echo(value):
@@ -36,3 +37,26 @@ class Counter:
     def next(self):
         self._next += 1
         return self._next - 1
+
+
+def pid():
+    return os.getpid()
+
+
+def hold_the_lock():
+    sum(range(10**12))  # one instruction of Python's: no other thread runs meanwhile
+
+
+def where():
+    return [str(Path.cwd()), __file__]
+
+
+def variable(name):
+    return os.environ.get(name)
+
+
+class Point:
+    """A value of the project's own."""
+
+    def __init__(self, place):
+        self.place = place

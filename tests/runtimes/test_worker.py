@@ -1,5 +1,6 @@
 """Foreign tools in child processes: whatever happens there is a value or a sentence here."""
 
+import sys
 import time
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from common.errors import StepError, UserError
 from runtimes.environments import LITE
-from runtimes.worker import Worker
+from runtimes.worker import DeadWorkerError, Worker
+from tests.runtimes import child
 
 ENVIRONMENTS = [
     "main",
@@ -50,25 +52,48 @@ def test_a_silent_exit_is_an_error():
 def test_a_hang_ends_at_the_limit():
     started = time.monotonic()
     with Worker("main", "build") as worker, pytest.raises(StepError, match="within 1 s"):
-        worker.call("tests.runtimes.child:sleep", limit=1, seconds=60)
+        worker.call(child.sleep, limit=1, seconds=60)
     assert time.monotonic() - started < 10
 
 
 def test_an_exception_in_the_child_keeps_its_name_and_first_line():
     with Worker("main", "load") as worker, pytest.raises(StepError, match="load: ValueError: a"):
-        worker.call("tests.runtimes.child:fail", text="a\nb")
+        worker.call(child.fail, text="a\nb")
 
 
 def test_a_users_error_in_the_child_is_one_here():
     with Worker("main", "load") as worker, pytest.raises(UserError, match="no such file"):
-        worker.call("tests.runtimes.child:refuse", text="no such file")
+        worker.call(child.refuse, text="no such file")
 
 
 def test_what_is_opened_stays_open():
     with Worker("main", "count") as worker:
-        worker.open("tests.runtimes.child:Counter", start=5)
+        worker.open(child.Counter, start=5)
         assert [worker.use("next") for _ in range(3)] == [5, 6, 7]
         assert worker.peak_mib > 1
+
+
+def test_a_function_itself_is_called_where_both_sides_are_the_same_python():
+    point = child.Point(place={"a": (1, np.float32(2.5))})
+    with Worker("main", "echo") as worker:
+        back = worker.call(child.echo, value=point)
+    assert type(back) is child.Point
+    assert back.place == {"a": (1, 2.5)}
+    assert type(back.place["a"][1]) is float
+
+
+def test_a_commands_own_function_is_found_by_the_commands_path(monkeypatch):
+    monkeypatch.setattr(child.echo, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", child.__file__, raising=False)
+    with Worker("main", "echo") as worker:
+        assert worker.call(child.echo, value="back") == "back"
+
+
+def test_after_a_death_every_call_says_so():
+    with Worker("main", "build") as worker:
+        for _ in range(2):
+            with pytest.raises(DeadWorkerError, match="ended with status 3"):
+                worker.call("os:_exit", status=3)
 
 
 def test_a_missing_environment_is_a_users_error_that_names_the_command(monkeypatch, tmp_path):
