@@ -103,7 +103,6 @@ MAIN = Environment(
         "tensorrt_rtx_cu13": "parses and builds where no GPU is",
         "opencv-python-headless": "decoding and bilinear resizing",
         "pillow": "bicubic resizing (Twins)",
-        "execnet": "child processes",
     },
     required=True,
 )
