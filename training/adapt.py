@@ -44,7 +44,7 @@ from models.registry import ModelSpec, find_model
 from models.state import SUFFIXES, write_state
 from models.weights import WORDS, Weights, find_weights, weights_folder
 from training.backbone import load_backbone, recalibrate
-from training.classifier_head import Head, fit_head, written_logits
+from training.classifier_head import fit_head, open_head, written_logits
 from training.ridge import count_right
 
 HELD_OUT_SHARE = 10  # one photo in so many …
@@ -140,8 +140,8 @@ def adapt(
     network = load_backbone(spec, weights, classes)
     if weights.origin == "random":
         recalibrate(network, stream, fit_on)
-    head = Head(network, spec.input_shape)
-    made = fit_head(head, stream, held_out)
+    with open_head(network, spec.input_shape) as head:
+        made = fit_head(head, stream, held_out)
     with _replacing(out) as new:
         write_state(new, head.state(made.classifier))
         right = count_right(written_logits(spec, new, stream, made), stream.labels[made.rows])

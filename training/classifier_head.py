@@ -1,6 +1,7 @@
 """The classifier of a network: fitted to photos, put into the network, read back and checked."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from data.images import printable
 from data.stream import BATCH, CHUNK, Stream
 from models.registry import ModelSpec
 from models.weights import Weights, classifier, load_state
-from training.backbone import Features, Runner, shapes_of
+from training.backbone import Features, open_features, running, shapes_of
 from training.ridge import Classifier, Moments, fit, fit_scale
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Head:
     """The classifier of one network while it is being made."""
 
     network: "nn.Layer"
-    input_shape: Sequence[int]
+    features: Features
 
     def __post_init__(self):
         shapes = shapes_of(self.network)
@@ -39,7 +40,6 @@ class Head:
         # its outputs go through another one before they are averaged.
         self.rectified = len(self.shape) == 4
         self.width, self.classes = self.shape[:2][::-1] if self.rectified else self.shape
-        self.features = Features(self.network, self.name, self.input_shape)
 
     def state(self, fitted: Classifier) -> dict[str, np.ndarray]:
         """The network's whole state dict with this classifier in it, float32."""
@@ -81,6 +81,13 @@ class Head:
         if waiting:
             flush()
         return moments, np.concatenate(rows_kept), np.concatenate(features_kept)
+
+
+@contextlib.contextmanager
+def open_head(network: "nn.Layer", input_shape: Sequence[int]) -> Iterator[Head]:
+    """The head of a network, whose backbone as it is now runs in a child process."""
+    with open_features(network, classifier(shapes_of(network)), input_shape) as features:
+        yield Head(network, features)
 
 
 def require_finite(features: np.ndarray, paths: Sequence[Path]) -> None:
@@ -156,9 +163,9 @@ def written_logits(spec: ModelSpec, checkpoint: Path, stream: Stream, made: Fit)
     network = spec.build(class_num=len(made.classifier.bias))
     weights = Weights(spec.name, "file", checkpoint, files.sha256(checkpoint))
     network.set_state_dict(load_state(weights, shapes_of(network)))
-    runner = Runner(network, spec.input_shape)
-    batches = stream.batches(made.rows, "written network")
-    logits = np.concatenate([runner(batch) for _, batch in batches])
+    with running(network, spec.input_shape) as run:
+        batches = stream.batches(made.rows, "written network")
+        logits = np.concatenate([run(batch) for _, batch in batches])
     expected = made.logits
     # Of their spread, not their size: what all classes have in common must not hide a difference.
     worst = float(np.abs(logits - expected).max() / np.ptp(expected, axis=1).max())

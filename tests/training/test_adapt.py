@@ -17,7 +17,7 @@ from tests.colours import COLOURS, write_photos
 from tests.conftest import assert_refused
 from training import adapt
 from training.backbone import load_backbone, recalibrate
-from training.classifier_head import Fit, Head, lift, require_finite, written_logits
+from training.classifier_head import Fit, lift, open_head, require_finite, written_logits
 from training.ridge import Classifier
 
 SPEC = find_model("SqueezeNet1_1")
@@ -138,7 +138,8 @@ class TestSqueezeNet:
     def made(self, photos):
         network = load_backbone(SPEC, find_weights(SPEC, "random"), 3)
         stream = Stream(adapt.open_labelled(str(photos)).spread(12), SPEC.preprocess)
-        return Head(network, SPEC.input_shape), stream
+        with open_head(network, SPEC.input_shape) as head:
+            yield head, stream
 
     @pytest.fixture(scope="class")
     def fitted(self, made) -> Classifier:
@@ -215,10 +216,10 @@ class TestBackbone:
         network = load_backbone(spec, find_weights(spec, "random"), 2)
         stream = Stream(adapt.open_labelled(str(tmp_path)).spread(4), spec.preprocess)
         recalibrate(network, stream, np.arange(4))
-        features = Head(network, spec.input_shape).features
         [(_, crops)] = stream.batches(range(4), "photos")
-        usual = np.abs(features(crops)).max()
-        assert np.abs(features(synthetic.images(spec.input_shape))).max() < 20 * usual
+        with open_head(network, spec.input_shape) as head:
+            usual = np.abs(head.features(crops)).max()
+            assert np.abs(head.features(synthetic.images(spec.input_shape))).max() < 20 * usual
 
     def test_features_that_are_not_finite_name_the_photo(self):
         features = np.array([[0.0, 1.0], [np.nan, 0.0]], np.float32)
