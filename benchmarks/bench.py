@@ -35,7 +35,7 @@ _NOISY = 0.2  # a spread above this share of the median says that something else
 
 def _measure(part: Part, setting: Setting, rounds: int) -> dict:
     """Run both sides by turns; returns the part's entry in `bench.json`."""
-    samples = {"ours": [], "plain": []}
+    samples: dict[str, list[Sample]] = {"ours": [], "plain": []}
     for number in range(rounds):
         sides = [("ours", part.ours), ("plain", part.plain)]
         # Who goes first alternates too: the first pays for whatever went cold in between.
@@ -93,7 +93,7 @@ def _row(setting: Setting, entry: dict) -> list[str]:
 
 
 def _speed(setting: Setting, part: str, seconds: float) -> str:
-    if part == "loader":
+    if part == "loader" and setting.photos:
         return f"{len(setting.photos) / seconds:.0f} photos/s"
     return f"{seconds:.1f} s"
 

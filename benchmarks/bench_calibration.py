@@ -8,6 +8,7 @@ by percentile (benchmarks/baselines/calibrate.py), which keeps every value of ev
 that would not fit into the free memory is left out and named.
 """
 
+import functools
 import os
 import sys
 import tempfile
@@ -20,6 +21,7 @@ if __name__ == "__main__":
 
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from common import console, files
 from common.cli import Exit, Parser, choice, positive, run, word_or_path
@@ -63,15 +65,15 @@ def _ours(case: _Case) -> _Sample:
         tempfile.TemporaryDirectory(dir=case.scratch) as build,
         Worker("main", f"calibration of {case.model}") as worker,
     ):
-        timed_session_spec = worker.call(
+        timed = worker.call(
             collect_cold,
             limit=_LIMIT,
             onnx=str(case.onnx),
             crops=str(case.crops),
             build=build,
         )
-        peak_mib = worker.peak_mib + timed_session_spec["peak_mib"]
-    return _Sample(timed_session_spec["seconds"], time.perf_counter() - started, peak_mib)
+        peak_mib = worker.peak_mib + timed["peak_mib"]
+    return _Sample(timed["seconds"], time.perf_counter() - started, peak_mib)
 
 
 def collect_cold(onnx: str, crops: str, build: str) -> dict:
@@ -86,6 +88,7 @@ def collect_cold(onnx: str, crops: str, build: str) -> dict:
 
     os.environ["BUILD_DIR"] = build
     artifact, array = load(Path(onnx)), np.load(crops, mmap_mode="r")
+    assert artifact
     labels = np.zeros(len(array), np.int64)
     clock = []
     made = collect(
@@ -124,7 +127,7 @@ def _measure(case: _Case, rounds: int) -> dict[str, list[_Sample]]:
     sides = {
         "plain inference": lambda: _theirs(case, "plain"),
         "ours, all methods": lambda: _ours(case),
-        **{f"peer, {method}": lambda method=method: _theirs(case, method) for method in _PEERS},
+        **{f"peer, {method}": functools.partial(_theirs, case, method) for method in _PEERS},
     }
     samples: dict[str, list[_Sample]] = {side: [] for side in sides}
     for number in range(rounds):
@@ -172,7 +175,8 @@ def main() -> int:
     from benchmarks.bench import describe_environment
 
     environment = describe_environment()  # before our own work counts as load
-    rows, kept = [], {}
+    rows: list[list[str]] = []
+    kept: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="portage-bench-") as scratch:
         for model in options.model or _PHOTOS:
             case = _prepare(model, _PHOTOS[model], options, Path(scratch))

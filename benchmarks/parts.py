@@ -129,7 +129,7 @@ def load_cold(listing: str, preprocess: dict, cache: str) -> dict:
     started = time.perf_counter()
     crops = load_crops(images, wanted)
     seconds = time.perf_counter() - started
-    return {"seconds": seconds, "sha256": hashlib.sha256(crops.array).hexdigest()}
+    return {"seconds": seconds, "sha256": hashlib.sha256(crops.array.data).hexdigest()}
 
 
 def _load_plain(setting: Setting) -> Sample:
@@ -190,6 +190,7 @@ def _validating(target: Target) -> Path:
 
 
 def _same_decisions(setting: Setting, right: dict[str, int]) -> str:
+    assert setting.photos
     count = len(setting.photos)
     shares = ", ".join(f"{target} {100 * n / count:.1f} %" for target, n in right.items())
     return (
@@ -216,17 +217,19 @@ def _ours(setting: Setting, root: Path, target: Target) -> Path:
 
 def build(setting: Setting, root: Path) -> float:
     """Export and convert for all targets into a build folder; returns the seconds."""
+    assert setting.weights
     seconds, _ = run_command(
         *(sys.executable, ROOT / "deploy" / "build.py", "--model", setting.spec.name),
         *(word for target in setting.targets for word in ("--target", target.name)),
-        *("--precision", "fp32", "--weights", setting.weights.path),
+        *("--precision", "fp32", "--weights", setting.weights.file),
         BUILD_DIR=root,
     )
     return seconds
 
 
 def _chain_plain(setting: Setting) -> Sample:
-    weights = setting.weights.path.absolute()
+    assert setting.weights
+    weights = setting.weights.file.absolute()
     with _scratch(setting) as folder:
         _, seconds = run_baseline(
             *("chain.py", setting.spec.name, weights, folder, DEFAULT_OPSET), *setting.interpreters
@@ -268,8 +271,9 @@ def run_baseline(script: str, *arguments: object) -> tuple[float, dict]:
     return seconds, json.loads(printed.splitlines()[-1])
 
 
-def run_command(*words: object, **environment: object) -> tuple[float, str]:
+def run_command(*arguments: object, **environment: object) -> tuple[float, str]:
     """Run an interpreter on a script; returns its seconds and its standard output."""
+    words = [str(argument) for argument in arguments]
     script = console.shown(Path(words[1]))
     settings = {name: str(value) for name, value in environment.items()}
     started = time.perf_counter()

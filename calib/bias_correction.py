@@ -9,6 +9,7 @@ again by the layers after it (as in NNCF's "fast" correction).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class Correction:
         self,
         source: str,
         ranges: Mapping[str, tuple[float, float]],
-        grid: Mapping[str, int],
+        grid: Mapping[str, Any],
         skip: Sequence[str],
     ):
         import onnx

@@ -122,7 +122,7 @@ class FakeQuantGraph:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         content = self.model.SerializeToString()
-        self.model = None
+        del self.model
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 

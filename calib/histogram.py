@@ -172,7 +172,7 @@ def _survey(values, bits):
         value = np.float64(values[i])
         total += value
         squares += value * value
-        zeros += np.int64(values[i] == 0)
+        zeros += np.int64(values[i] == 0)  # type: ignore[assignment] # numba's integers
     return low, high, total, squares, zeros
 
 

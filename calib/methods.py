@@ -143,7 +143,8 @@ def mse(histogram: Histogram, symmetric: bool = False, levels: int | None = None
     if not symmetric and low < 0 < high:
         chosen = best(np.full_like(lows, chosen[0]), highs)
         chosen = best(lows, np.full_like(highs, chosen[1]))
-    step, least, most = _grids(*(np.array([end]) for end in chosen), symmetric, levels)
+    lows, highs = (np.array([end]) for end in chosen)
+    step, least, most = _grids(lows, highs, symmetric, levels)
     return float(least[0] * step[0]), float(most[0] * step[0])
 
 

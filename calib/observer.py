@@ -41,7 +41,7 @@ class Observer:
         self._session = open_with_outputs(source, added, Path(scratch))
         self._photos = 0
         self._tallies = [_Tally(len(self._names)) for _ in range(threads)]
-        self._free = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[_Tally] = queue.SimpleQueue()
         for tally in self._tallies:
             self._free.put(tally)
         self._pool = concurrent.futures.ThreadPoolExecutor(threads)
@@ -78,7 +78,7 @@ class Observer:
         """Keep everything so far, so that a later run may go on from here."""
         total = _Tally.merged(self._tallies)
         with files.atomic(Path(path), "wb") as stream:
-            np.savez(stream, key=np.array(key), photos=np.array(self._photos), **total.arrays())
+            np.savez(stream, key=np.array(key), photos=np.array(self._photos), **total.arrays())  # type: ignore[arg-type] # none is called allow_pickle
 
     def resume(self, path: str, key: str) -> int:
         """Go on from what `save` kept under this key; returns how many photos that were."""
@@ -124,7 +124,7 @@ class _Tally:
 
     def __init__(self, size: int):
         self.histograms = [Histogram() for _ in range(size)]
-        self.lowest, self.highest = np.float32(math.inf), np.float32(-math.inf)
+        self.lowest, self.highest = np.array(math.inf, "f4"), np.array(-math.inf, "f4")
 
     @classmethod
     def merged(cls, tallies: list["_Tally"]) -> "_Tally":

@@ -26,7 +26,7 @@ def beyond_fp16(onnx: Artifact) -> list[tuple[str, float]]:
             find,
             source=str(onnx.file(FILE)),
             photos=step_check.images(tuple(onnx.facts["input_shape"])),
-            ranges=str(ranges.file(RANGES)) if measured else None,
+            ranges=str(ranges.file(RANGES)) if ranges and measured else None,
         )
 
 

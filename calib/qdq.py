@@ -138,7 +138,9 @@ def write_qdq(
 
     model = onnx.load(source)
     after = after_last_layer(model)
-    options = {"OpTypesToExcludeOutputQuantization": list(placement["float_outputs"])}
+    options: dict[str, Any] = {
+        "OpTypesToExcludeOutputQuantization": list(placement["float_outputs"])
+    }
     if placement["grid"]["symmetric"]:
         # TensorRT takes no zero points, no quantized biases, and wants its weights' pairs visible.
         options |= {

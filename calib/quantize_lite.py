@@ -187,7 +187,7 @@ def _correct_biases(
 def _layer_inputs(program) -> list[str]:
     """The activations that the layers with weights read."""
     block = program.global_block()
-    found = {}
+    found: dict[str, None] = {}
     for operator in block.ops:
         if operator.type in _OPERATORS:
             found |= dict.fromkeys(
@@ -201,7 +201,7 @@ def _weight_scales(program) -> dict[str, list[float]]:
     import paddle
 
     block = program.global_block()
-    found = {}
+    found: dict[str, list[float]] = {}
     for operator in block.ops:
         if operator.type in _OPERATORS:
             for name in operator.input_arg_names:
@@ -253,7 +253,7 @@ def _counterparts(
     results = executor.run(
         program, feed={feeds[0]: photo}, fetch_list=[block.var(name) for name in floats]
     )
-    candidates = {}
+    candidates: dict[int, list[tuple]] = {}
     for name, value in values.items():
         candidates.setdefault(value.size, []).append((name, *_fingerprint(value)))
     found = {}

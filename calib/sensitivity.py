@@ -10,6 +10,7 @@ that uses it.
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def rank(
             logits, flips = worker.use("effect", layer=effect.layer)
             ranked.append(Effect(effect.layer, effect.operator, effect.noise, logits, flips))
         progress(len(found), len(found))
-    return sorted(ranked, key=lambda one: -one.logits) + found[len(ranked) :]
+    return sorted(ranked, key=lambda one: -(one.logits or 0.0)) + found[len(ranked) :]
 
 
 class Switches:
@@ -92,7 +93,7 @@ class Switches:
         self,
         source: str,
         ranges: Mapping[str, tuple[float, float]],
-        grid: Mapping[str, int],
+        grid: Mapping[str, Any],
         batch: np.ndarray,
     ):
         import onnx

@@ -38,7 +38,7 @@ def aliases(model: "onnx.ModelProto") -> dict[str, tuple[str, ...]]:
     """The other tensors: each with the observed ones that together have its values' range."""
     activations = set(_activations(model))
     readers = _readers(model)
-    direct = {}
+    direct: dict[str, tuple[str, ...]] = {}
     for node in model.graph.node:
         sources = tuple(name for name in node.input if name in activations)
         if node.op_type in _MOVES and sources:

@@ -104,7 +104,8 @@ def table(title: str, headers: list[str], rows: list[list[str]]) -> None:
         display.add_row(*(Text.from_markup(cell) for cell in row))
     width = None if sys.stdout.isatty() else 140
     console = Console(width=width)
-    console.on_broken_pipe = _reader_went_away  # rich would end the process with status 1: drift
+    # rich would end the process with status 1: drift
+    console.on_broken_pipe = _reader_went_away  # type: ignore[method-assign]
     console.print(display)
 
 

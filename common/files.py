@@ -5,10 +5,11 @@ import hashlib
 import json
 import os
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def sha256(path: Path) -> str:
@@ -78,12 +79,20 @@ def write_json(path: Path, value: Any) -> None:
         stream.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any | None:
+def read_json(path: Path) -> Any:
     """The value of a JSON file, or None where the file is absent or not JSON."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+
+
+def archived(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[bytes]:
+    """A regular file in an archive, opened; KeyError where there is none of that name."""
+    stream = archive.extractfile(member)
+    if stream is None:
+        raise KeyError(f"{member} is no file in {archive.name}")
+    return stream
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ class Step:
     precision: str
     inputs: Mapping[str, str]
     parameters: Mapping[str, Any]
-    tools: Mapping[str, str]
+    tools: Mapping[str, str | None]
     code: tuple[Code, ...]
 
     @property

@@ -46,7 +46,7 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
     the profiles: an engine is worth nothing where one of them differs. For int8 the ONNX file has
     its quantization in it. Checked against the ONNX file's logits, on the GPU.
     """
-    version = TRT.version("tensorrt")
+    version = str(TRT.version("tensorrt"))
     step = Step(
         name="to_tensorrt",
         model=onnx.model,

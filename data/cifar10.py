@@ -20,7 +20,7 @@ import numpy as np
 from common import machine
 from common.console import progress
 from common.errors import StepError, UserError
-from common.files import atomic_folder, locked, read_json, write_json
+from common.files import archived, atomic_folder, locked, read_json, write_json
 from common.paths import cache_root
 from runtimes.worker import Worker
 
@@ -127,7 +127,7 @@ def _unpack(archive: Path, into: Path) -> list[_Batch]:
             match = _MEMBER.fullmatch(member.name)
             if member.isfile() and match and match["file"] in batches:
                 with batches[match["file"]].file.open("wb") as stream:
-                    shutil.copyfileobj(source.extractfile(member), stream)
+                    shutil.copyfileobj(archived(source, member), stream)
     for name, batch in batches.items():
         size = batch.file.stat().st_size if batch.file.exists() else 0
         if size != _PER_BATCH * _RECORD or max(batch.labels()) >= len(CLASSES):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import atomic_folder, locked
+from common.files import archived, atomic_folder, locked
 from common.paths import cache_root
 
 
@@ -106,4 +106,4 @@ def _photos_in(archive: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
         with tarfile.open(archive) as source:
             for member in source:
                 if member.isfile() and (match := re.fullmatch(pattern, member.name)):
-                    yield match["file"], source.extractfile(member).read()
+                    yield match["file"], archived(source, member).read()

@@ -101,8 +101,8 @@ class Preprocess:
             return np.asarray(Image.fromarray(rgb).resize(size, method))
         import cv2
 
-        method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[self.interpolation]
-        return cv2.resize(rgb, size, interpolation=method)
+        kernel = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[self.interpolation]
+        return cv2.resize(rgb, size, interpolation=kernel)
 
     def normalize(self, crops: np.ndarray) -> np.ndarray:
         """Crops, uint8 [N, S, S, 3] → a network's input, float32 [N, 3, S, S].

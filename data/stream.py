@@ -37,7 +37,9 @@ class Stream:
     def labels(self) -> np.ndarray:
         return np.array(self.images.labels)
 
-    def batches(self, rows: Sequence[int], title: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(
+        self, rows: Sequence[int] | np.ndarray, title: str
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows [n] and the input for them, float32 [n, 3, S, S]; n is at most BATCH."""
         with progress(title, "photos") as update:
             done = 0
@@ -50,7 +52,7 @@ class Stream:
         if self.bad and not self.skip_bad:
             raise UserError(self._complaint())
 
-    def _chunks(self, rows: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _chunks(self, rows: Sequence[int] | np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows and crops uint8 [n, S, S, 3]; none any more once the pass is bound to fail."""
         side = self.preprocess.crop
         with tempfile.TemporaryDirectory(prefix="portage-") as folder:

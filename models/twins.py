@@ -124,7 +124,8 @@ class _WindowAttention(nn.Layer):
         # Six axes are the most that Paddle Lite transposes on ARM; hence no axis for the batch.
         x = self.qkv(x).reshape([-1, _WINDOW, across, _WINDOW, 3 * heads, head_dim])
         x = x.transpose([0, 2, 4, 1, 3, 5]).reshape([-1, 3 * heads, _WINDOW**2, head_dim])
-        y = _attend(*paddle.split(x, 3, axis=1), head_dim)
+        queries, keys, values = paddle.split(x, 3, axis=1)
+        y = _attend(queries, keys, values, head_dim)
         y = y.reshape([-1, across, heads, _WINDOW, _WINDOW, head_dim])
         return self.proj(y.transpose([0, 3, 1, 4, 2, 5]).reshape(self._output))
 

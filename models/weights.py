@@ -39,6 +39,12 @@ class Weights:
     sha256: str
 
     @property
+    def file(self) -> Path:
+        """The checkpoint of weights that are not random."""
+        assert self.path is not None, "random weights are in no file"
+        return self.path
+
+    @property
     def label(self) -> str:
         """What results say: the origin's word, or a file's SHA-256."""
         return self.sha256 if self.origin == "file" else self.origin
@@ -149,7 +155,7 @@ def load_state(weights: Weights, shapes: Shapes) -> dict[str, np.ndarray]:
     """
     if weights.origin == "random":
         return random_state(shapes)
-    state = read_state(weights.path)
+    state = read_state(weights.file)
     _check_fit(weights, state, {name: tuple(shape) for name, shape in shapes.items()})
     return {name: state[name] for name in shapes}
 

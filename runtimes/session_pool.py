@@ -55,7 +55,7 @@ class SessionPool:
 
     def __call__(self, batches: Iterable[np.ndarray], progress: Progress, total: int):
         """The logits of all batches, in order; `progress` hears of the photos done."""
-        free = queue.SimpleQueue()
+        free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             free.put(worker)
 
@@ -81,7 +81,7 @@ class SessionPool:
 
 def _ahead(pool, function, items: Iterable, count: int) -> Iterator:
     """Map over items in order, at most `count` of them begun and not yet taken."""
-    waiting = collections.deque()
+    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
     for item in items:
         waiting.append(pool.submit(function, item))
         if len(waiting) >= count:

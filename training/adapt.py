@@ -60,9 +60,8 @@ def split(labels: Sequence[int], seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     Every tenth of a shuffled order, class by class, so no class is held out as a whole.
     """
-    labels = np.asarray(labels)
     order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
+    order = order[np.argsort(np.asarray(labels)[order], kind="stable")]
     step = max(HELD_OUT_SHARE, -(-len(order) // MOST_HELD_OUT))
     held_out = np.zeros(len(order), bool)
     held_out[order[step // 2 :: step]] = True

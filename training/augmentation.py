@@ -314,7 +314,8 @@ def random_erasing(
     Zhong et al., "Random Erasing Data Augmentation" (2017), with random values. `area` is the
     box's share of the photo, `ratio` its width over its height.
     """
-    box = _random_box(*rgb.shape[:2], area, ratio, random)
+    height, width = rgb.shape[:2]
+    box = _random_box(height, width, area, ratio, random)
     if box is None:
         return rgb
     top, left, rows, columns = box

@@ -109,7 +109,7 @@ def load_backbone(spec: ModelSpec, weights: Weights, classes: int) -> "nn.Layer"
 
     The weights' own classifier may be for any number of classes.
     """
-    theirs = classes if weights.origin == "random" else class_count(read_state(weights.path))
+    theirs = classes if weights.origin == "random" else class_count(read_state(weights.file))
     state = load_state(weights, shapes_of(spec.build(class_num=theirs)))
     network = spec.build(class_num=classes)
     shapes = shapes_of(network)
@@ -125,7 +125,7 @@ def shapes_of(network: "nn.Layer") -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
-def recalibrate(network: "nn.Layer", stream: Stream, rows: Sequence[int]) -> None:
+def recalibrate(network: "nn.Layer", stream: Stream, rows: np.ndarray) -> None:
     """Set synthetic batch norms, if there are any, by real photos, spread over the rows.
 
     And by the synthetic images that every later file is checked on: photos may be so much smoother

@@ -62,7 +62,7 @@ class Head:
         moments = Moments(self.width, self.classes)
         rows_kept = [np.zeros(0, np.int64)]  # something to join where no photo is readable
         features_kept = [np.zeros((0, self.width), np.float32)]
-        waiting = []
+        waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
         def flush() -> None:
             rows, features = (np.concatenate(parts) for parts in zip(*waiting, strict=True))

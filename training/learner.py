@@ -109,11 +109,11 @@ def _initial_network(plan: Plan, init: Weights | None) -> "nn.Layer":
     network = plan.spec.build(class_num=plan.classes, **options)
     if init is not None:
         shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        head, theirs = classifier(shapes), class_count(read_state(init.path))
+        head, theirs = classifier(shapes), class_count(read_state(init.file))
         state = load_state(init, _with_classes(shapes, head, theirs))
         if theirs != plan.classes:
             say(
-                f"  the classifier starts anew: {shown(init.path)} tells {theirs} classes apart, "
+                f"  the classifier starts anew: {shown(init.file)} tells {theirs} classes apart, "
                 f"these photos {plan.classes}"
             )
             state |= {

@@ -25,7 +25,7 @@ class Recipe:
     Epochs may be fractions once a recipe is shortened. `batch` is per device.
     """
 
-    epochs: float
+    epochs: int
     batch: int
     lr: tuple[float, ...]  # at the start (after the warm-up); with steps, one more for each
     weight_decay: float  # momentum: an L2 term in the gradient; adamw: decoupled from it

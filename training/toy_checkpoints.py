@@ -52,9 +52,16 @@ def make(spec: ModelSpec, photos: int, out: Path) -> dict:
 
 def _adapt(spec: ModelSpec, photos: int, out: Path) -> None:
     """Run `make adapt`'s command; its lines go on to our standard error, its error into ours."""
-    command = [sys.executable, ROOT / "training" / "adapt.py", "--model", spec.name, "--data", DATA]
+    command: list[str | Path] = [
+        sys.executable,
+        ROOT / "training" / "adapt.py",
+        "--model",
+        spec.name,
+        "--data",
+        DATA,
+    ]
     command += ["--init", "random", "--photos", str(photos), "--out", out]
-    problems = []
+    problems: list[str] = []
 
     def hear(line: str) -> None:
         if line.startswith("error: "):
@@ -66,7 +73,7 @@ def _adapt(spec: ModelSpec, photos: int, out: Path) -> None:
         command,
         what=spec.name,
         limit=_LIMIT,
-        telling=lambda _: problems and problems[-1],
+        telling=lambda _: problems[-1] if problems else None,
         hear=hear,
     )
 

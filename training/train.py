@@ -121,8 +121,8 @@ def _run_epochs(
             begun, batches.seconds = time.monotonic(), 0.0
             loss = _run_epoch(plan, run_state, learner, batches, epoch, curves)
             seconds = time.monotonic() - begun
-            if rank:
-                continue
+            if judged is None or curves is None:
+                continue  # the first device keeps for all
             row = {
                 "epoch": epoch + 1,
                 "loss": loss,
@@ -166,7 +166,8 @@ def _run_epoch(
         for step in range(plan.steps):
             number = epoch * plan.steps + step
             lr = plan.lr(number)
-            losses.append(learner.step(*next(batches), lr))
+            images, targets = next(batches)
+            losses.append(learner.step(images, targets, lr))
             if not math.isfinite(losses[-1]):
                 loss = f"the loss is {losses[-1]} in step {step + 1}"
                 raise _diverged(plan, run_state, epoch, f"{loss} of epoch {epoch + 1}")

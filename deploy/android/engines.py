@@ -150,7 +150,7 @@ def _from_zip(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
 def _from_tar(path: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
     with tarfile.open(path) as archive:
         return {
-            member.name: archive.extractfile(member).read()
+            member.name: files.archived(archive, member).read()
             for member in archive
             if member.isfile() and member.size < _LARGEST and _is_wanted(member.name, wanted)
         }

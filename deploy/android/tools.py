@@ -121,7 +121,7 @@ def _bundletool() -> tuple[Path, Path]:
             with files.atomic_folder(folder) as new:
                 jar = new / "bundletool.jar"
                 with tarfile.open(archive) as members:
-                    jar.write_bytes(members.extractfile(_BUNDLETOOL_MEMBER).read())
+                    jar.write_bytes(files.archived(members, _BUNDLETOOL_MEMBER).read())
                 with zipfile.ZipFile(jar) as inside:
                     (new / "aapt2").write_bytes(inside.read("linux/aapt2"))
                 (new / "aapt2").chmod(0o755)

@@ -29,7 +29,7 @@ class Session:
         }
         self._threads = threads
         self._precision = precision
-        self._size = None
+        self._size: int | None = None
         self._fixed_batch = fixed_batch
         self._compile(self._model)
 
