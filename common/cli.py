@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import enum
 import errno
+import io
 import locale
 import math
 import os
@@ -51,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         )
         self._target = ""  # of make, where that called
 
-    def parse_args(self) -> argparse.Namespace:
+    def parse_args(self) -> argparse.Namespace:  # type: ignore[override] # takes no other's
         """The arguments that this process was started with."""
         if sys.argv[1:2] == [make_words.FLAG] and sys.argv[2:]:
             self._target, *goals = sys.argv[2:]
@@ -173,7 +174,8 @@ def run(main: Callable[[], int]) -> NoReturn:
     by_make = sys.argv[1:2] == [make_words.FLAG]
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show stops nothing; files are UTF-8 (see `common.start`).
-        stream.reconfigure(encoding=_terminal_encoding(stream), errors="replace")
+        if isinstance(stream, io.TextIOWrapper):  # a test's need not be
+            stream.reconfigure(encoding=_terminal_encoding(stream), errors="replace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # and not ignored, as under nohup
             signal.signal(number, _interrupt)

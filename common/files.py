@@ -91,7 +91,7 @@ def archived(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[byte
     """A regular file in an archive, opened; KeyError where there is none of that name."""
     stream = archive.extractfile(member)
     if stream is None:
-        raise KeyError(f"{member} is no file in {archive.name}")
+        raise KeyError(f"{member} is no file in the archive")
     return stream
 
 

@@ -70,7 +70,7 @@ def sentence(what: str, how: str, line: str | None = None, remedy: str | None = 
 
 
 def run(
-    command: Sequence[str | Path],
+    command: Sequence[object],
     *,
     what: str,
     limit: float,
@@ -110,14 +110,17 @@ def run(
     except FileNotFoundError as absent:
         raise error(sentence(what, f"{absent.filename} is not there", None, remedy)) from None
     except OSError as refused:
-        how = f"{words[0]} cannot be started ({(refused.strerror or str(refused)).lower()})"
-        raise error(sentence(what, how, None, remedy)) from None
-    output = [] if shown else [_Reader(child.stdout), _Reader(child.stderr, hear)]
+        why = (refused.strerror or str(refused)).lower()
+        said = sentence(what, f"{words[0]} cannot be started ({why})", None, remedy)
+        raise error(said) from None
+    output = []
+    if child.stdout and child.stderr:
+        output = [_Reader(child.stdout), _Reader(child.stderr, hear)]
     try:
         how = _wait(child, output, limit)
     finally:
         end_group(child)
-    if not how and child.returncode not in statuses:
+    if how is None and child.returncode not in statuses:
         how = f"it {ending(child.returncode)}"
     for reader in output:
         reader.join(_GRACE)
@@ -147,7 +150,8 @@ class _Reader(threading.Thread):
 
     def __init__(self, stream: IO[str], hear: Callable[[str], None] | None = None):
         super().__init__(daemon=True)
-        self._stream, self._hear, self._lines = stream, hear, []
+        self._stream, self._hear = stream, hear
+        self._lines: list[str] = []
         self.start()
 
     def run(self) -> None:

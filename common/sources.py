@@ -16,6 +16,7 @@ time, and what a parameter without an annotation is.
 import ast
 import functools
 import hashlib
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -87,7 +88,9 @@ class Sources:
         """A module that there is."""
         if name not in self._modules:
             assert self.has(name), name
-            self._modules[name] = _Module(self._paths[name], self._root)
+            path = self._paths[name]
+            assert path
+            self._modules[name] = _Module(path, self._root)
         return self._modules[name]
 
     def file(self, path: Path) -> str:
@@ -215,14 +218,14 @@ class _Module:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             _note_imports(statement, self._package, self.imports)
             return
-        if _is_guard(statement, "TYPE_CHECKING"):
+        if isinstance(statement, ast.If) and _is_guard(statement, "TYPE_CHECKING"):
             for inner in statement.body:
                 self._add(inner)
             return
         if isinstance(statement, _COMPOUND):
-            for inner in ast.walk(statement):
-                if isinstance(inner, ast.Import | ast.ImportFrom):
-                    _note_imports(inner, self._package, self.imports)
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    _note_imports(node, self._package, self.imports)
         place = len(self.statements)
         self.statements.append(statement)
         defined = _defined(statement)
@@ -249,25 +252,24 @@ class _Meaning:
         self.text = " ".join(self._words)
 
     def _read(self, node: ast.AST) -> None:
-        kind = type(node)
-        if kind is ast.Name:
+        if isinstance(node, ast.Name):
             self.names.add(node.id)
-        elif kind is ast.Attribute:
+        elif isinstance(node, ast.Attribute):
             dotted = _dotted(node)
             if dotted:
                 self.names.add(dotted)
                 self._words += ("Attribute", dotted)
                 return
-        elif kind is ast.Constant:
+        elif isinstance(node, ast.Constant):
             if isinstance(node.value, str) and _CALLED.fullmatch(node.value):
                 self.called.add(node.value)
-        elif kind in (ast.Import, ast.ImportFrom):
+        elif isinstance(node, ast.Import | ast.ImportFrom):
             _note_imports(node, self._package, self.imports)
-        elif kind is ast.arg or kind is ast.AnnAssign:
+        elif isinstance(node, ast.arg | ast.AnnAssign):
             self._read_quoted(node.annotation)
-        elif kind is ast.FunctionDef:
+        elif isinstance(node, ast.FunctionDef):
             self._read_quoted(node.returns)
-        self._words.append(kind.__name__)
+        self._words.append(type(node).__name__)
         for field in node._fields:
             value = getattr(node, field, None)
             if isinstance(value, ast.AST):
@@ -295,7 +297,7 @@ class _Meaning:
 
 def _name_of(code: Callable) -> str:
     """The "module:name" of a function or class, that of a program being run as well."""
-    path = Path(sys.modules[code.__module__].__file__).resolve()
+    path = Path(inspect.getfile(sys.modules[code.__module__])).resolve()
     module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
     return f"{module.removesuffix('.__init__')}:{code.__qualname__.partition('.')[0]}"
 
@@ -359,8 +361,8 @@ def _note_imports(
             whole = alias.name if alias.asname else alias.name.partition(".")[0]
             imports.setdefault(alias.asname or whole, set()).add(whole)
         return
-    base = package[: len(package) + 1 - statement.level] if statement.level else []
-    base = ".".join([*base, statement.module] if statement.module else base)
+    parts = package[: len(package) + 1 - statement.level] if statement.level else []
+    base = ".".join([*parts, statement.module] if statement.module else parts)
     for alias in statement.names:
         imports.setdefault(alias.asname or alias.name, set()).add(f"{base}.{alias.name}")
 

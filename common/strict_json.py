@@ -38,7 +38,8 @@ def decode(kind: type[T], value: Any) -> T:
     """A JSON value as a typed one; FormError for the first field that does not fit."""
     try:
         _refuse_null(value, "")
-        return _adapter(kind).validate_json(json.dumps(value))
+        adapter = _adapter(kind)  # type: ignore[arg-type] # a class is hashable
+        return adapter.validate_json(json.dumps(value))
     except ValidationError as error:
         raise FormError(_sentence(error, value)) from None
     except RecursionError:
@@ -48,11 +49,12 @@ def decode(kind: type[T], value: Any) -> T:
 def encode(value: Any) -> Any:
     """A typed value as a JSON value, its fields in the order of their definition; an optional
     field that is absent is left out."""
-    return _adapter(type(value)).dump_python(value, mode="json", exclude_none=True)
+    adapter = _adapter(type(value))  # type: ignore[arg-type] # a class is hashable
+    return adapter.dump_python(value, mode="json", exclude_none=True)
 
 
 @functools.cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
+def _adapter(kind: Any) -> TypeAdapter:
     return TypeAdapter(kind)
 
 

@@ -62,7 +62,7 @@ def demo_photos() -> tuple[list[Path], list[int]]:
             if _digest(folder) != _SHA256:
                 _fetch(folder)
     paths = sorted(folder.iterdir())
-    return paths, [int(_LABEL.search(path.name)[1]) for path in paths]
+    return paths, [int(path.stem.rpartition("_")[2]) for path in paths]
 
 
 def _digest(folder: Path) -> str:

@@ -45,7 +45,8 @@ def main() -> int:
 
 def _tools(environment: Environment) -> list[list[str]]:
     """The environment's tools with what each is for, and which targets want it."""
-    problem, wanting = environment.problem(), {}
+    problem = environment.problem()
+    wanting: dict[str, list[str]] = {}
     for target in TARGETS.values():
         for tool in target.tools:
             if tool.environment is environment:

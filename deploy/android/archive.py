@@ -40,6 +40,7 @@ def write_archive(path: Path, entries: list[Entry]) -> None:
             info.external_attr = 0o644 << 16
             info.create_system = 3
             if entry.name.endswith(_STORED):
+                assert archive.fp, "it is open"
                 start = archive.fp.tell() + _LOCAL_HEADER + len(entry.name.encode())
                 info.extra = _padding(start, alignment(entry.name))
                 archive.writestr(info, entry.read(), zipfile.ZIP_STORED)

@@ -74,7 +74,8 @@ def find_tools() -> Tools:
     """Java from this machine, the rest from the registries (once, about 105 MB)."""
     java, javac, keytool = (_of_the_jdk(name) for name in ("java", "javac", "keytool"))
     version = call([javac, "-version"], "javac", limit=60)
-    if int(re.search(r"\d+", version)[0]) < _LEAST_JAVA:
+    number = re.search(r"\d+", version)
+    if not number or int(number[0]) < _LEAST_JAVA:
         raise UserError(f"{version.strip()} is too old: install a JDK {_LEAST_JAVA} or newer")
     bundletool, aapt2 = _bundletool()
     return Tools(
@@ -90,7 +91,7 @@ def find_tools() -> Tools:
     )
 
 
-def call(command: Sequence[str | Path], label: str, *, limit: float) -> str:
+def call(command: Sequence[object], label: str, *, limit: float) -> str:
     """Run a tool and return what it printed; `limit` in seconds.
 
     Raises StepError with the tool's most telling line when it fails or takes longer.

@@ -74,6 +74,8 @@ class Search:
             yield outcome
             if self._is_enough(outcome) or time.monotonic() > end:
                 return
+        if self._kept is None:
+            return  # nothing that runs here, so nothing to rank by
         base = self._base = self._best()[0]
         self._effects = self._kept.effects
         if not self._effects:
@@ -138,7 +140,7 @@ class Search:
 
     def _build_and_judge(self, quant: QuantConfig) -> Result:
         options = self._with(quant)
-        built = None
+        built: Artifact | StepError | None = None
         if not self._target.problem():
             try:
                 built = self._target.build(self._graph, INT8, options)

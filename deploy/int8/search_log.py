@@ -23,7 +23,7 @@ class SearchLog:
         of = files.sha256_of({"facts": facts, "code": code_of(*code)})
         found = files.read_json(path)
         known = isinstance(found, dict) and found.get("of") == of
-        self._kept = found if known else {"of": of, "results": {}, "effects": []}
+        self._kept: dict[str, Any] = found if known else {"of": of, "results": {}, "effects": []}
 
     def result(self, quant: QuantConfig) -> dict | None:
         """The result that a configuration had, if any."""

@@ -76,7 +76,7 @@ def add_calibration_arguments(parser: Parser) -> None:
 
 def _more_methods() -> str:
     """The methods that only some targets have, in a clause; "" where there are none."""
-    owners = {}
+    owners: dict[str, list[str]] = {}
     for name, target in TARGETS.items():
         for method in target.methods:
             if method not in METHODS:

@@ -97,7 +97,7 @@ def _measure(
     if _on_cpu_in_fp32((target, precision)):
         reached = floors[_cores_of((target, precision), ways)]
         outcome["floor"] = {
-            batch: _floor(*reached[int(batch)], figure["median_ms"])
+            batch: _floor(reached[int(batch)], figure["median_ms"])
             for batch, figure in figures.items()
         }
     if peers:
@@ -119,7 +119,8 @@ def _cores_of(cell: Cell, ways: Ways) -> tuple[int, ...]:
     return ways.cores[:1] if target.timed_session_spec(precision).one_thread else ways.cores
 
 
-def _floor(work: Work, peak: Peak, median_ms: float) -> dict[str, float]:
+def _floor(reached: tuple[Work, Peak], median_ms: float) -> dict[str, float]:
+    work, peak = reached
     return {
         "ms": peak.floor_ms(work),
         "times": median_ms / peak.floor_ms(work),
@@ -137,7 +138,7 @@ def _has_speed(session_spec: SessionSpec) -> bool:
 
 def _why_absent(target: Target, session_spec: SessionSpec) -> str:
     if _has_speed(session_spec):
-        return target.problem()
+        return target.problem() or "nothing was built"
     if session_spec.execution == SIMULATED:
         return f"only simulated here, and a simulation has no speed: {session_spec.reason}"
     return session_spec.reason

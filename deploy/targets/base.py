@@ -63,7 +63,7 @@ class Engine:
 
     name: str
     file: str
-    version: Callable[[Path], str]
+    version: Callable[[Path], str | None]
 
 
 class Target(abc.ABC):

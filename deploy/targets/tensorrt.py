@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 from calib.quantize_trt import quantize_trt
 from convert.artifact import Artifact
@@ -47,7 +48,7 @@ class TensorRt(Target):
         self._architecture = architecture
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[Kind, ...]:  # type: ignore[override] # it depends on the machine
         file = ENGINE if self._gpu() else ONNX_FILE
         return (INFERENCE, ONNX, Kind(self.name, (file,), shown=file))
 
@@ -70,7 +71,7 @@ class TensorRt(Target):
         if gpu is None:
             reason = f"it takes a {self.published_gpu}, and {TRT.problem()}"
             # Casts and quantization live in the file's nodes: an optimizer would take them out.
-            options = {} if precision == "fp32" else {"optimize": False}
+            options: dict[str, Any] = {} if precision == "fp32" else {"optimize": False}
             return SessionSpec(SIMULATED, ONNX_SESSION, reason=reason, options=options)
         options = {"gpu": vars(gpu)}
         if self._is_named(gpu):

@@ -22,11 +22,11 @@ def accuracy(
     decided = np.isfinite(logits).all(axis=1)
     hits = (ranked == labels[:, None]) & decided[:, None]
     right = hits[:, 0]
-    worst = []
+    worst: list[dict[str, Any]] = []
     for label in np.unique(labels):
         of_class = labels == label
         wrong = ranked[of_class & ~right & decided, 0]
-        rival = _name(np.bincount(wrong).argmax(), class_names) if len(wrong) else None
+        rival = _name(int(np.bincount(wrong).argmax()), class_names) if len(wrong) else None
         worst.append(
             {
                 "class": _name(label, class_names),
