@@ -24,6 +24,7 @@ def show(results: list[Result]) -> None:
 
 
 def _row(one: Result) -> list[str]:
+    assert one.calibration  # as every result in INT8 has it
     figures = ["-"] * 5
     if one.drift and one.measured:
         figures = [
@@ -48,6 +49,7 @@ def _row(one: Result) -> list[str]:
 
 
 def _remarks(one: Result) -> Iterator[str]:
+    assert one.calibration
     if one.verdict != "pass":
         yield f"{one.verdict}: {one.reason}"
     if one.calibration.keep_float:
@@ -59,7 +61,7 @@ def _remarks(one: Result) -> Iterator[str]:
         f"{layer.layer} {100 * layer.logits:.2g} % of the logits' power, "
         f"{100 * layer.flips:.0f} % of decisions"
         for layer in one.sensitivity or ()
-        if layer.logits is not None
+        if layer.logits is not None and layer.flips is not None
     ]
     if shares:
         yield f"most sensitive: {'; '.join(shares)}"

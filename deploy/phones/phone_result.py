@@ -6,7 +6,7 @@ Their form is described in docs/result.md. A phone's own verdict is never taken 
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
@@ -87,7 +87,7 @@ class PhoneEnvironment(Environment):
     android: Text = field()
     engine: Text = field()
     threads: Positive = field()
-    versions: dict[Text, Text] = field()
+    versions: Mapping[Text, Text] = field()
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -104,7 +104,7 @@ class PhoneResult(Result):
     decisions: tuple[Count | None, ...] = field()
     budget: Budget = field()
     environment: PhoneEnvironment
-    latency: dict[Batch, PhoneLatency] | None = None
+    latency: Mapping[Batch, PhoneLatency] | None = None
 
 
 # What a phone may write: what it must, and what is listed above.
@@ -244,15 +244,16 @@ def _check_sums(found: PhoneResult) -> None:
 def _check_package(found: PhoneResult, made: Artifact) -> None:
     """Refuse a result of other weights or photos, or one that its own decisions contradict."""
     folder = content_folder(made)
-    manifest, golden = files.read_json(folder / MANIFEST), files.read_json(folder / GOLDEN)
-    for name, theirs, ours in (
+    manifest: Any = files.read_json(folder / MANIFEST)
+    golden: Any = files.read_json(folder / GOLDEN)
+    for name, said, here in (
         ("weights", found.weights, manifest["weights"]),
         ("data.sha256", found.data.sha256, manifest["files"][CROPS]["sha256"]),
         ("data.images", found.data.images, golden["count"]),
     ):
-        if theirs != ours:
+        if said != here:
             raise FormError(
-                f"{name} is {theirs}, in the package that is here {ours}; run that package's check"
+                f"{name} is {said}, in the package that is here {here}; run that package's check"
             )
     logits = np.fromfile(folder / LOGITS, "<f4").reshape(golden["count"], -1)
     labels = np.array(golden["labels"])

@@ -4,7 +4,7 @@ It is made by the validator, the search for INT8 files and the import of phones'
 and read here, and shown by `deploy.verdict.tables`. docs/result.md says what each field means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -111,10 +111,10 @@ class Environment:
     power_mode: Text | None = None
     gpu: Text | None = None
     driver: Text | None = None
-    gpu_clocks_mhz: dict[Text, Count] | None = None
+    gpu_clocks_mhz: Mapping[Text, Count] | None = None
     cuda_graph: bool | None = None
     transfers: Text | None = None
-    versions: dict[Text, Text] | None = None
+    versions: Mapping[Text, Text] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -158,7 +158,7 @@ class Published:
 
     gpu: Text
     precision: Text
-    batch: dict[Batch, PublishedLatency]
+    batch: Mapping[Batch, PublishedLatency]
     comparable: bool
     why: Text | None = None
 
@@ -225,7 +225,7 @@ class Result:
     environment: Environment
     build_report: Text | None = None
     calibration: Calibration | None = None
-    latency: dict[Batch, Latency] | None = None
+    latency: Mapping[Batch, Latency] | None = None
     published: Published | None = None
     chosen: bool | None = None
     sensitivity: tuple[Sensitivity, ...] | None = None

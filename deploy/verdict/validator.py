@@ -64,6 +64,7 @@ class Judge:
         session_spec = target.session_spec(precision)
         rows = spread_rows(len(self.crops), session_spec.photos)
         report, environment = "", Environment(cpu=machine.cpu())
+        outcome: dict[str, Any]
         try:
             if isinstance(built, StepError):
                 raise built
@@ -107,8 +108,7 @@ class Judge:
         environment: Environment,
     ) -> dict[str, Any]:
         """What the last benchmark measured of this very file, and the published figures."""
-        known = isinstance(built, Artifact)
-        figures = latency.kept(target.name, precision, built) if known else {}
+        figures = latency.kept(target.name, precision, built) if isinstance(built, Artifact) else {}
         medians = {batch: figure.median_ms for batch, figure in figures.items()}
         block = published_block(self._spec.name, target, precision, environment.gpu, medians)
         return {"latency": figures or None, "published": block}
@@ -190,19 +190,20 @@ class _Run:
 
 def _outcome(session_spec: SessionSpec, run: _Run) -> dict[str, Any]:
     """A run's fields of a result. A simulation that passes is `unavailable`, never `pass`."""
-    word, reason, simulation = run.verdict.verdict, run.verdict.reason, None
+    found = run.verdict
+    outcome = {"verdict": found.verdict, "reason": found.reason}
     if session_spec.execution == SIMULATED:
-        simulation = word
-        word = "unavailable" if word == "pass" else word
-        reason = f"simulated, since {session_spec.reason}: {reason}"
+        outcome = {
+            "verdict": "unavailable" if found.verdict == "pass" else found.verdict,
+            "reason": f"simulated, since {session_spec.reason}: {found.reason}",
+            "simulation": found.verdict,
+        }
     return {
-        "verdict": word,
-        "reason": reason,
-        "simulation": simulation,
+        **outcome,
         "reference": run.compared.reference,
         "measured": run.compared.measured,
         "drift": run.compared.drift,
-        "budget": run.verdict.budget,
+        "budget": found.budget,
     }
 
 

@@ -5,7 +5,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -188,7 +188,7 @@ def _inside(hint: typing.Any, where: str) -> Iterator[tuple[str, str]]:
     if origin in (types.UnionType, typing.Union):
         for one in arguments:
             yield from _inside(one, where)
-    elif origin is dict:
+    elif origin is Mapping:
         yield from _inside(arguments[1], f"{where}.*")
     elif origin is tuple and dataclasses.is_dataclass(arguments[0]):
         yield from form(arguments[0], f"{where}.*.")
