@@ -93,14 +93,14 @@ def _show_costs(models: list[str], targets: list[Target]) -> None:
     ]
     names = [f">{kind.name}" for kind in kinds]
     console.table(
-        "Steps in fp32: seconds, and the most memory that one took",
+        "Steps in fp32 (seconds)",
         ["model", *names, ">peak MiB"],
         [[model, *map(_seconds, row.values()), _peak_mib(row)] for model, row in made.items()],
     )
     print()
     counted = [f">{kind.name} {fact.replace('_', ' ')}" for kind, fact in counts]
     console.table(
-        "Files in fp32: MB, and what is in them",
+        "Files in fp32 (MB)",
         ["model", *names, *counted],
         [
             [
