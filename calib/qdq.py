@@ -17,6 +17,7 @@ from calib.quant_config import QuantConfig, check_layers
 from calib.ranges import Ranges
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
+from convert.kind import Kind
 from convert.to_onnx import FILE
 from convert.to_onnx import SESSION as ONNX_SESSION
 from data.crops import Crops
@@ -47,7 +48,7 @@ def to_qdq(
     crops: Crops,
     quant: QuantConfig,
     placement: Placement,
-    kind: str,
+    kind: Kind,
 ) -> Artifact:
     """The INT8 form `model.onnx` of an ONNX file, as an artifact of a kind.
 
@@ -55,16 +56,16 @@ def to_qdq(
     UserError for an unknown layer in the configuration.
     """
     step = Step(
-        name=f"quantize_{kind}",
+        name=f"quantize_{kind.name}",
         model=onnx.model,
-        kind=kind,
+        kind=kind.name,
         precision="int8",
         inputs={"onnx": onnx.key, "ranges": ranges.key},
         parameters={"quant": asdict(quant), "placement": asdict(placement)},
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
         code=(to_qdq,),
     )
-    label = f"quantize_{kind} of {onnx.model}"
+    label = f"quantize_{kind.name} of {onnx.model}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:
@@ -101,7 +102,7 @@ def to_qdq(
             "calibration": calibrated_on(ranges),
         }
 
-    return produce(step, make, shows=FILE)
+    return produce(step, make, shows=kind.shown)
 
 
 def calibrated_on(ranges: Artifact) -> dict:

@@ -21,13 +21,14 @@ from calib.ranges import Ranges
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS, SESSION
+from convert.kind import Kind
 from convert.to_onnx import FILE as ONNX_FILE
 from data.crops import Crops
 from models.registry import MODELS
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
-KIND = "quantized"
+KIND = Kind("quantized", (GRAPH, PARAMETERS), shown=PARAMETERS)
 # How the graph is run to see its integers' effect: nothing fused, nothing replaced.
 AS_WRITTEN = {"onednn": False, "optimize": False}
 
@@ -49,7 +50,7 @@ def quantize_lite(
     step = Step(
         name="quantize_lite",
         model=inference.model,
-        kind=KIND,
+        kind=KIND.name,
         precision="int8",
         inputs={"inference": inference.key, "onnx": onnx.key, "ranges": ranges.key},
         parameters={"quant": asdict(quant)},
@@ -90,7 +91,7 @@ def quantize_lite(
             "calibration": calibrated_on(ranges),
         }
 
-    return produce(step, make, shows=PARAMETERS)
+    return produce(step, make, shows=KIND.shown)
 
 
 def write_quantized(

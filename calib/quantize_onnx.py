@@ -29,7 +29,7 @@ def quantize_onnx(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCo
     """
     operators = LAYERS if _GELU in onnx.facts["operators"] else _OPERATORS
     placement = Placement(operators, grid(), _FLOAT_OUTPUTS, optimize=True)
-    return to_qdq(onnx, ranges, crops, quant, placement, KIND.name)
+    return to_qdq(onnx, ranges, crops, quant, placement, KIND)
 
 
 def grid() -> Grid:

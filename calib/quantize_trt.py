@@ -4,9 +4,11 @@ from calib.fake_quant import LAYERS, Grid
 from calib.qdq import Placement, to_qdq
 from calib.quant_config import QuantConfig
 from convert.artifact import Artifact
+from convert.kind import Kind
+from convert.to_onnx import FILE
 from data.crops import Crops
 
-KIND = "trt-qdq"
+KIND = Kind("trt-qdq", (FILE,), shown=FILE)
 
 GRID = Grid(symmetric=True, weight_limit=127)
 

@@ -17,11 +17,12 @@ import numpy as np
 from common.errors import StepError
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
+from convert.kind import Kind
 from convert.to_onnx import FILE, SESSION
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
-KIND = "simulated"
+KIND = Kind("simulated", (FILE,), shown=FILE)
 ARM_SESSION = "convert.simulate_arm_fp16:Session"  # slow: some photos a minute
 _NARROW, _ROUNDED = "/narrow", "/rounded"  # what a value's casts are called
 
@@ -34,7 +35,7 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
     step = Step(
         name="simulate",
         model=onnx.model,
-        kind=KIND,
+        kind=KIND.name,
         precision=precision,
         inputs={"onnx": onnx.key},
         parameters={},
@@ -60,7 +61,7 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
                 raise StepError(f"{error}{reason}") from error
         return {**onnx.inherited_facts, **facts, **checked}
 
-    return produce(step, make, shows=FILE)
+    return produce(step, make, shows=KIND.shown)
 
 
 def write_rounded(source: str, output: str, precision: str) -> dict:

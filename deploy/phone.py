@@ -90,18 +90,13 @@ def _extras(options) -> dict[str, str]:
 
 def _packages(models: Sequence[str] | None, precisions: Sequence[str] | None) -> list[Path]:
     """The folders of the named models' packages, whatever their target."""
-    from deploy.packages.package import content_folder, packaged
+    from convert.artifact import load
+    from deploy.packages.package import content_folder, package_folders
 
     folders = []
     for name in models or ():
         spec = find_model(name)
-        kinds = sorted((build_root() / spec.name / "package").glob("*-*"))
-        made = [packaged(spec.name, *kind.name.rsplit("-", 1)) for kind in kinds]
-        chosen = [
-            package
-            for package in made
-            if package and (not precisions or package.manifest["precision"] in precisions)
-        ]
+        chosen = list(filter(None, map(load, package_folders(precisions, spec.name))))
         if not chosen:
             raise UserError(f"{spec.name} has no such package here; make it: make package")
         folders += [content_folder(package) for package in chosen]

@@ -18,6 +18,7 @@ from deploy.android.engines import EngineLibrary
 from deploy.android.project import read_project
 from deploy.android.sign import sign
 from deploy.android.tools import find_tools
+from deploy.packages.package import package_folders, packaged
 from deploy.targets import app_targets
 
 _NAME = "paddle-portage-demo.apk"
@@ -59,27 +60,17 @@ def find_packages(models: list[str], precisions: list[str] | None) -> list[Artif
             for precision in precisions or ["fp32"]
             if precision in target.precisions
         ]
-        missing = [cell for cell in wanted if load(_folder(*cell)) is None]
+        missing = [cell for cell in wanted if packaged(*cell) is None]
         if missing:
             _make_packages(missing)
-        made = [package for cell in wanted if (package := load(_folder(*cell)))]
+        made = [package for cell in wanted if (package := packaged(*cell))]
         if not made:
             raise UserError("none of the packages can be made here, for the reasons above")
         return made
-    folders = sorted(path for path in build_root().glob("*/package/*") if path.is_dir())
-    chosen = [
-        path
-        for path in folders
-        if not path.name.startswith(".")
-        and (not precisions or path.name.rpartition("-")[2] in precisions)
-    ]
+    chosen = package_folders(precisions)
     if not chosen:
         say("  nothing is packaged yet, so no model is inside: --model NAME packages one")
     return [_package(path) for path in chosen]
-
-
-def _folder(model: str, target: str, precision: str) -> Path:
-    return build_root() / model / "package" / f"{target}-{precision}"
 
 
 def _package(folder: Path) -> Artifact:

@@ -108,6 +108,15 @@ def packaged(model: str, target: str, precision: str) -> Artifact | None:
     return load(build_root() / model / _KIND / f"{target}-{precision}")
 
 
+def package_folders(precisions: Sequence[str] | None, model: str = "*") -> list[Path]:
+    """Where packages were made earlier, in these precisions (None: all), of a model or of all."""
+    return [
+        folder
+        for folder in sorted(build_root().glob(f"{model}/{_KIND}/[!.]*-*"))
+        if folder.is_dir() and (not precisions or folder.name.rpartition("-")[2] in precisions)
+    ]
+
+
 def _content(
     spec: ModelSpec,
     graph: Artifact,

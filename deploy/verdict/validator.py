@@ -131,7 +131,7 @@ class Judge:
         logits, environment = self._ran[way]
         compared = drift.measure_drift(self.reference[rows], logits, self.crops.labels[rows])
         verdict = drift.judge(compared, precision, budget_pp)
-        if compared.drift.non_finite and built.manifest["kind"] == simulate.KIND:
+        if compared.drift.non_finite and built.manifest["kind"] == simulate.KIND.name:
             bad = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
             batch = next(iter(self.crops.batches(1, self._spec.preprocess, [rows[bad]])))
             reason = verdict.reason + simulate.explain_overflow(built.folder, batch)

@@ -175,7 +175,7 @@ def test_what_could_not_run_on_the_phone_is_said_and_decides_nothing(phone, run)
 def test_named_packages_are_pushed(phone, run):
     package = apks.write_package("onnx", b"a model", model="SqueezeNet1_1")
     phone.answers({"bench": {"bench.csv": "x\r\n"}})
-    assert run("--only", "bench", "--model", "SqueezeNet1_1").returncode == 0
+    assert run("--only", "bench", "--model", "SqueezeNet1_1", "--precision", "fp32").returncode == 0
     pushed = phone.root / FILES / "packages" / package.name
     assert (pushed / "model.onnx").read_bytes() == b"a model"
     assert not list(pushed.glob("*.zip"))
@@ -187,6 +187,9 @@ def test_named_packages_are_pushed(phone, run):
 
 def test_a_model_without_a_package_is_refused(phone, run):
     assert_refused(run("--model", "VGG11"), "VGG11 has no such package here", "make package")
+    apks.write_package("onnx", b"a model", model="VGG11")
+    done = run("--model", "VGG11", "--precision", "int8")
+    assert_refused(done, "VGG11 has no such package here")
 
 
 def test_an_app_that_dies_is_an_error_with_its_last_words(phone, run):
