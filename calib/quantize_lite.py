@@ -146,10 +146,17 @@ def write_quantized(
     _set_output_scales(quantized, known)
     quantization.save_quantized_model(output, GRAPH, PARAMETERS)
     shutil.rmtree(corrected_graph)
-    kinds = [operator.type for operator in quantized.global_block().ops]
+    block = quantized.global_block()
+    layers = [operator for operator in block.ops if operator.type in _OPERATORS]
+    rounded = {
+        name
+        for operator in block.ops
+        if operator.type.startswith("fake_quantize")
+        for name in operator.output_arg_names
+    }
     return {
-        "layers": len([kind for kind in kinds if kind in _OPERATORS]),
-        "layers_int8": sum("dequantize" in kind for kind in kinds),
+        "layers": len(layers),
+        "layers_int8": sum(bool(rounded & set(layer.input_arg_names)) for layer in layers),
         "corrected_biases": corrected,
         "without_range": len([name for name in inputs if name not in known]),
     }
