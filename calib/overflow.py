@@ -18,19 +18,29 @@ LIMIT = 65504.0  # float16's largest value
 
 
 def beyond_fp16(onnx: Artifact) -> list[tuple[str, float]]:
-    """What of an ONNX file float16 cannot hold: its name, and its largest magnitude."""
-    ranges = load(KIND.folder(onnx.model))
-    measured = ranges and ranges.manifest["inputs"]["onnx"] == onnx.key
+    """What of an ONNX file float16 cannot hold: its name, and its largest magnitude.
+
+    Kernels that sum or transform in float16 overflow earlier (`convert.range_fitting`).
+    """
     with Worker("main", f"looking for overflows in {onnx.model}") as worker:
         return worker.call(
             find,
             source=str(onnx.file(FILE)),
             photos=step_check.images(tuple(onnx.facts["input_shape"])),
-            ranges=str(ranges.file(RANGES)) if ranges and measured else None,
+            sizes=photo_sizes(onnx),
         )
 
 
-def find(source: str, photos, ranges: str | None) -> list[tuple[str, float]]:
+def photo_sizes(onnx: Artifact) -> dict[str, float]:
+    """The largest magnitude of each tensor on the photos that a calibration measured, if any."""
+    ranges = load(KIND.folder(onnx.model))
+    if ranges is None or ranges.manifest["inputs"]["onnx"] != onnx.key:
+        return {}
+    entries = files.read_json(ranges.file(RANGES))["tensors"]
+    return {name: max(-entry["min"], entry["max"]) for name, entry in entries.items()}
+
+
+def find(source: str, photos, sizes: dict[str, float]) -> list[tuple[str, float]]:
     """In a child process: the weights, and the layers, in the order of the graph."""
     import numpy as np
     import onnx
@@ -47,10 +57,7 @@ def find(source: str, photos, ranges: str | None) -> list[tuple[str, float]]:
     makers, entry = tensors.producers(model), model.graph.input[0].name
     logits = model.graph.output[0].name
     names = [name for name in tensors.observed(model) if name != entry]
-    if ranges:
-        entries = files.read_json(Path(ranges))["tensors"]
-        sizes = {name: max(-entries[name]["min"], entries[name]["max"]) for name in names}
-    else:
+    if not sizes:
         added = [name for name in names if name != logits]
         session = open_with_outputs(source, added, Path(source).parent)
         results = [session.run(names, {entry: photo[None]}) for photo in photos]
@@ -58,5 +65,5 @@ def find(source: str, photos, ranges: str | None) -> list[tuple[str, float]]:
             name: max(float(np.abs(values).max()) for values in row)
             for name, row in zip(names, zip(*results, strict=True), strict=True)
         }
-    found += [(makers[name], size) for name, size in sizes.items()]
+    found += [(makers[name], sizes[name]) for name in names]
     return [(what, size) for what, size in found if not size <= LIMIT]

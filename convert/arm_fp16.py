@@ -29,8 +29,21 @@ _WEIGHTS = {
     ),
     2: np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float16),
 }
-# How much the input transform may magnify: the largest absolute sum of a row, in two dimensions.
-INPUT_GAIN = {4: 100, 2: 4}
+_INPUTS = {
+    4: np.array(
+        [
+            [4, 0, -5, 0, 1, 0],
+            [0, -4, -4, 1, 1, 0],
+            [0, 4, -4, -1, 1, 0],
+            [0, -2, -1, 2, 1, 0],
+            [0, 2, -1, -2, 1, 0],
+            [0, 4, 0, -5, 0, 1],
+        ]
+    ),
+    2: np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]]),
+}
+# How many times a layer's input the transformed input can be at most: 100, or 4.
+INPUT_GAIN = {side: int(np.abs(rows).sum(axis=1).max()) ** 2 for side, rows in _INPUTS.items()}
 
 
 def tile(weights: tuple[int, ...], groups: int, strides, dilations, output: tuple[int, int]) -> int:
@@ -146,27 +159,48 @@ def _columns(image, kernel, strides, dilations, spans) -> np.ndarray:
 
 
 def transformed_weights(weights: np.ndarray, side: int) -> np.ndarray:
-    """float16 [out, in, 3, 3] → [side + 2, side + 2, out, in], rounded after each dimension."""
+    """[out, in, 3, 3] → [side + 2, side + 2, out, in], rounded to the type after each dimension."""
     rows = _WEIGHTS[side].astype(np.float32)
-    once = np.einsum("ra,oiba->rboi", rows, weights.astype(np.float32)).astype(np.float16)
-    return np.einsum("cb,rboi->croi", rows, once.astype(np.float32)).astype(np.float16)
+    once = (weights.astype(np.float32) @ rows.T).astype(weights.dtype)  # [out, in, 3, column]
+    twice = rows @ once.astype(np.float32)  # [out, in, row, column]
+    return np.ascontiguousarray(twice.astype(weights.dtype).transpose(2, 3, 0, 1))
+
+
+def sum_bound(kernels: np.ndarray, side: int) -> float:
+    """How many times a layer's input Winograd's sums can be at most, for transformed weights."""
+    gains = np.abs(_INPUTS[side]).sum(axis=1)
+    sums = np.abs(kernels).sum(axis=3).max(axis=2)  # [row, column]
+    return float((gains[:, None] * gains * sums).max())
+
+
+def winograd_sums(padded: np.ndarray, kernels: np.ndarray, side: int, spans) -> np.ndarray:
+    """What Winograd's output transform begins with: [side + 2, side + 2, channels, tiles].
+
+    `padded` [C, H, W] and `kernels`, the transformed weights, are both float16, for the kernels'
+    arithmetic, or float32.
+    """
+    channels = len(padded)
+    down, across = (-(-span // side) for span in spans)
+    whole = np.zeros((channels, down * side + 2, across * side + 2), padded.dtype)
+    whole[:, : padded.shape[1], : padded.shape[2]] = padded
+    window = np.lib.stride_tricks.sliding_window_view(whole, (side + 2, side + 2), axis=(1, 2))
+    tiles = window[:, ::side, ::side].reshape(channels, -1, side + 2, side + 2)
+    into = _into_4 if side == 4 else _into_2
+    tiles = into(into(tiles.transpose(3, 2, 0, 1)).swapaxes(0, 1))  # [row, column, C, tile]
+    if padded.dtype != np.float16:
+        return kernels @ tiles
+    shape = (*kernels.shape[:3], tiles.shape[3])
+    sums = np.empty(shape, np.float16)
+    for place in np.ndindex(shape[:2]):
+        sums[place] = multiply(kernels[place], tiles[place])
+    return sums
 
 
 def _winograd(padded, weights, bias, side: int, spans) -> np.ndarray:
     """A 3×3 convolution of a padded image, float16 [C, H, W], in tiles of side × side outputs."""
-    channels = len(padded)
+    out_of = _out_of_4 if side == 4 else _out_of_2
     down, across = (-(-span // side) for span in spans)
-    whole = np.zeros((channels, down * side + 2, across * side + 2), np.float16)
-    whole[:, : padded.shape[1], : padded.shape[2]] = padded
-    window = np.lib.stride_tricks.sliding_window_view(whole, (side + 2, side + 2), axis=(1, 2))
-    tiles = window[:, ::side, ::side].reshape(channels, -1, side + 2, side + 2)
-    into, out_of = (_into_4, _out_of_4) if side == 4 else (_into_2, _out_of_2)
-    tiles = into(into(tiles.transpose(3, 2, 0, 1)).swapaxes(0, 1))  # [row, column, C, tile]
-    kernels = transformed_weights(weights, side)  # [row, column, out, C]
-    shape = (*tiles.shape[:2], len(weights), tiles.shape[3])
-    sums = np.empty(shape, np.float16)
-    for place in np.ndindex(shape[:2]):
-        sums[place] = multiply(kernels[place], tiles[place])
+    sums = winograd_sums(padded, transformed_weights(weights, side), side, spans)
     done = out_of(out_of(sums).swapaxes(0, 1))  # [column, row, out, tile]
     if bias is not None:
         done = done + bias[:, None]

@@ -42,7 +42,11 @@ class Session:
         return np.concatenate([self._run_one(photo[None]) for photo in batch])
 
     def environment(self) -> dict:
-        return {"runtime": "simulation of Paddle Lite's FP16 kernels", "arithmetic": "fp16"}
+        return {
+            "threads": 1,
+            "kernels": "Paddle Lite's FP16 kernels, simulated",
+            "versions": {"onnxruntime": onnxruntime.__version__},
+        }
 
     @np.errstate(over="ignore", invalid="ignore")
     def _run_one(self, photo: np.ndarray) -> np.ndarray:

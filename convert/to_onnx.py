@@ -4,7 +4,7 @@ import collections
 from pathlib import Path
 
 from common.errors import StepError
-from convert import step_check
+from convert import range_fitting, step_check
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS
 from convert.kind import Kind
@@ -13,6 +13,7 @@ from runtimes.worker import Worker
 
 FILE = "model.onnx"
 KIND = Kind("onnx", (FILE,), shown=FILE)
+FITTED = Kind("fitted-onnx", (FILE,), shown=FILE)  # of a graph whose ranges are fitted to FP16
 SESSION = "runtimes.sessions.onnx_runtime:Session"
 
 # 17 is the first opset that has LayerNormalization as one operator.
@@ -32,8 +33,8 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
     step = Step(
         name="to_onnx",
         model=inference.model,
-        kind=KIND.name,
-        precision="fp32",
+        kind=(FITTED if inference.manifest["kind"] == range_fitting.KIND.name else KIND).name,
+        precision=inference.manifest["precision"],
         inputs={"inference": inference.key},
         parameters={"opset": opset},
         tools={

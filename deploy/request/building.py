@@ -58,7 +58,7 @@ def build_files(
         except StepError as error:
             return error
 
-    if any(precision == FP16 for _, precision in cells):
+    if any(precision == FP16 and not target.fits_ranges for target, precision in cells):
         _warn_of_overflows(graph, options)
     buildable = [(target, precision) for target, precision in cells if not target.problem()]
     with concurrent.futures.ThreadPoolExecutor(machine.threads()) as pool:

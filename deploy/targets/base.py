@@ -82,7 +82,8 @@ class Target(abc.ABC):
     devices do. `engine` runs its file in the app, if anything does; `peers` are other tools that
     run the same file here, to be timed against; `published_gpu` is the GPU whose published
     latencies it is held against ("T4"), if any. `methods` are the ways to calibrate INT8, the
-    cheapest first.
+    cheapest first. `fits_ranges` says that its FP16 file is made of a graph whose activations are
+    small enough for its kernels (`convert.range_fitting`).
     """
 
     name: str
@@ -98,6 +99,7 @@ class Target(abc.ABC):
     peers: tuple[Peer, ...] = ()
     published_gpu: str | None = None
     methods: tuple[str, ...] = METHODS
+    fits_ranges: bool = False
 
     @abc.abstractmethod
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:

@@ -37,7 +37,7 @@ PHOTOS = np.full((2, 3, 4, 4), 1000 / 3, np.float32)
     [(60, []), (70, ["layer (Conv)"]), (70000, ["the weights 'w'", "layer (Conv)"])],
 )
 def test_what_leaves_the_range_is_named(tmp_path, factor, expected):
-    found = find(network(tmp_path / "model.onnx", factor), PHOTOS, None)
+    found = find(network(tmp_path / "model.onnx", factor), PHOTOS, {})
     assert [what for what, _ in found] == expected
     assert all(size > 65504 for _, size in found)
 

@@ -1,0 +1,72 @@
+"""Range fitting: smaller activations, and the same logits to the last bit."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from common import files
+from convert import step_check
+from convert.export import export
+from convert.range_fitting import EXPONENTS, fit_ranges
+from convert.simulate_arm_fp16 import Session
+from convert.to_onnx import to_onnx
+from models.registry import MODELS
+from models.weights import find_weights
+
+# As if photos had shown activations this large: every homogeneous stretch then needs an exponent.
+LARGE = {f"p2o.pd_op.relu.{place}.0": 3e5 for place in range(100)}
+
+
+@pytest.fixture(scope="module")
+def graph(built):
+    """`graph(model, weights)`: the inference graph of a model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BUILD_DIR", str(built / "fitting"))
+
+        def make(model: str, weights: str = "random"):
+            return export(MODELS[model], find_weights(MODELS[model], weights))
+
+        yield make
+
+
+def run(onnx, images: np.ndarray) -> np.ndarray:
+    return onnxruntime.InferenceSession(onnx.file("model.onnx")).run(None, {"x": images})[0]
+
+
+@pytest.mark.parametrize(
+    "model", ["SqueezeNet1_0", "AlexNet", "VGG11", "DarkNet53", "ResNeSt50", "RegNetX_4GF"]
+)
+def test_every_homogeneous_family_keeps_its_logits_to_the_last_bit(graph, model):
+    inference = graph(model)
+    assert fit_ranges(inference) is inference  # small activations: the file stays as it is
+    fitted = fit_ranges(inference, LARGE)
+    assert fitted.facts["probe_difference"] == 0.0
+    before, after = (np.load(one.file(step_check.FILE)) for one in (inference, fitted))
+    np.testing.assert_array_equal(before, after)
+    exponents = files.read_json(fitted.file(EXPONENTS))
+    assert [stretch["exponent"] for stretch in exponents.values()] == [
+        int(np.ceil(np.log2(stretch["without"] / (65504 / 4)))) for stretch in exponents.values()
+    ]
+    content = [one.file("inference.pdiparams").read_bytes() for one in (inference, fitted)]
+    assert content[0] != content[1]
+
+
+def test_transformers_have_nothing_that_can_be_scaled(graph):
+    inference = graph("alt_gvt_small")
+    assert fit_ranges(inference, LARGE | {"p2o.pd_op.conv2d.0.0": 3e5}) is inference
+
+
+def test_real_weights_need_it_and_the_onnx_file_gives_the_same_bits(graph, weights):
+    inference = graph("SqueezeNet1_1", str(weights))
+    fitted = fit_ranges(inference)
+    (stretch,) = fitted.facts["exponents"].values()
+    assert stretch["exponent"] > 0
+    assert stretch["without"] > 65504
+    plain, small = to_onnx(inference), to_onnx(fitted)
+    assert small.folder != plain.folder
+    images = step_check.images((3, 224, 224))
+    np.testing.assert_array_equal(run(plain, images), run(small, images))
+    # Nine times the contrast overflows in the kernels of the plain file only.
+    loud = 9 * images[:1]
+    assert not np.isfinite(Session(str(plain.folder), "fp16", 1).run(loud)).all()
+    assert np.isfinite(Session(str(small.folder), "fp16", 1).run(loud)).all()
