@@ -176,9 +176,7 @@ def run(main: Callable[[], int]) -> NoReturn:
         # What a terminal cannot show stops nothing; files are UTF-8 (see `common.start`).
         if isinstance(stream, io.TextIOWrapper):  # a test's need not be
             stream.reconfigure(encoding=_terminal_encoding(stream), errors="replace")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # and not ignored, as under nohup
-            signal.signal(number, _interrupt)
+    take_signals()
     try:
         paths.settle_variables()
         status = int(main())
@@ -192,6 +190,13 @@ def run(main: Callable[[], int]) -> NoReturn:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort
         status = complain(error)
     sys.exit(status)
+
+
+def take_signals() -> None:
+    """Let SIGTERM and SIGHUP interrupt this process; a library may have taken them."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, _: object) -> NoReturn:
@@ -223,7 +228,8 @@ def _explain(error: BaseException) -> tuple[Exit, str]:
         return Exit.BROKEN, str(error)
     if isinstance(error, KeyboardInterrupt):
         usual = "interrupted; what was finished is kept, run again to go on"
-        return Exit.INTERRUPTED, str(error) or usual
+        said = str(error)  # several lines are Paddle's, about where it was just then
+        return Exit.INTERRUPTED, said if said and "\n" not in said else usual
     if isinstance(error, MemoryError):
         return Exit.USAGE, "not enough memory; end other programs, or ask for less at a time"
     if isinstance(error, ModuleNotFoundError) and not _is_ours(error.name or ""):

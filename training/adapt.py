@@ -46,6 +46,7 @@ from models.weights import WORDS, Weights, find_weights, weights_folder
 from training.backbone import load_backbone, recalibrate
 from training.classifier_head import fit_head, open_head, written_logits
 from training.ridge import count_right
+from training.signals import take_back_signals
 
 HELD_OUT_SHARE = 10  # one photo in so many …
 MOST_HELD_OUT = 5000  # … and no more: that tells top-1 to ±1.4 points and bounds the memory
@@ -269,6 +270,7 @@ def main() -> int:
     if options.photos:
         images = images.spread(options.photos)
     weights = find_weights(spec, options.init)
+    take_back_signals()
     facts = adapt(spec, images, weights, out, seed=options.seed, skip_bad=options.skip_bad)
     _show(spec, facts, out)
     return Exit.OK

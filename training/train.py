@@ -47,6 +47,7 @@ from training.learner import Learner
 from training.plan import DROPOUT, Plan, open_splits
 from training.recipes import Recipe, recipe
 from training.run_state import RunState
+from training.signals import take_back_signals
 
 if TYPE_CHECKING:
     from data.crops import Crops
@@ -237,6 +238,7 @@ def main() -> int:
         + f", {devices} devices"
         * (devices > 1)
     )
+    take_back_signals()
     run_state = train(plan, folder, init, resume=options.resume, rank=rank)
     if rank:
         return Exit.OK

@@ -36,6 +36,8 @@ def raising(error: BaseException):
         (MemoryError(), 2, "error: not enough memory"),
         (ModuleNotFoundError("", name="cv2"), 2, "error: the environment lacks cv2; remove .venv"),
         (KeyboardInterrupt(), 130, "error: interrupted; what was finished is kept"),
+        (KeyboardInterrupt("In the code:\nhere"), 130, "error: interrupted; what was finished is"),
+        (KeyboardInterrupt("ended by SIGTERM"), 130, "error: ended by SIGTERM\n"),
         (OSError(errno.ENOSPC, "", "/build/x"), 2, "error: /build/x: no space left on the disk"),
         (OSError(errno.EROFS, "", "/build"), 2, "error: /build: that place is read-only"),
     ],
