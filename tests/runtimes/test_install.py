@@ -117,7 +117,12 @@ def test_doctor_tells_what_is_here_and_what_is_missing(command):
     assert tools["paddlepaddle"][1] == "3.1.1"
     assert tools["paddlepaddle"][-2:] == ["ok", "(.venv)"]
     assert all("missing:" in tools[name] for name in ("adb", "javac", "mvn", "npm"))
-    runs = {tuple(words[:2]): words[2] for words in lines if len(words) > 2}
+    runs = {
+        tuple(words[:2]): word
+        for words in lines
+        for word in words[:5]
+        if word in ("native", "simulated", "none")
+    }
     assert runs["onnx", "int8"] == "native"
     assert runs["onnx", "fp16"] == "simulated"
     assert runs["lite-arm", "fp32"] == "none"
