@@ -76,7 +76,7 @@ class SessionPool:
 
     def environment(self) -> dict[str, Any]:
         """CPU, threads, the arithmetic in use and the runtime's version."""
-        return {"cpu": machine.cpu(), **self._workers[0].use("environment")}
+        return {"cpu": self._workers[0].host.model, **self._workers[0].use("environment")}
 
 
 def _ahead(pool, function, items: Iterable, count: int) -> Iterator:

@@ -45,17 +45,17 @@ class Worker:
     ):
         self.label = label
         self.peak_mib = 0
-        self._host = host
+        self.host = host
         self._environment = ENVIRONMENTS[environment]
         self._settings = dict(_SETTINGS)
         if threads:
             self._settings["OMP_NUM_THREADS"] = str(threads)
 
     def __enter__(self) -> "Worker":
-        problem = self._host.problem(self._environment)
+        problem = self.host.problem(self._environment)
         if problem:
             raise UserError(f"{self.label}: {problem}")
-        self._child = self._host.start(self._environment, self._settings)
+        self._child = self.host.start(self._environment, self._settings)
         return self
 
     def __exit__(self, *_: object) -> None:

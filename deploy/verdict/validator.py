@@ -29,6 +29,7 @@ from deploy.verdict import drift, result
 from deploy.verdict.drift import Comparison, Verdict
 from deploy.verdict.result import SCHEMA, Data, Environment, Host, Result
 from models.registry import ModelSpec
+from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import NONE, SIMULATED, SessionSpec, open_sessions
 
 _BATCH = 10
@@ -85,7 +86,7 @@ class Judge:
             target=target.name,
             precision=precision,
             weights=self._graph.facts["weights"],
-            host=Host(name="local", isa=tuple(machine.isa())),
+            host=Host(name=LOCAL.name, isa=tuple(LOCAL.isa)),
             execution=session_spec.execution,
             data=Data(
                 name=self.crops.name,
