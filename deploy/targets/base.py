@@ -15,9 +15,8 @@ from convert.to_onnx import to_onnx
 from data.crops import Crops
 from deploy.speed.peers import Peer
 from runtimes.environments import MAIN, Environment
+from runtimes.hosts.local import Local
 from runtimes.session_pool import SessionSpec
-
-LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Target(abc.ABC):
     warning: str = ""
     kinds: tuple[Kind, ...]
     tools: tuple[Tool, ...]
-    hosts: tuple[str, ...] = (LOCAL,)
+    hosts: tuple[str, ...] = (Local.name,)
     engine: Engine | None = None
     peers: tuple[Peer, ...] = ()
     published_gpu: str | None = None

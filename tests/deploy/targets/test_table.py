@@ -10,7 +10,7 @@ from deploy import apk, benchmark, build, doctor, matrix, package, phone, valida
 from deploy.android.build_apk import find_packages
 from deploy.packages.package import content_folder
 from deploy.targets import TARGETS
-from deploy.targets.base import LOCAL
+from runtimes.hosts.local import Local
 from runtimes.session_pool import NATIVE
 from tests.deploy.targets.fake import Fake
 from tests.test_readme import missing_targets
@@ -105,4 +105,4 @@ def test_the_readme_misses_it(fake):
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_what_is_native_here_has_this_host(target):
     executions = {target.session_spec(precision).execution for precision in target.precisions}
-    assert LOCAL in target.hosts or NATIVE not in executions
+    assert Local.name in target.hosts or NATIVE not in executions
