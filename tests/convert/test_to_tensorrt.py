@@ -298,7 +298,7 @@ def test_a_driver_that_hangs_is_given_up(machine, monkeypatch):
     monkeypatch.setenv("HANG", "1")
     monkeypatch.setattr(nvidia, "_LIMIT", 0.5)
     machine.plug_in(*T4)
-    assert nvidia.find() == ((), "the NVIDIA driver gave no answer within 0 s")
+    assert nvidia.find() == ((), "asking the NVIDIA driver: it did not end within 0 s")
 
 
 # ---- the recorded versions ----
