@@ -19,6 +19,7 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -124,7 +125,7 @@ def _free_gib() -> float:
 
 def _measure(case: _Case, rounds: int) -> dict[str, list[_Sample]]:
     """Every side of a case, by turns."""
-    sides = {
+    sides: dict[str, Callable[[], _Sample]] = {
         "plain inference": lambda: _theirs(case, "plain"),
         "ours, all methods": lambda: _ours(case),
         **{f"peer, {method}": functools.partial(_theirs, case, method) for method in _PEERS},

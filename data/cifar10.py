@@ -202,4 +202,4 @@ def _write_photos(file: Path, folder: Path, first: int) -> None:
     photos = np.ascontiguousarray(planes[:, ::-1].transpose(0, 2, 3, 1))
     for index, (label, photo) in enumerate(zip(records[:, 0], photos, strict=True), first):
         _, png = cv2.imencode(".png", photo, [cv2.IMWRITE_PNG_COMPRESSION, 0])
-        (folder / _photo_name(label, index)).write_bytes(png)
+        (folder / _photo_name(label, index)).write_bytes(png.data)

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -75,7 +75,7 @@ def decode_many(
     task = Task([str(path.absolute()) for path in paths], preprocess, file.absolute(), offset)
     workers = workers or machine.threads()
     if len(paths) < PROCESSES_FROM or workers == 1:
-        decoder = nullcontext(decode_some)
+        decoder: AbstractContextManager[Callable] = nullcontext(decode_some)
     else:
         decoder = _Workers()
     with decoder as decode:
@@ -85,7 +85,8 @@ def decode_many(
                 pool.submit(decode, task.part(start, start + _PER_TASK)): start
                 for start in range(0, len(paths), _PER_TASK)
             }
-            bad, done = {}, 0
+            bad: dict[int, Bad] = {}
+            done = 0
             for future in as_completed(futures):
                 start = futures[future]
                 bad |= {start + row: why for row, why in future.result().items()}
@@ -113,7 +114,7 @@ def decode_some(task: Task) -> dict[int, Bad]:
             except MemoryError:
                 bad[row] = Bad("too large for this machine's memory", lasting=False)
             else:
-                os.pwrite(stream.fileno(), crop, task.offset + row * task.row_bytes)
+                os.pwrite(stream.fileno(), crop.data, task.offset + row * task.row_bytes)
     return bad
 
 

@@ -7,7 +7,7 @@ import queue
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from common import machine
 from common.console import Progress
 from runtimes.worker import Worker
 
-NATIVE = "native"
-SIMULATED = "simulated"
-NONE = "none"
+Execution = Literal["native", "simulated", "none"]
+NATIVE: Execution = "native"
+SIMULATED: Execution = "simulated"
+NONE: Execution = "none"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class SessionSpec:
     speed is one, though another hardware's.
     """
 
-    execution: str
+    execution: Execution
     session: str = ""
     environment: str = "main"
     reason: str = ""

@@ -37,7 +37,7 @@ class Timed:
         run, batch, clock = self._session.run, self._batch, time.perf_counter_ns
         for _ in range(_LEAD):
             run(batch)
-        taken = []
+        taken = []  # type: list[int]
         gc.disable()
         started = before = clock()
         while before - started < 1e9 * seconds or len(taken) < least:

@@ -5,6 +5,7 @@ environment that holds it, and this module turns whatever happens there into a v
 StepError.
 """
 
+import inspect
 import os
 import subprocess
 import sys
@@ -127,6 +128,6 @@ def _name(function: Callable | str) -> str:
         return function
     module = function.__module__
     if module == "__main__":  # a command's own, which was started by its path
-        path = Path(sys.modules[module].__file__).resolve().relative_to(ROOT)
+        path = Path(inspect.getfile(sys.modules[module])).resolve().relative_to(ROOT)
         module = ".".join(path.with_suffix("").parts)
     return f"{module}:{function.__qualname__}"

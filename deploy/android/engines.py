@@ -86,6 +86,8 @@ def _checked(path: Path, engine: EngineLibrary, what: str) -> EngineLibrary:
     inside = {name for _, name in engine.native}
     for (abi, name), data in sorted(engine.native.items()):
         library = read_library(data)
+        if library is None:
+            raise UserError(f"{path}: {name} ({abi}) is not a library for Android; {what}")
         if abi in ("arm64-v8a", "x86_64") and library.page < _LARGE_PAGE:
             say(
                 f"  note: {name} ({abi}) is aligned to {library.page} bytes: phones with pages of "

@@ -18,6 +18,7 @@ from deploy.packages.labels import Labels
 from deploy.packages.model_card import model_card
 from deploy.request.values import Cell
 from deploy.targets import app_targets
+from deploy.targets.base import Engine, Target
 from deploy.verdict.drift import gate
 from deploy.verdict.result import Result, kept
 from models.registry import ModelSpec
@@ -62,7 +63,7 @@ def package(
     from deploy.verdict.validator import Judge  # here: --help needs no numpy
 
     target, precision = cell
-    engine = target.engine
+    engine = _engine(target)
     judge = Judge(spec, graph, images, skip_bad)
     content = _content(spec, graph, cell, built, labels, judge, images)
     step = Step(
@@ -91,6 +92,11 @@ def package(
         return {**graph.inherited_facts, "content": name}
 
     return produce(step, make, shows=f"{name}.zip")
+
+
+def _engine(target: Target) -> Engine:
+    assert target.engine, f"{target.name} is not among those that are packaged"
+    return target.engine
 
 
 def content_folder(made: Artifact) -> Path:
@@ -128,7 +134,7 @@ def _content(
 ) -> dict[str, bytes]:
     """Every file of the package but the model itself."""
     target, precision = cell
-    engine = target.engine
+    engine = _engine(target)
     content = {
         "preprocess.json": _json(spec.preprocess.to_json()),
         "labels.txt": "".join(f"{name}\n" for name in labels.names).encode(),

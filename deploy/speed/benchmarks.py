@@ -157,18 +157,17 @@ def compare_cells(
             )
     _, options = wanted.with_calibration(list(sides), graph.facts["class_num"])
     built = build_files(graph, sides, options)
-    for artifact in built.values():
+    files: dict[Cell, Artifact] = {}
+    for cell, artifact in built.items():
         if isinstance(artifact, StepError):
             raise artifact
+        files[cell] = artifact
     for batch in ways.batches:
         with contextlib.ExitStack() as stack:
             timers = []
             for target, precision in sides:
-                session_spec, artifact = (
-                    target.timed_session_spec(precision),
-                    built[target, precision],
-                )
-                opened = latency.open_timer(session_spec, artifact, precision, batch, ways.cores)
+                session_spec, file = target.timed_session_spec(precision), files[target, precision]
+                opened = latency.open_timer(session_spec, file, precision, batch, ways.cores)
                 timers.append(stack.enter_context(opened))
             names = [f"{target.name} {precision}" for target, precision in sides]
             console.say(f"  timing {names[0]} and {names[1]} by turns, batch {batch}")

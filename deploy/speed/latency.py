@@ -138,7 +138,7 @@ def summary(taken: np.ndarray) -> dict[str, Any]:
     p10, median, p90, p99 = np.percentile(taken, (10, 50, 90, 99), method="inverted_cdf")
     return {
         "median_ms": float(median),
-        "ci95_ms": [float(bound) for bound in median_interval(taken)],
+        "ci95_ms": [float(bound) for bound in median_interval(taken.tolist())],
         "p90_ms": float(p90) if len(taken) >= 10 else None,
         "p99_ms": float(p99) if len(taken) >= 100 else None,
         "least_ms": float(taken.min()),
@@ -152,7 +152,7 @@ def _known(taken: np.ndarray) -> bool:
     if len(taken) < _RUNS:
         return False
     median = np.median(taken)
-    low, high = median_interval(taken)
+    low, high = median_interval(taken.tolist())
     return max(high - median, median - low) <= _WANTED * median
 
 

@@ -70,9 +70,10 @@ class Local(Host):
                     )
             finally:
                 os.close(lifeline)
+            assert process.stdout and process.stdin
             with process.stdout, process.stdin:
-                ends = [os.dup(stream.fileno()) for stream in (process.stdout, process.stdin)]
-            channel = Channel(*ends, str(shared))
+                reading, writing = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
+            channel = Channel(reading, writing, str(shared))
             return Child(process, channel, log, stack.pop_all().close)
 
 

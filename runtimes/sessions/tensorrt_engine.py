@@ -50,8 +50,8 @@ class Session:
         if self._engine is None:
             raise StepError(f"{folder}/{ENGINE}: {self._log.last_error()}")
         self._context = self._engine.create_execution_context()
-        self._profile = None
-        self._buffers = {}
+        self._profile: int | None = None
+        self._buffers: dict = {}
         self._gpu = gpu
         self._precision = precision
         self._threads = threads
@@ -163,7 +163,7 @@ def validity(gpu: dict) -> dict:
 def log(trt):
     """A logger of that module's kind that keeps the errors."""
 
-    class Log(trt.ILogger):
+    class Log(trt.ILogger):  # type: ignore[name-defined] # of a module that is an argument
         def __init__(self):
             super().__init__()
             self._errors = []
