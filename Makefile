@@ -70,8 +70,8 @@ apk:  ## [MODELS=…] [PRECISION=…] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME
 phone:  ## [MODEL=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
 	$(call run,deploy/phone.py)
 
-test: setup  ## linter, formatter and tests
-	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/python -m pytest
+test: setup  ## linter, formatter, type checker and tests
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy && $(VENV)/python -m pytest
 
 bench: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: speed against plain scripts, with ratios
 	$(call run,benchmarks/bench.py)

@@ -54,7 +54,7 @@ def _bar(title: str, unit: str) -> Iterator[Progress]:
     from rich.text import Text
 
     class Rate(rich_progress.ProgressColumn):
-        def render(self, task):
+        def render(self, task: rich_progress.Task) -> Text:
             return Text(f"{task.speed:.0f} {unit}/s" if task.speed else "")
 
     amount = (

@@ -5,8 +5,9 @@ import errno
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from common import files
@@ -14,6 +15,9 @@ from common.console import Progress
 from common.errors import UserError
 from common.hashes import cached_sha256
 from common.paths import cache_root
+
+if TYPE_CHECKING:
+    import requests
 
 FIRST_PAUSE = 1.0  # seconds before the second attempt; it doubles with each further one
 _BLOCK = 1 << 16  # bytes; what a broken connection can lose at most
@@ -161,7 +165,7 @@ def _attempt(part: _Part, progress: Progress, timeout: float) -> None:
         raise _TransientError(problem)
 
 
-def _begin(part: _Part, response) -> int | None:
+def _begin(part: _Part, response: "requests.Response") -> int | None:
     """Read the answer's head: where its bytes go, and the size of the whole file if it says so."""
     status = response.status_code
     if status == 206:
@@ -187,7 +191,7 @@ def _begin(part: _Part, response) -> int | None:
     raise UserError(f"{part.url}: the server refuses (HTTP {status}); {_by_hand(part)}")
 
 
-def _validator(headers) -> str | None:
+def _validator(headers: Mapping[str, str]) -> str | None:
     """What If-Range may carry: a strong ETag, else the date (RFC 9110, 13.1.5)."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified")

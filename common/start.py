@@ -29,7 +29,7 @@ def _enter() -> None:
     os.execv(str(python), [str(python), *sys.argv])
 
 
-def _end(_, error, __) -> None:
+def _end(_: type[BaseException], error: BaseException, __: object) -> None:
     from common.cli import complain
 
     os._exit(complain(error))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import threading
 import zlib
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def decode_photo(data: bytes) -> np.ndarray:
 
 
 @functools.cache
-def _opencv():
+def _opencv() -> ModuleType:
     import cv2  # here, so that commands which decode nothing start faster
 
     # Its complaints about a photo go to standard error line by line; ours is one sentence.

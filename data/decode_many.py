@@ -130,7 +130,7 @@ class _Workers:
     A photo that kills its process becomes a bad photo like any other.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._mine = threading.local()
         self._all = ExitStack()
 

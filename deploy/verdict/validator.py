@@ -69,7 +69,7 @@ class Judge:
         try:
             if isinstance(built, StepError):
                 raise built
-            if session_spec.execution == NONE:
+            if session_spec.execution == NONE or built is None:
                 outcome = {"verdict": "unavailable", "reason": session_spec.reason}
             else:
                 if session_spec.execution == SIMULATED:

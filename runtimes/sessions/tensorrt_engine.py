@@ -84,7 +84,7 @@ class Session:
             self._device.upload(np.ascontiguousarray(part), address)
         self._sizes = [len(part) for part in parts]
         self._shape = batch.shape[1:]
-        self._bound = None
+        self._bound: int | None = None
 
     def _compute(self) -> None:
         """Begin to compute the logits of what is held."""
