@@ -125,10 +125,10 @@ def _by_tensor(program, sizes: Mapping[str, float]) -> dict[str, float]:
     for operator in program.global_block().ops:
         kind = re.sub(r"(2|_v2)$", "", operator.type)
         made.setdefault(kind, []).append(results(operator)[:1])
-    found = {}
+    found: dict[str, float] = {}
     for name, size in sizes.items():
         match = re.fullmatch(r"p2o\.pd_op\.(\w+)\.(\d+)\.0", name)
-        kind = match and re.sub(r"2$", "", match[1])
+        kind = re.sub(r"2$", "", match[1]) if match else ""
         if match and kind != "conv2d" and int(match[2]) < len(made.get(kind, [])):
             found |= dict.fromkeys(made[kind][int(match[2])], size)
     return found
