@@ -1,5 +1,6 @@
 """Inference graph to Paddle Lite: `model.nb`, for ARM or for x86."""
 
+import shutil
 from pathlib import Path
 
 from common.errors import StepError
@@ -7,7 +8,8 @@ from convert import lite_file, step_check
 from convert.artifact import Artifact, Step, produce
 from convert.export import GRAPH, PARAMETERS
 from convert.kind import Kind
-from runtimes.environments import LITE
+from convert.own_biases import write_with_own_biases
+from runtimes.environments import LITE, MAIN
 from runtimes.worker import Worker
 
 FILE = "model.nb"
@@ -23,8 +25,9 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
     Both are read back: the optimizer's version, that every kernel in the file is for this hardware
     or the host, and that the layers with weights compute in this precision. The x86 file is also
     run against the inference graph's logits; an ARM file needs ARM ("it runs" on x86 and returns
-    uninitialised memory). For int8 the graph is a quantized one; with fp16 the file's weights stay
-    float32, and its kernels need ARMv8.2.
+    uninitialised memory). With fp16 the file's weights stay float32, and its kernels need ARMv8.2.
+    For int8 the graph is a quantized one, and its biases stay additions: that is the form whose
+    simulation has been held against ARM code. In the others they are the convolutions' own.
     """
     kind = KINDS[hardware]
     label = f"to_lite {hardware} of {inference.model}"
@@ -35,16 +38,26 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
         precision=precision,
         inputs={"inference": inference.key},
         parameters={},
-        tools={"paddlelite": LITE.version("paddlelite") or "absent"},
+        tools={
+            "paddlelite": LITE.version("paddlelite") or "absent",
+            "paddlepaddle": MAIN.version("paddlepaddle"),
+        },
         code=(to_lite,),
     )
 
     def make(folder: Path) -> dict:
+        source, biases = inference.folder, 0
+        if precision != "int8":
+            source = folder / "graph"
+            with Worker("main", label) as worker:
+                biases = worker.call(
+                    write_with_own_biases, source=str(inference.folder), output=str(source)
+                )
         with Worker("lite", label) as worker:
             version = worker.call(
                 "convert.lite_optimizer:optimize",
-                model=str(inference.file(GRAPH)),
-                parameters=str(inference.file(PARAMETERS)),
+                model=str(source / GRAPH),
+                parameters=str(source / PARAMETERS),
                 output=str(folder / Path(FILE).stem),
                 target=hardware,
                 fp16=precision == "fp16",
@@ -59,10 +72,13 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
                     label,
                     layers_int8=inference.facts.get("layers_int8", 0),
                 ),
+                "own_biases": biases,
                 "peak_mib": worker.peak_mib,
             }
             if hardware == "x86":
                 facts |= step_check.verify(worker, SESSION, folder, inference, precision)
+        if source != inference.folder:
+            shutil.rmtree(source)
         return facts
 
     return produce(step, make, shows=kind.shown)

@@ -49,7 +49,6 @@ class LiteArm(Target):
                 SIMULATED,
                 ARM_SESSION,
                 reason=f"{absent}; its FP16 kernels are simulated, with their sums and transforms",
-                options={"fused": False},
                 photos=_ENOUGH,
                 one_thread=True,
             )

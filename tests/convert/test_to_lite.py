@@ -68,3 +68,16 @@ def test_fp16_files_compute_in_fp16_and_fp32_files_in_fp32(squeezenet):
     assert single["layer_precisions"] == {"fp32": 26}
     assert half["kernel_precisions"]["fp16"] > 26
     assert "fp16" not in single["kernel_precisions"]
+
+
+@lite_only
+def test_biases_are_the_convolutions_own_and_the_logits_stay(squeezenet):
+    facts = [to_lite(squeezenet, hardware).facts for hardware in ("arm", "x86")]
+    for one in facts:
+        assert one["own_biases"] == 26
+        # Without: 26 additions with a ReLU, and 26 reshapes of biases, more.
+        assert one["operators"] == {
+            **{"feed": 1, "conv2d": 26, "pool2d": 4, "concat": 8, "dropout": 1},
+            **{"reshape2": 1, "fetch": 1},
+        }
+    assert facts[1]["probe_difference"] < 1e-5
