@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ FP16_LIMIT = 65504.0  # float16's largest value
 # binary digits are left for images with larger activations.
 SHARE = 0.25
 _LIMIT = SHARE * FP16_LIMIT
+_SUMMED = 2  # images on which the sums inside of layers are computed, which takes seconds each
 
 
 def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) -> Artifact:
@@ -61,6 +63,7 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
                 images=step_check.images(tuple(inference.facts["input_shape"])),
                 sizes=dict(sizes or {}),
             )
+            _report(inference.model, facts)
             files.write_json(folder / EXPONENTS, facts["exponents"])
             if not facts["exponents"]:
                 return {**inference.inherited_facts, **facts}
@@ -71,13 +74,23 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
         return {**inference.inherited_facts, **facts, **checked}
 
     fitted = produce(step, make, shows=KIND.shown)
-    if fitted.facts["largest_fixed"] > FP16_LIMIT:
-        console.say(
-            f"  warning: {inference.model}: FP16 kernels on ARM meet "
-            f"{fitted.facts['largest_fixed']:.6g} where nothing can be scaled, more than "
-            f"{FP16_LIMIT:g}: expect infinite logits"
-        )
     return fitted if fitted.facts["exponents"] else inference
+
+
+def _report(model: str, facts: Mapping[str, Any]) -> None:
+    """Say what the kernels would have met, and what they still will."""
+    for tensor, stretch in facts["exponents"].items():
+        if stretch["without"] > FP16_LIMIT:
+            console.say(
+                f"  {model}: at {tensor} FP16 kernels on ARM may reach {stretch['without']:.6g}, "
+                f"more than {FP16_LIMIT:g}: {stretch['tensors']} tensors are divided by "
+                f"2^{stretch['exponent']}, and the logits stay"
+            )
+    if facts["largest_fixed"] > FP16_LIMIT:
+        console.say(
+            f"  warning: {model}: FP16 kernels on ARM may reach {facts['largest_fixed']:.6g} where "
+            f"nothing can be divided, more than {FP16_LIMIT:g}: expect infinite logits in FP16"
+        )
 
 
 def write_fitted(source: str, output: str, images: np.ndarray, sizes: Mapping[str, float]) -> dict:
@@ -185,7 +198,7 @@ def _demands(
     def demand(name: str, value: float) -> None:
         demands[name] = max(demands.get(name, 0.0), float(value))
 
-    for image in images:
+    for number, image in enumerate(images):
         run = executor.run(
             program, feed={entry: image[None]}, fetch_list=[block.var(name) for name in names]
         )
@@ -208,8 +221,9 @@ def _demands(
             largest = float(np.abs(source).max())
             demand(layer.source, layer.input_gain * largest * growth[layer.source])
             sums = layer.sum_bound * largest
-            if sums * growth[layer.source] > _LIMIT:  # it may be far from what images reach
-                sums = layer.largest_sum(source, result.shape[1:])
+            if sums * growth[layer.source] > _LIMIT:  # far from what images reach: look
+                looked = number < _SUMMED
+                sums = layer.largest_sum(source, result.shape[1:]) if looked else 0.0
             demand(layer.result, sums * growth[layer.source])
     return demands
 
