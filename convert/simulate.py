@@ -24,6 +24,8 @@ from runtimes.worker import Worker
 
 KIND = Kind("simulated", (FILE,), shown=FILE)
 ARM_SESSION = "convert.simulate_arm_fp16:Session"  # slow: some photos a minute
+# What a result has to say of it.
+BLIND = "simulated by rounding after every node, which shows no overflow inside of a layer"
 _NARROW, _ROUNDED = "/narrow", "/rounded"  # what a value's casts are called
 
 

@@ -4,7 +4,7 @@ from calib.fake_quant import Grid
 from calib.quantize_onnx import grid, quantize_onnx
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
-from convert.simulate import simulate
+from convert.simulate import BLIND, simulate
 from convert.to_fp16 import to_fp16
 from convert.to_onnx import FILE, KIND, SESSION, to_onnx
 from deploy.speed.peers import default_onnxruntime
@@ -36,7 +36,7 @@ class Onnx(Target):
         return SessionSpec(
             SIMULATED,
             SESSION,
-            reason="ONNX Runtime computes FP16 files in fp32 on CPUs",
+            reason=f"ONNX Runtime computes FP16 files in fp32 on CPUs; {BLIND}",
             options={"optimize": False},
         )
 

@@ -8,7 +8,7 @@ from calib.quantize_trt import quantize_trt
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.kind import Kind
-from convert.simulate import simulate
+from convert.simulate import BLIND, simulate
 from convert.to_onnx import FILE as ONNX_FILE
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import SESSION as ONNX_SESSION
@@ -70,6 +70,8 @@ class TensorRt(Target):
         gpu = self._gpu()
         if gpu is None:
             reason = f"it takes a {self.published_gpu}, and {TRT.problem()}"
+            if precision == "fp16":
+                reason += f"; {BLIND}"
             # Casts and quantization live in the file's nodes: an optimizer would take them out.
             options: dict[str, Any] = {} if precision == "fp32" else {"optimize": False}
             return SessionSpec(SIMULATED, ONNX_SESSION, reason=reason, options=options)
