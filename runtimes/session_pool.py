@@ -28,7 +28,8 @@ class SessionSpec:
     `execution` is "native" (the hardware that the target names), "simulated" (its arithmetic on
     other hardware) or "none"; `reason` says why it is not native. `session` is the class in
     `runtimes.sessions` that runs it, in `environment`, made with `options` beside the folder.
-    `photos` is how many photos are enough for a runtime that is slow (None: all of them);
+    `photos` is how many photos are enough for a runtime that is slow (None: all of them), and
+    `batch` how many it is given at once;
     `one_thread` marks a runtime that uses one thread only, so that several work side by side;
     `real` marks a simulation that is the target's own software on other hardware, so that its
     speed is one, though another hardware's.
@@ -40,6 +41,7 @@ class SessionSpec:
     reason: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     photos: int | None = None
+    batch: int = 10
     one_thread: bool = False
     real: bool = False
 

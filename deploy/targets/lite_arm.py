@@ -50,6 +50,7 @@ class LiteArm(Target):
                 ARM_SESSION,
                 reason=f"{absent}; its FP16 kernels are simulated, with their sums and transforms",
                 photos=_ENOUGH,
+                batch=1,
                 one_thread=True,
             )
         # Never the x86 runtime, whose INT8 is wrong.

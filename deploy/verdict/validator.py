@@ -32,8 +32,6 @@ from models.registry import ModelSpec
 from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import NONE, SIMULATED, SessionSpec, open_sessions
 
-_BATCH = 10
-
 
 class Judge:
     """Validates targets of one model. Photos are decoded once, the reference runs once.
@@ -172,7 +170,7 @@ class Judge:
         title: str,
     ) -> tuple[np.ndarray, dict]:
         """Logits float32 [rows, classes] of some of the photos, and what computed them."""
-        batches = self.crops.batches(_BATCH, self._spec.preprocess, rows)
+        batches = self.crops.batches(session_spec.batch, self._spec.preprocess, rows)
         with (
             open_sessions(session_spec, artifact.folder, precision) as sessions,
             console.progress(title, "photos") as progress,

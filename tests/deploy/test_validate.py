@@ -45,6 +45,25 @@ def test_real_weights_decide_alike_on_every_fp32_target(command, built, weights,
     assert set(kernels["kernels"]) == {"arm", "host"}
 
 
+@lite_only
+def test_fp16_for_arm_is_simulated_on_a_few_photos(command, built, weights, photos):
+    done = command(
+        *("deploy/validate.py", "--model", "SqueezeNet1_1", "--weights", weights),
+        *("--target", "lite-arm", "--precision", "fp16", "--data", photos(20), "--json"),
+        BUILD_DIR=built,
+    )
+    one = results(done)["lite-arm", "fp16"]
+    assert (one["verdict"], one["execution"]) == ("undecided", "simulated")
+    assert one["data"]["images"] == 8
+    assert one["drift"]["agreement"] == 1.0
+    assert 1e-3 < one["drift"]["max_rel"] < 2e-2
+    assert one["environment"]["kernels"] == "Paddle Lite's FP16 kernels, simulated"
+    facts = files.read_json(built / "SqueezeNet1_1" / "lite-arm" / "fp16" / "manifest.json")[
+        "facts"
+    ]
+    assert facts["layer_precisions"] == {"fp16": 26}
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_reduced_precision_is_judged_by_the_interval(command, built, weights, photos, precision):
     done = command(
