@@ -100,6 +100,7 @@ MAIN = Environment(
         "onnxruntime": "runs ONNX files, simulates other hardware",
         "openvino": "ONNX to OpenVINO, and its runtime",
         "nncf": "OpenVINO's own calibration",
+        "MNN": "ONNX to MNN, and its runtime",
         "tensorrt_rtx_cu13": "parses and builds where no GPU is",
         "opencv-python-headless": "decoding and bilinear resizing",
         "pillow": "bicubic resizing (Twins)",
