@@ -83,6 +83,10 @@ class Worker:
         """Call a method of what `open` made."""
         return self._ask("use", method, limit, arguments)
 
+    def printed(self) -> str:
+        """All that the child has printed so far."""
+        return self._child.log.read_text(errors="replace")
+
     def _ask(self, verb: str, name: str, limit: float, arguments: dict[str, Any]) -> Any:
         message = self._child.channel.pack((verb, name, arguments))
         try:
@@ -116,7 +120,7 @@ class Worker:
             child.wait(timeout=10)
         except subprocess.TimeoutExpired:  # it closed the pipe, and lives on
             process.end_group(child, grace=0)
-        lines = self._child.log.read_text(errors="replace").splitlines()
+        lines = self.printed().splitlines()
         telling = [line for line in lines if "rror" in line or "Check failed" in line] or lines
         how = f"the tool {process.ending(child.returncode)}"
         return process.sentence(self.label, how, telling[-1] if telling else None)

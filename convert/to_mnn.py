@@ -1,0 +1,62 @@
+"""ONNX to MNN: `model.mnn`, input `x`, output `logits`."""
+
+import re
+from pathlib import Path
+
+from common.errors import StepError
+from common.process import sentence
+from convert import step_check
+from convert.artifact import Artifact, Step, produce
+from convert.kind import Kind
+from convert.to_onnx import FILE as ONNX_FILE
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
+
+FILE = "model.mnn"
+KIND = Kind("mnn", (FILE,), shown=FILE)
+SESSION = "runtimes.sessions.mnn_cpu:Session"
+
+_REASON = re.compile(r"^\[[\d:]+\] :\d+: (.+)$", re.MULTILINE)  # "[14:43:07] :35: Check failed"
+
+
+def to_mnn(onnx: Artifact) -> Artifact:
+    """The MNN file of an ONNX file, batch dynamic. Checked against the ONNX file's logits."""
+    label = f"to_mnn of {onnx.model}"
+    step = Step(
+        name="to_mnn",
+        model=onnx.model,
+        kind=KIND.name,
+        precision="fp32",
+        inputs={"onnx": onnx.key},
+        parameters={},
+        tools={"MNN": MAIN.version("MNN")},
+        code=(to_mnn,),
+    )
+
+    def make(folder: Path) -> dict:
+        with Worker("main", label) as worker:
+            worker.call(write_mnn, source=str(onnx.file(ONNX_FILE)), output=str(folder / FILE))
+            if not (folder / FILE).exists():  # its only sign of failure
+                reasons = _REASON.findall(worker.printed())
+                how = "MNN's converter wrote no file"
+                raise StepError(sentence(label, how, reasons[-1] if reasons else None))
+            checked = step_check.verify(worker, SESSION, folder, onnx)
+        return {**onnx.inherited_facts, **checked}
+
+    return produce(step, make, shows=KIND.shown)
+
+
+def write_mnn(source: str, output: str) -> None:
+    """In a child process: convert and write, or print why not.
+
+    Never by `MNN.tools`, which installs packages when it is imported. GELU stays exact: by default
+    the converter approximates it, and the Twins' logits are off by 3e-4 in place of 1e-6.
+    """
+    import _tools
+
+    _tools.mnnconvert(
+        [
+            *("mnnconvert", "-f", "ONNX", "--modelFile", source, "--MNNModel", output),
+            *("--bizCode", "portage", "--useGeluApproximation", "0"),
+        ]
+    )

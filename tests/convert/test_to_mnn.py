@@ -1,0 +1,78 @@
+"""ONNX to MNN: what is made, and what becomes of a converter that fails in its own ways."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from common.errors import StepError
+from convert import step_check, to_mnn
+from convert.to_onnx import FILE as ONNX_FILE
+from tests.convert.toy import CONV, FULLY_CONNECTED, SHAPE, make
+
+
+@pytest.fixture
+def toy(tmp_path, build_folder):
+    return lambda nodes, **options: make(tmp_path / "toy", nodes, **options)
+
+
+def left(build_folder) -> list[str]:
+    return [path.name for path in build_folder.rglob("*") if not path.name.endswith(".lock")]
+
+
+def test_the_file_computes_what_the_onnx_file_computes(toy):
+    source = toy(FULLY_CONNECTED)
+    made = to_mnn.to_mnn(source)
+    assert set(made.manifest["files"]) == {"model.mnn", step_check.FILE}
+    assert made.manifest["tools"] == {"MNN": "3.6.1"}
+    assert 0 < made.facts["probe_difference"] < 1e-5
+    before, after = (np.load(one.file(step_check.FILE)) for one in (source, made))
+    np.testing.assert_allclose(after, before, atol=1e-5 * np.abs(before).max())
+    assert made.facts["input_shape"] == SHAPE
+
+
+def test_what_is_up_to_date_is_not_made_again(toy):
+    source = toy(FULLY_CONNECTED)
+    first, again = (to_mnn.to_mnn(source).manifest["made"] for _ in range(2))
+    assert first == again
+
+
+def test_a_truncated_onnx_file(toy, build_folder):
+    source = toy(FULLY_CONNECTED)
+    file = source.file(ONNX_FILE)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(StepError) as caught:
+        to_mnn.to_mnn(source)
+    assert str(caught.value).startswith(
+        "to_mnn of Toy: MNN's converter wrote no file: Check failed: success ==> read onnx model"
+    )
+    assert left(build_folder) == ["Toy", "mnn"]
+
+
+def test_an_operator_that_mnn_lacks_is_named(toy, build_folder):
+    source = toy((CONV, ("NotThere", ["a"], ["logits"])), valid=False)
+    with pytest.raises(StepError, match=r"wrote no file: These Op Not Support: ONNX::NotThere$"):
+        to_mnn.to_mnn(source)
+    assert left(build_folder) == ["Toy", "mnn"]
+
+
+def test_a_file_that_computes_something_else_stops_the_chain(toy, build_folder):
+    source = toy(FULLY_CONNECTED)
+    probe = np.load(source.file(step_check.FILE))
+    probe[3, 0] += np.abs(probe[3]).max()
+    np.save(source.file(step_check.FILE), probe)
+    with pytest.raises(StepError, match="to_mnn of Toy: differs from the step before"):
+        to_mnn.to_mnn(source)
+    assert left(build_folder) == ["Toy", "mnn"]
+
+
+def die(source: str, output: str) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_converter_that_dies(toy, build_folder, monkeypatch):
+    monkeypatch.setattr(to_mnn, "write_mnn", die)
+    with pytest.raises(StepError, match="to_mnn of Toy: the tool was ended by SIGSEGV"):
+        to_mnn.to_mnn(toy(FULLY_CONNECTED))
+    assert left(build_folder) == ["Toy", "mnn"]
