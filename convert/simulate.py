@@ -126,6 +126,14 @@ def explain_overflow(folder: Path, batch: np.ndarray) -> str:
     return f"; the first to overflow is {layer}, whose {largest:.6g} is more than {limit:g}"
 
 
+def explain_arm_overflow(folder: Path, batch: np.ndarray) -> str:
+    """The same of a file and a photo in `ARM_SESSION`: float32 [1, 3, S, S]."""
+    with Worker("main", f"looking for an overflow in {folder}") as worker:
+        worker.open(ARM_SESSION, folder=str(folder), precision="fp16", threads=1)
+        layer = worker.use("first_overflow", batch=batch)
+    return f"; the first to overflow, inside or after it, is {layer}" if layer else ""
+
+
 def first_overflow(source: str, batch: np.ndarray) -> tuple[str, float, float] | None:
     """In a child process: the first value of a simulated file that only its cast makes infinite.
 

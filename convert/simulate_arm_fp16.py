@@ -5,7 +5,7 @@ where Paddle Lite uses them; what is between them by ONNX Runtime, a node at a t
 each. It is slow: some photos a minute, enough to see an overflow and the size of the error.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,25 @@ class Session:
         }
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._run_one(photo[None]) for photo in batch])
+        logits = self._graph.output[0].name
+        found = [
+            value
+            for photo in batch
+            for node, results in self._compute(photo[None])
+            for name, value in zip(node.output, results, strict=True)
+            if name == logits
+        ]
+        return np.concatenate(found).astype(np.float32)
+
+    def first_overflow(self, batch: np.ndarray) -> str | None:
+        """The first node that gives infinity, or no number, for the first photo of a batch.
+
+        What is below zero may overflow without harm: a ReLU makes zero of it.
+        """
+        for node, results in self._compute(batch[:1]):
+            if any(np.isnan(value).any() or np.isposinf(value).any() for value in results):
+                return f"{node.op_type} '{node.name}'"
+        return None
 
     def environment(self) -> dict:
         return {
@@ -48,22 +66,24 @@ class Session:
             "versions": {"onnxruntime": onnxruntime.__version__},
         }
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def _run_one(self, photo: np.ndarray) -> np.ndarray:
-        """Logits float32 [1, classes]. Values that nobody reads any more are let go."""
-        logits = self._graph.output[0].name
+    def _compute(self, photo: np.ndarray) -> Iterator[tuple[onnx.NodeProto, list[np.ndarray]]]:
+        """Each node and its results, for a photo float32 [1, 3, S, S].
+
+        Values that nobody reads any more are let go.
+        """
         values = {self._graph.input[0].name: _narrow(photo)}
         for place, (node, compute) in enumerate(self._steps):
             inputs = [
                 self._weights[name] if name in self._weights else values.get(name)
                 for name in node.input
             ]
-            results = [_narrow(value) for value in compute(*inputs)]
+            with np.errstate(over="ignore", invalid="ignore"):
+                results = [_narrow(value) for value in compute(*inputs)]
             values.update(zip(node.output, results, strict=True))
+            yield node, results
             for name in node.input:
-                if self._last_use[name] == place and name != logits:
+                if self._last_use[name] == place:
                     values.pop(name, None)
-        return values[logits].astype(np.float32)
 
     def _step(self, node: onnx.NodeProto) -> Callable:
         """What computes a node: a function of its inputs' values that gives its outputs'."""

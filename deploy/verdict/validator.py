@@ -130,10 +130,15 @@ class Judge:
         logits, environment = self._ran[way]
         compared = drift.measure_drift(self.reference[rows], logits, self.crops.labels[rows])
         verdict = drift.judge(compared, precision, budget_pp)
-        if compared.drift.non_finite and built.manifest["kind"] == simulate.KIND.name:
+        explain = None
+        if session_spec.session == simulate.ARM_SESSION:
+            explain = simulate.explain_arm_overflow
+        elif built.manifest["kind"] == simulate.KIND.name:
+            explain = simulate.explain_overflow
+        if compared.drift.non_finite and explain:
             bad = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
             batch = next(iter(self.crops.batches(1, self._spec.preprocess, [rows[bad]])))
-            reason = verdict.reason + simulate.explain_overflow(built.folder, batch)
+            reason = verdict.reason + explain(built.folder, batch)
             verdict = dataclasses.replace(verdict, reason=reason)
         return _Run(compared, verdict, decode(Environment, environment))
 

@@ -5,14 +5,16 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from convert import arm_fp16
+from convert import arm_fp16, step_check
 from convert.export import export
+from convert.simulate import explain_arm_overflow
 from convert.simulate_arm_fp16 import Session
 from convert.to_onnx import to_onnx
 from data.crops import load_crops
 from data.images import ImageSet
 from models.registry import MODELS
 from models.weights import find_weights
+from tests.conftest import SHARED, needs_shared
 from tests.convert import toy
 
 
@@ -116,14 +118,20 @@ def test_a_whole_network_batch_by_batch(tmp_path):
     assert 0 < np.abs(logits - exact).max() / np.abs(exact).max() < 0.02
 
 
+def test_a_layer_that_overflows_inside_is_named(tmp_path):
+    folder = toy.make(tmp_path / "onnx", toy.CONVOLUTIONAL, scale=500.0).folder
+    images = step_check.images(toy.SHAPE)[:1]
+    assert explain_arm_overflow(folder, images) == ""
+    assert "Conv 'Conv.0'" in explain_arm_overflow(folder, 1000 * images)
+
+
 # ---- real ARM code ----
 
 
 @pytest.fixture(scope="module")
-def real(built, shared, weights, tmp_path_factory):
+def real(built, tmp_path_factory):
     """`real(model, rows)`: the simulation's logits and real ARM's, in FP16 and in FP32."""
-    if not (shared / "arm").is_dir():
-        pytest.skip("needs shared/arm: logits that real ARM code computed")
+    shared, weights = SHARED, SHARED / "data" / "weights"
     lines = (shared / "data" / "val_list.txt").read_text().splitlines()[:20]
     folder = tmp_path_factory.mktemp("first20")
     (folder / "images").symlink_to(shared / "data" / "images")
@@ -143,6 +151,7 @@ def real(built, shared, weights, tmp_path_factory):
     return run
 
 
+@needs_shared
 def test_the_photos_that_overflow_on_arm_overflow_and_the_others_err_as_much(real):
     simulated, half, single = real("SqueezeNet1_1", [2, 4, 5, 7, 9, 12, 13, 15, 18])
     broken = ~np.isfinite(half).all(axis=1)
@@ -156,6 +165,7 @@ def test_the_photos_that_overflow_on_arm_overflow_and_the_others_err_as_much(rea
     assert expected / 2 < errors < 2 * expected
 
 
+@needs_shared
 def test_every_photo_overflows_in_squeezenet1_0_as_on_arm(real):
     simulated, half, _ = real("SqueezeNet1_0", [0, 6, 13])
     assert not np.isfinite(half).all(axis=1).any()
