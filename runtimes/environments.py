@@ -22,8 +22,9 @@ class Environment:
     """A virtual environment of its own, because its packages live with no others.
 
     `pythons` are the CPython versions that will do, best first; `lock` is the hashed
-    requirements file it is made from; `tools` are the packages a user would ask about, each with
-    what it is for. `absent` says why the hardware that it is for is not here (None: it is).
+    requirements file it is made from, `no_deps_lock` one of packages that are installed without
+    what they ask for; `tools` are the packages a user would ask about, each with what it is for.
+    `absent` says why the hardware that it is for is not here (None: it is).
     """
 
     name: str
@@ -32,6 +33,7 @@ class Environment:
     lock: str
     tools: dict[str, str]
     required: bool
+    no_deps_lock: str | None = None
     absent: Callable[[], str | None] = lambda: None
 
     @property
@@ -46,6 +48,10 @@ class Environment:
     @property
     def lock_path(self) -> Path:
         return ROOT / "requirements" / self.lock
+
+    @property
+    def no_deps_lock_path(self) -> Path | None:
+        return ROOT / "requirements" / self.no_deps_lock if self.no_deps_lock else None
 
     @property
     def override(self) -> str:
@@ -91,6 +97,7 @@ MAIN = Environment(
     folder=".venv",
     pythons=("3.11", "3.12"),
     lock="toolkit.txt",
+    no_deps_lock="toolkit-no-deps.txt",
     tools={
         "paddlepaddle": "networks, inference graphs, reference runtime",
         "paddle2onnx": "inference graph to ONNX",
@@ -101,6 +108,8 @@ MAIN = Environment(
         "openvino": "ONNX to OpenVINO, and its runtime",
         "nncf": "OpenVINO's own calibration",
         "MNN": "ONNX to MNN, and its runtime",
+        "pnnx": "ONNX to ncnn",
+        "ncnn": "runs ncnn files",
         "tensorrt_rtx_cu13": "parses and builds where no GPU is",
         "opencv-python-headless": "decoding and bilinear resizing",
         "pillow": "bicubic resizing (Twins)",

@@ -1,7 +1,7 @@
 """Make the environments of `runtimes.environments` from their hashed lock files (`make setup`).
 
 Standard library only. Uses uv where it is installed, pip otherwise. An environment that was made
-from the same lock file and works is left alone.
+from the same lock files and works is left alone.
 """
 
 import sys
@@ -28,7 +28,7 @@ _STAMP = ".made-from"
 
 
 def install(environment: Environment) -> bool:
-    """Make an environment if it is not there as its lock file says. True when it is usable.
+    """Make an environment if it is not there as its lock files say. True when it is usable.
 
     One whose hardware is not here is passed over, and one that is not required also where no
     interpreter for it is found. Raises UserError where a required one cannot be made, or the
@@ -36,7 +36,9 @@ def install(environment: Environment) -> bool:
     """
     if environment.absent():
         return False
-    wanted = files.sha256(environment.lock_path)
+    no_deps = environment.no_deps_lock_path
+    locks = [environment.lock_path, *([no_deps] if no_deps else [])]
+    wanted = " ".join(map(files.sha256, locks))
     stamp = environment.path / _STAMP
     if stamp.exists() and stamp.read_text() == wanted and environment.python.exists():
         return True
@@ -60,6 +62,8 @@ def install(environment: Environment) -> bool:
         _run([interpreter, "-m", "venv", environment.path])
         installer = [environment.python, "-m", "pip", "install", "--quiet"]
     _run([*installer, "--require-hashes", "-r", environment.lock_path])
+    if no_deps:
+        _run([*installer, "--require-hashes", "--no-deps", "-r", no_deps])
     stamp.write_text(wanted)
     version = python_version(environment.python)
     say(f"  {environment.folder}: CPython {version}, {time.monotonic() - started:.0f} s")

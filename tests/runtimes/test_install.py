@@ -48,6 +48,23 @@ def test_an_environment_is_made_once(project, capsys):
     assert "installing" in capsys.readouterr().err
 
 
+def test_it_is_made_again_where_the_lock_without_dependencies_changed(project, capsys):
+    lock = project / "requirements" / "toy-no-deps.txt"
+    lock.write_text("# nothing\n")
+    toy = environment(no_deps_lock=lock.name)
+    assert install.install(toy)
+    capsys.readouterr()
+    assert install.install(toy)
+    assert capsys.readouterr().err == ""
+
+    lock.write_text("no-such-package-at-all==1.0\n")
+    with pytest.raises(UserError, match="hash"):
+        install.install(toy)
+    lock.write_text("# another nothing\n")
+    assert install.install(toy)
+    assert "installing" in capsys.readouterr().err
+
+
 def test_an_interrupted_set_up_is_begun_again(project):
     venv.create(project / ".venv-toy")  # made, but never finished: no stamp
     leftover = project / ".venv-toy" / "leftover"
