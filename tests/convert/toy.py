@@ -12,15 +12,28 @@ from convert.artifact import Artifact
 from convert.to_onnx import FILE
 
 SHAPE = (3, 32, 32)
-WEIGHTS = {"kernel": (8, 3, 3, 3), "w": (8, 5)}
+WEIGHTS = {"kernel": (8, 3, 3, 3), "w": (8, 5), "matrix": (8, 6), "bias": (6,)}
+SIZES = {"windows": [-1, 4, 2, 5, 6, 30], "back": [-1, 30, 30, 8]}
 
-# A node: operator, inputs, outputs.
+# A node: operator, inputs, outputs, and its attributes if it has any.
 CONV = ("Conv", ["x", "kernel"], ["a"])
 RELU = ("Relu", ["a"], ["b"])
 POOL = ("GlobalAveragePool", ["b"], ["c"])
 FLATTEN = ("Flatten", ["c"], ["logits"])
 CONVOLUTIONAL = (CONV, RELU, POOL, FLATTEN)
 FULLY_CONNECTED = (CONV, RELU, POOL, ("Flatten", ["c"], ["d"]), ("Gemm", ["d", "w"], ["logits"]))
+CLASSIFIER = (*FULLY_CONNECTED[:-1], ("Gemm", ["d", "matrix", "bias"], ["logits"]))
+WINDOWED = (
+    CONV,
+    ("Reshape", ["a", "windows"], ["b"]),
+    ("Transpose", ["b"], ["c"], {"perm": [0, 2, 4, 1, 3, 5]}),
+    ("Reshape", ["c", "back"], ["d"]),
+    ("MatMul", ["d", "matrix"], ["e"]),
+    ("Add", ["e", "bias"], ["f"]),
+    ("Transpose", ["f"], ["g"], {"perm": [0, 3, 1, 2]}),
+    ("GlobalAveragePool", ["g"], ["h"]),
+    ("Flatten", ["h"], ["logits"]),
+)
 
 
 def make(folder: Path, nodes, *, opset=17, valid=True, scale=1.0) -> Artifact:
@@ -29,20 +42,25 @@ def make(folder: Path, nodes, *, opset=17, valid=True, scale=1.0) -> Artifact:
     One that is not `valid` cannot be run, and so has no logits to compare with.
     """
     random = np.random.default_rng(1)
-    used = {name for _, inputs, _ in nodes for name in inputs}
+    used = {name for _, inputs, *_ in nodes for name in inputs}
     weights = {
         name: scale * random.standard_normal(shape, np.float32)
         for name, shape in WEIGHTS.items()
         if name in used
     }
     graph = helper.make_graph(
-        [helper.make_node(*node, f"{node[0]}.{place}") for place, node in enumerate(nodes)],
+        [
+            helper.make_node(*node[:3], f"{node[0]}.{place}", **dict(*node[3:]))
+            for place, node in enumerate(nodes)
+        ],
         "toy",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *SHAPE])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
-        [
-            numpy_helper.from_array(value.astype(np.float32), name)
-            for name, value in weights.items()
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+        + [
+            numpy_helper.from_array(np.array(value), name)
+            for name, value in SIZES.items()
+            if name in used
         ],
     )
     opsets = [helper.make_opsetid("", opset)]

@@ -1,0 +1,82 @@
+"""ONNX to ncnn, by pnnx: `model.param` and `model.bin`, input `in0`, output `out0`."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from common import process
+from common.errors import StepError
+from convert import step_check
+from convert.artifact import Artifact, Step, produce
+from convert.kind import Kind
+from convert.ncnn_graph import write_prepared
+from convert.to_onnx import FILE as ONNX_FILE
+from runtimes.environments import MAIN
+from runtimes.worker import Worker
+
+GRAPH = "model.param"
+WEIGHTS = "model.bin"
+KIND = Kind("ncnn", (GRAPH, WEIGHTS), shown=WEIGHTS)
+SESSION = "runtimes.sessions.ncnn_cpu:Session"
+
+_LIMIT = 900.0  # seconds; pcpvt_large takes a minute
+
+
+def to_ncnn(onnx: Artifact) -> Artifact:
+    """The ncnn files of an ONNX file, in float32, for one image at a time.
+
+    Checked against the ONNX file's logits; its batches are run image by image.
+    """
+    step = Step(
+        name="to_ncnn",
+        model=onnx.model,
+        kind=KIND.name,
+        precision="fp32",
+        inputs={"onnx": onnx.key},
+        parameters={},
+        tools={name: MAIN.version(name) for name in ("onnx", "pnnx", "ncnn")},
+        code=(to_ncnn,),
+    )
+    label = f"to_ncnn of {onnx.model}"
+
+    def make(folder: Path) -> dict:
+        with Worker("main", label) as worker:
+            scratch = folder / "pnnx"
+            scratch.mkdir()
+            prepared = worker.call(
+                write_prepared,
+                source=str(onnx.file(ONNX_FILE)),
+                output=str(scratch / ONNX_FILE),
+            )
+            _convert(scratch, onnx.facts["input_shape"], folder, label)
+            shutil.rmtree(scratch)
+            checked = step_check.verify(worker, SESSION, folder, onnx)
+        return {**onnx.inherited_facts, "batch": 1, **prepared, **checked}
+
+    return produce(step, make, shows=KIND.shown)
+
+
+def _convert(scratch: Path, shape: tuple[int, int, int], folder: Path, label: str) -> None:
+    """Run pnnx on the ONNX file in `scratch`, which it fills with side files.
+
+    Its status is 0 for graphs that ncnn cannot load as well.
+    """
+    sizes = ",".join(map(str, (1, *shape)))
+    command = [_pnnx(), ONNX_FILE, f"inputshape=[{sizes}]", "fp16=0"]
+    settings = {"TMPDIR": str(scratch)}
+    done = process.run(command, what=label, limit=_LIMIT, folder=scratch, environment=settings)
+    stem = Path(ONNX_FILE).stem
+    for name in KIND.files:
+        made = scratch / f"{stem}.ncnn{Path(name).suffix}"
+        if not made.exists():
+            how = f"pnnx wrote no {made.name}"
+            raise StepError(process.sentence(label, how, process.error_line(done)))
+        made.rename(folder / name)
+
+
+def _pnnx() -> Path:
+    """The program; the package's own starter of it imports torch."""
+    package = importlib.util.find_spec("pnnx")
+    if package is None or package.origin is None:
+        raise StepError("pnnx is not installed; run: make setup")
+    return Path(package.origin).with_name("pnnx")

@@ -1,0 +1,58 @@
+"""ncnn on the CPU."""
+
+from pathlib import Path
+
+import ncnn
+import numpy as np
+
+# On by default where the CPU has the instructions, whatever the file holds.
+_NARROW = (
+    *("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"),
+    *("use_bf16_packed", "use_bf16_storage"),
+)
+_HEADER = 2  # lines of a `.param` before its layers
+
+
+class Session:
+    """Runs `model.param` and `model.bin` of a folder in float32, one image at a time."""
+
+    def __init__(self, folder: str, precision: str, threads: int):
+        graph, weights = f"{folder}/model.param", f"{folder}/model.bin"
+        self._threads = threads
+        self._net = ncnn.Net()
+        self._net.opt.num_threads = threads
+        for option in _NARROW:
+            setattr(self._net.opt, option, False)
+        _check_layers(Path(graph))
+        if self._net.load_param(graph):
+            raise ValueError("ncnn does not load model.param")
+        if self._net.load_model(weights):
+            raise ValueError("ncnn does not load model.bin")
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Logits float32 [N, classes] of a batch float32 [N, 3, S, S]."""
+        return np.stack([self._run_one(image) for image in batch])
+
+    def environment(self) -> dict:
+        return {
+            "threads": self._threads,
+            "arithmetic": "fp32",
+            "versions": {"ncnn": ncnn.__version__},
+        }
+
+    def _run_one(self, image: np.ndarray) -> np.ndarray:
+        extractor = self._net.create_extractor()
+        # A copy: a first layer that works in place crashes on a view of NumPy's memory.
+        extractor.input("in0", ncnn.Mat(np.ascontiguousarray(image)).clone())
+        failed, logits = extractor.extract("out0")
+        if failed:
+            raise ValueError("ncnn loads the file, and does not run it")
+        return np.array(logits)
+
+
+def _check_layers(graph: Path) -> None:
+    """ValueError with the first layer that ncnn has not: it says so to its standard error only."""
+    for line in graph.read_text().splitlines()[_HEADER:]:
+        kind, name, *_ = line.split()
+        if ncnn.layer_to_index(kind) < 0:
+            raise ValueError(f"ncnn has no layer {kind}, which '{name}' in model.param is")
