@@ -7,6 +7,7 @@ from deploy.targets.base import Target
 from deploy.targets.lite_arm import LiteArm
 from deploy.targets.lite_x86 import LiteX86
 from deploy.targets.mnn import Mnn
+from deploy.targets.ncnn import Ncnn
 from deploy.targets.onnx import Onnx
 from deploy.targets.openvino import OpenVino
 from deploy.targets.paddle import Paddle
@@ -19,6 +20,7 @@ TARGETS: dict[str, Target] = {
         Onnx(),
         OpenVino(),
         Mnn(),
+        Ncnn(),
         TensorRt("trt-v100", "V100", "sm_70"),
         TensorRt("trt-t4", "T4", "sm_75"),
         LiteX86(),

@@ -37,7 +37,7 @@ def test_a_model_goes_to_every_target(command, tmp_path, model):
     )
     assert done.returncode == 0, done.stderr
     build = tmp_path / "build"
-    for kind in ("inference", "onnx", "openvino", "mnn", "lite-x86"):
+    for kind in ("inference", "onnx", "openvino", "mnn", "ncnn", "lite-x86"):
         assert facts(build, model, kind)["probe_difference"] < 1e-3
     assert set(facts(build, model, "lite-arm")["kernels"]) == {"arm", "host"}
     graph = onnx.load(build / model / "onnx" / "fp32" / "model.onnx").graph
@@ -177,7 +177,9 @@ def test_two_runs_at_once_both_succeed(tmp_path):
 
 
 @lite_only
-@pytest.mark.parametrize("kind", ["inference", "onnx", "openvino", "mnn", "lite-x86", "lite-arm"])
+@pytest.mark.parametrize(
+    "kind", ["inference", "onnx", "openvino", "mnn", "ncnn", "lite-x86", "lite-arm"]
+)
 def test_a_run_killed_in_any_step_is_repaired_by_the_next(command, tmp_path, kind):
     folder = tmp_path / "build" / "SqueezeNet1_1" / kind
     run = start(tmp_path, *EVERYTHING)
