@@ -13,14 +13,17 @@ ifeq ($(filter test,$(MAKECMDGOALS)),)
 unexport $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))
 endif
 
-.PHONY: help setup doctor demo export convert calibrate validate benchmark reference matrix train \
+.PHONY: help setup setup-arm doctor demo export convert calibrate validate benchmark reference matrix train \
   adapt fixtures evaluate package apk phone test bench lock clean
 
 help:  ## this list (what the words mean: HELP=1 with a command, once it is set up)
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p; s/^#\(   <.*\)/\1/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p; s/^#\(   <.*\)/\1/p' Makefile | expand -t 18
 
 setup:  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the lock files
 	$(call run,runtimes/install.py)
+
+setup-arm:  ## an ARM64 root in .arm, to execute ARM code on this machine (needs qemu-user-static)
+	$(call run,runtimes/install_arm.py)
 
 doctor:  ## what this machine has, what is missing, how to get it
 	$(call run,deploy/doctor.py)
@@ -82,6 +85,7 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit-no-deps.in -o requirements/toolkit-no-deps.txt
 	uv pip compile --quiet --python-version 3.7 --generate-hashes --no-emit-index-url --no-header requirements/lite.in -o requirements/lite.txt
 	uv pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-header requirements/trt.in -o requirements/trt.txt
+	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
 
 clean:  ## remove build/ (downloads stay in the cache)
 	$(no_words)rm -rf build
@@ -90,3 +94,4 @@ clean:  ## remove build/ (downloads stay in the cache)
 #   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers]
 #   <photos> = [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1]
 #   <gate> = [BUDGET=PP] [ACCEPT_SIMULATED=1]
+#   = [HOST=arm] [ARM_CPU=cortex-a72|cortex-a76|max]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _CORES = Path("/sys/devices/system/cpu")
+_CPUINFO = Path("/proc/cpuinfo")
 
 # The extensions that decide which arithmetic a runtime can use (Linux' names for them).
 _EXTENSIONS = (
@@ -21,6 +22,9 @@ _EXTENSIONS = (
     "asimd",
     "asimdhp",
     "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
 )
 
 
@@ -29,9 +33,9 @@ def cpu() -> str:
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
-def isa() -> list[str]:
+def isa(cpuinfo: Path = _CPUINFO) -> list[str]:
     """The vector extensions present, of those that matter here."""
-    flags = (_cpuinfo("flags") or _cpuinfo("Features") or "").split()
+    flags = (_cpuinfo("flags", cpuinfo) or _cpuinfo("Features", cpuinfo) or "").split()
     return [name for name in _EXTENSIONS if name in flags]
 
 
@@ -83,14 +87,14 @@ def busy_seconds(cores: Iterable[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _cpuinfo(field: str) -> str | None:
-    return next(iter(_cpuinfo_values(field)), None)
+def _cpuinfo(field: str, cpuinfo: Path = _CPUINFO) -> str | None:
+    return next(iter(_cpuinfo_values(field, cpuinfo)), None)
 
 
-def _cpuinfo_values(field: str) -> list[str]:
+def _cpuinfo_values(field: str, cpuinfo: Path = _CPUINFO) -> list[str]:
     """The values of a field, one for each core that has it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = cpuinfo.read_text().splitlines()
     except OSError:
         return []
     pairs = (line.partition(":") for line in lines)

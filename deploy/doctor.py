@@ -19,6 +19,7 @@ from models.registry import MODELS
 from models.weights import available
 from runtimes import nvidia
 from runtimes.environments import ENVIRONMENTS, Environment
+from runtimes.hosts import arm
 from runtimes.session_pool import NATIVE
 
 _OK = "[green]ok[/green]"
@@ -33,10 +34,10 @@ _PROGRAMS = {
 def main() -> int:
     Parser(prog="python deploy/doctor.py", description=__doc__.splitlines()[0]).parse_args()
     rows = [row for environment in ENVIRONMENTS.values() for row in _tools(environment)]
-    rows += [_nvidia(), _adb(), *(_program(name) for name in _PROGRAMS)]
+    rows += [_arm(), _nvidia(), _adb(), *(_program(name) for name in _PROGRAMS)]
     table("Tools", ["tool", "version", "what it is for", "state"], rows)
     print()
-    table("Targets", ["target", "precision", "hosts", "runs here", "why not"], _targets())
+    table("Targets", ["target", "precision", "runs here", "hosts", "why not"], _targets())
     print()
     table("Machine", ["", ""], _machine())
     required = [environment for environment in ENVIRONMENTS.values() if environment.required]
@@ -80,8 +81,8 @@ def _targets() -> list[list[str]]:
                 [
                     target.name,
                     precision,
-                    ", ".join(target.hosts) or "-",
                     f"[{color}]{session_spec.execution}[/{color}]",
+                    ", ".join(target.hosts) or "-",
                     session_spec.reason,
                 ]
             )
@@ -97,6 +98,14 @@ def _machine() -> list[list[str]]:
         ["build folder", str(build_root())],
         ["cache", str(cache_root())],
     ]
+
+
+def _arm() -> list[str]:
+    runs = [target.name for target in TARGETS.values() if arm.NAME in target.hosts]
+    purpose = f"HOST={arm.NAME}: executes ARM code, for {', '.join(runs)}"
+    version = None if arm.qemu_problem() else arm.qemu_version()
+    problem = arm.Arm().problem()
+    return [arm.QEMU, version or "-", purpose, _missing(problem) if problem else f"{_OK} (.arm)"]
 
 
 def _nvidia() -> list[str]:

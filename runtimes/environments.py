@@ -64,7 +64,7 @@ class Environment:
         None where the package, or the whole environment, is absent. Needs no import of the
         package and works for environments of other interpreters.
         """
-        return _installed(self.path).get(_canonical(package))
+        return installed_version(self.path, package)
 
     def problem(self) -> str | None:
         """Why it cannot be used, with the command that would mend it; None when it can."""
@@ -179,6 +179,11 @@ def _ask(command: Sequence[str | Path]) -> str | None:
         return process.run(command, what="asking", limit=30).stdout.strip()
     except StepError:
         return None
+
+
+def installed_version(folder: Path, package: str) -> str | None:
+    """The version of a package in a folder that Python is installed in; None where absent."""
+    return _installed(folder).get(_canonical(package))
 
 
 def _canonical(package: str) -> str:

@@ -11,22 +11,25 @@ from typing import Any, Literal
 
 import numpy as np
 
-from common import machine
 from common.console import Progress
+from runtimes.hosts.base import Host
+from runtimes.hosts.local import LOCAL
 from runtimes.worker import Worker
 
-Execution = Literal["native", "simulated", "none"]
+Execution = Literal["native", "emulated", "simulated", "none"]
 NATIVE: Execution = "native"
+EMULATED: Execution = "emulated"
 SIMULATED: Execution = "simulated"
 NONE: Execution = "none"
 
 
 @dataclass(frozen=True)
 class SessionSpec:
-    """How a precision of a target runs here.
+    """How a precision of a target runs.
 
-    `execution` is "native" (the hardware that the target names), "simulated" (its arithmetic on
-    other hardware) or "none"; `reason` says why it is not native. `session` is the class in
+    `execution` is "native" (the hardware that the target names), "emulated" (its instructions,
+    executed by another processor), "simulated" (its arithmetic on other hardware) or "none";
+    `reason` says why it is not native. `host` is where its processes run. `session` is the class in
     `runtimes.sessions` that runs it, in `environment`, made with `options` beside the folder.
     `photos` is how many photos are enough for a runtime that is slow (None: all of them), and
     `batch` how many it is given at once;
@@ -44,6 +47,7 @@ class SessionSpec:
     batch: int = 10
     one_thread: bool = False
     real: bool = False
+    host: Host = LOCAL
 
 
 class SessionPool:
@@ -97,15 +101,17 @@ def _ahead(pool, function, items: Iterable, count: int) -> Iterator:
 def open_sessions(session_spec: SessionSpec, folder: Path, precision: str) -> Iterator[SessionPool]:
     """Open a folder's file as specified. Raises StepError when the runtime dies or refuses."""
     label = f"{session_spec.session.rpartition('.')[2].partition(':')[0]} running {folder}"
+    host = session_spec.host
+    count, threads = (host.cores, 1) if session_spec.one_thread else (1, host.cores)
     with contextlib.ExitStack() as stack:
         workers = []
-        for _ in range(machine.threads() if session_spec.one_thread else 1):
-            worker = stack.enter_context(Worker(session_spec.environment, label))
+        for _ in range(count):
+            worker = stack.enter_context(Worker(session_spec.environment, label, host=host))
             worker.open(
                 session_spec.session,
                 folder=str(folder),
                 precision=precision,
-                threads=machine.threads(),
+                threads=threads,
                 **session_spec.options,
             )
             workers.append(worker)

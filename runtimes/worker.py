@@ -88,6 +88,7 @@ class Worker:
         return self._child.log.read_text(errors="replace")
 
     def _ask(self, verb: str, name: str, limit: float, arguments: dict[str, Any]) -> Any:
+        limit *= self.host.patience
         message = self._child.channel.pack((verb, name, arguments))
         try:
             self._child.channel.send_bytes(message)

@@ -12,7 +12,7 @@ from tests.conftest import assert_refused
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 # The Python file of each target that is a command.
-COMMANDS = dict(re.findall(r"^([a-z]+):.*\n\t\$\(call run,(\S+?)\)", MAKEFILE, re.M))
+COMMANDS = dict(re.findall(r"^([a-z-]+):.*\n\t\$\(call run,(\S+?)\)", MAKEFILE, re.M))
 
 
 @pytest.fixture

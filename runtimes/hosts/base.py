@@ -31,9 +31,13 @@ class Child:
 
 
 class Host(ABC):
-    """What a machine is, and how a child process is started there."""
+    """What a machine is, and how a child process is started there.
+
+    `patience` is how many times longer than on real hardware an answer may take there.
+    """
 
     name: str
+    patience: float = 1.0
 
     @property
     @abstractmethod

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common import machine
@@ -20,12 +20,12 @@ _PREFIX = "portage-"
 _LOG = "output.log"
 _HELD = "held"  # a file that is locked as long as the folder around it is in use
 
-# Runs in the child, with the project's folder, the shared one and the lifeline as arguments.
+# Runs in the child; its arguments are the shared folder, the lifeline and what to import from.
 _BEGIN = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[3:]
 from runtimes.worker_protocol import main
-main(*sys.argv[2:])
+main(*sys.argv[1:3])
 """
 
 
@@ -50,31 +50,41 @@ class Local(Host):
         return environment.problem()
 
     def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:
-        _sweep(_memory())
-        with contextlib.ExitStack() as stack:
-            shared = stack.enter_context(_shared_folder())
-            log = shared / _LOG
-            lifeline, ours = os.pipe()
-            stack.callback(os.close, ours)
-            try:
-                with log.open("wb") as said:
-                    process = subprocess.Popen(
-                        [environment.python, "-c", _BEGIN, ROOT, shared, str(lifeline)],
-                        cwd=ROOT,
-                        env={**os.environ, **settings},
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
-                        stderr=said,
-                        pass_fds=[lifeline],
-                        start_new_session=True,  # Ctrl-C is for the parent alone
-                    )
-            finally:
-                os.close(lifeline)
-            assert process.stdout and process.stdin
-            with process.stdout, process.stdin:
-                reading, writing = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
-            channel = Channel(reading, writing, str(shared))
-            return Child(process, channel, log, stack.pop_all().close)
+        return start_here([environment.python], settings)
+
+
+def start_here(
+    interpreter: Sequence[str | Path], settings: Mapping[str, str], packages: Sequence[Path] = ()
+) -> Child:
+    """Start a child on this machine with an interpreter: a command that takes Python's arguments.
+
+    It imports from the project, then from `packages`, then from what is its own.
+    """
+    _sweep(_memory())
+    with contextlib.ExitStack() as stack:
+        shared = stack.enter_context(_shared_folder())
+        log = shared / _LOG
+        lifeline, ours = os.pipe()
+        stack.callback(os.close, ours)
+        try:
+            with log.open("wb") as said:
+                process = subprocess.Popen(
+                    [*interpreter, "-c", _BEGIN, shared, str(lifeline), ROOT, *packages],
+                    cwd=ROOT,
+                    env={**os.environ, **settings},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    pass_fds=[lifeline],
+                    start_new_session=True,  # Ctrl-C is for the parent alone
+                )
+        finally:
+            os.close(lifeline)
+        assert process.stdout and process.stdin
+        with process.stdout, process.stdin:
+            reading, writing = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
+        channel = Channel(reading, writing, str(shared))
+        return Child(process, channel, log, stack.pop_all().close)
 
 
 LOCAL = Local()

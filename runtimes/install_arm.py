@@ -1,0 +1,279 @@
+"""Make the ARM64 root that HOST=arm runs in, out of packages (`make setup-arm`).
+
+    PORTAGE_ARM_ROOT=/an/arm64/root make setup-arm     interpreter and C libraries of your own
+
+Debian's packages come through apt, from the sources that this machine's apt is set up for, into
+folders of their own: it takes no root rights, and the system learns of no foreign architecture.
+apt checks them against the archive's signature; wheels must have the hashes of
+requirements/arm.txt. A root that was made from the same is left alone.
+"""
+
+import os
+import shutil
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
+
+from common import files, machine, process
+from common.cli import Exit, Parser, run
+from common.console import say
+from common.errors import UserError
+from common.paths import cache_root, given
+from runtimes.hosts.arm import (
+    ARM_ROOT,
+    CPUS,
+    LOCK,
+    PYTHON,
+    TOOLS,
+    Arm,
+    Cpu,
+    Root,
+    made_from,
+    qemu,
+    qemu_version,
+)
+
+_LIMIT = 1800.0
+# What Python, and the C++ in the wheels, need.
+_DEBIAN = (
+    *(f"python{PYTHON}-minimal", f"libpython{PYTHON}-minimal", f"libpython{PYTHON}-stdlib"),
+    *("libc6", "libgcc-s1", "libstdc++6", "libgomp1", "zlib1g", "libexpat1", "libssl3", "libffi8"),
+    *("libbz2-1.0", "liblzma5", "libuuid1", "libcrypt1", "libsqlite3-0"),
+)
+# apt of its own: nothing of the system's state is read but its sources, keys and proxies. (Started
+# by root it would fetch as a user that may not write here.)
+_APT = """
+APT::Architecture "arm64";
+APT::Architectures {{ "arm64"; }};
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Dir::State "{folder}/state";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}/cache";
+"""
+_ELSEWHERE = (
+    "on a machine without Debian's packages name a root that has an ARM64 "
+    f"usr/bin/python{PYTHON}: PORTAGE_ARM_ROOT=/path make setup-arm"
+)
+# pip takes the platforms' names as they are: 2014 does not stand for 2.17.
+_PLATFORMS = (
+    "manylinux2014_aarch64",
+    *(f"manylinux_2_{minor}_aarch64" for minor in (17, 24, 26, 27, 28, 31, 34, 35)),
+)
+# The bits of AT_HWCAP and of AT_HWCAP2, lowest first, by the names in /proc/cpuinfo.
+_HWCAP = (
+    *("fp", "asimd", "evtstrm", "aes", "pmull", "sha1", "sha2", "crc32", "atomics", "fphp"),
+    *("asimdhp", "cpuid", "asimdrdm", "jscvt", "fcma", "lrcpc", "dcpop", "sha3", "sm3", "sm4"),
+    *("asimddp", "sha512", "sve", "asimdfhm", "dit", "uscat", "ilrcpc", "flagm", "ssbs", "sb"),
+    *("paca", "pacg"),
+)
+_HWCAP2 = (
+    *("dcpodp", "sve2", "sveaes", "svepmull", "svebitperm", "svesha3", "svesm4", "flagm2"),
+    *("frint", "svei8mm", "svef32mm", "svef64mm", "svebf16", "i8mm", "bf16", "dgh", "rng", "bti"),
+)
+_ASK = (
+    "import ctypes; ask = ctypes.CDLL(None).getauxval; ask.restype = ctypes.c_ulong; "
+    "ask.argtypes = [ctypes.c_ulong]; print(ask(16), ask(26))"
+)
+
+
+def install(root: Root = ARM_ROOT) -> bool:
+    """Make the root if it is not there as it should be. True when there was something to do.
+
+    Raises UserError where something that it takes is absent or fails; nothing is left behind then.
+    """
+    qemu()
+    with files.locked(root.folder.parent / ".lock"):
+        if _is_as_made(root):
+            return False
+        with files.atomic_folder(root.folder) as scratch:
+            new = Root(scratch)
+            debian = _timed("interpreter and C libraries", new.system, _fill_system, new)
+            _timed("wheels", new.packages, _fill_packages, new)
+            for cpu in CPUS.values():
+                _make_cpu(new, cpu)
+            count, size = _measure(new.folder)
+            note = {"from": made_from(), "files": count + 1, "bytes": size, "debian": debian}
+            files.write_json(new.stamp, note)
+    return True
+
+
+def _is_as_made(root: Root) -> bool:
+    """Whether a root is of what is wanted now, and has the files that it had when it was made."""
+    made = files.read_json(root.stamp)
+    if not isinstance(made, dict) or made.get("from") != made_from():
+        return False
+    count, size = _measure(root.folder)
+    return (count, size - root.stamp.stat().st_size) == (made.get("files"), made.get("bytes"))
+
+
+def _measure(folder: Path) -> tuple[int, int]:
+    """The number of files below a folder, and their bytes; of links, the links' own.
+
+    Bytecode that Python adds does not count.
+    """
+    count = size = 0
+    for place, names, found in os.walk(folder):
+        links = [name for name in names if Path(place, name).is_symlink()]
+        if Path(place).name != "__pycache__":
+            for name in (*found, *links):
+                count += 1
+                size += Path(place, name).lstat().st_size
+    return count, size
+
+
+def _timed(what: str, folder: Path, fill, root: Root):
+    started = time.monotonic()
+    made = fill(root)
+    megabytes = _measure(folder)[1] / 1e6
+    say(f"  .arm: {what}, {megabytes:.0f} MB, {time.monotonic() - started:.0f} s")
+    return made
+
+
+# ---- the interpreter and the C libraries ----
+
+
+def _fill_system(root: Root) -> dict[str, str]:
+    """Debian's packages, or a link to the user's root; the packages' sha256 by file name."""
+    own = given("PORTAGE_ARM_ROOT")
+    if own:
+        if not (own / "usr" / "bin" / f"python{PYTHON}").exists():
+            raise UserError(f"PORTAGE_ARM_ROOT={own} has no usr/bin/python{PYTHON}")
+        root.system.symlink_to(own)
+        return {}
+    apt = root.folder / "apt"
+    for name in ("state/lists/partial", "cache/archives/partial", "packages"):
+        (apt / name).mkdir(parents=True)
+    (apt / "status").touch()
+    (apt / "apt.conf").write_text(_APT.format(folder=apt))
+    _apt(apt, "update")
+    _apt(apt, "download", *_DEBIAN)
+    archives = sorted((apt / "packages").glob("*.deb"))
+    hashes = {archive.name: files.sha256(archive) for archive in archives}
+    _check_known(hashes)
+    for archive in archives:
+        process.run(
+            ["dpkg-deb", "-x", archive, root.system],
+            what=f"unpacking {archive.name}",
+            limit=_LIMIT,
+            error=UserError,
+            remedy=_ELSEWHERE,
+        )
+    shutil.rmtree(apt)
+    return hashes
+
+
+def _apt(folder: Path, *words: str) -> None:
+    process.run(
+        ["apt-get", "--quiet", *words],
+        what=f"apt-get {words[0]} of ARM64 packages",
+        limit=_LIMIT,
+        error=UserError,
+        telling=process.error_line,
+        remedy=f"check the network and apt's sources; {_ELSEWHERE}",
+        folder=folder / "packages",
+        environment={"APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C.UTF-8"},
+    )
+
+
+def _check_known(hashes: dict[str, str]) -> None:
+    """Hold packages against what was first fetched under their names, and keep that for later.
+
+    They cannot be pinned by a hash in the project: a mirror drops a version when the next appears.
+    """
+    record = cache_root() / "known-debian-packages.json"
+    with files.locked(record.with_suffix(".lock")):
+        known = files.read_json(record) if record.exists() else {}
+        if not isinstance(known, dict):
+            raise UserError(f"{record} is damaged; repair it, or remove it to trust anew")
+        for name, digest in hashes.items():
+            if known.get(name, digest) != digest:
+                raise UserError(
+                    f"{name} is another file than it was before: its sha256 was {known[name]}, "
+                    f"now it is {digest}; if that is expected, remove its line from {record}"
+                )
+        files.write_json(record, known | hashes)
+
+
+# ---- the wheels ----
+
+
+def _fill_packages(root: Root) -> None:
+    wheels = root.folder / "wheels"
+    wheels.mkdir()
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
+    command += ["--implementation=cp", f"--python-version={PYTHON}"]
+    command += [f"--abi={abi}" for abi in (f"cp{PYTHON.replace('.', '')}", "abi3", "none")]
+    command += [f"--platform={platform}" for platform in _PLATFORMS]
+    process.run(
+        [*command, f"--dest={wheels}", f"--requirement={LOCK}"],
+        what=f"pip cannot fetch the wheels of {LOCK.name}",
+        limit=_LIMIT,
+        error=UserError,
+        remedy="check the network and pip's settings",
+    )
+    root.packages.mkdir(parents=True)
+    for wheel in wheels.iterdir():
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(root.packages)
+    shutil.rmtree(wheels)
+
+
+# ---- one root for QEMU per CPU ----
+
+
+def _make_cpu(root: Root, cpu: Cpu) -> None:
+    """A folder with links to all that is in the system's but /proc, which is the CPU's own."""
+    folder = root.of(cpu.name)
+    (folder / "proc").mkdir(parents=True)
+    for entry in root.system.iterdir():
+        if entry.name != "proc":
+            (folder / entry.name).symlink_to(f"../../system/{entry.name}")
+    remedy = "give another root or another QEMU, see the README" * bool(given("PORTAGE_ARM_ROOT"))
+    said = process.run(
+        [*root.interpreter(cpu.name), "-c", _ASK],
+        what=f"ARM64 Python under QEMU {qemu_version()} as {cpu.name}",
+        limit=300,
+        error=UserError,
+        remedy=remedy or None,
+    ).stdout
+    (folder / "proc" / "cpuinfo").write_text(_cpuinfo(cpu, *map(int, said.split())))
+
+
+def _cpuinfo(cpu: Cpu, hwcap: int, hwcap2: int) -> str:
+    """What Linux would say of the CPU, for libraries that choose their kernels by it."""
+    words = ((_HWCAP, hwcap), (_HWCAP2, hwcap2))
+    features = [name for names, word in words for bit, name in enumerate(names) if word >> bit & 1]
+    block = (
+        "processor\t: {core}\n"
+        "BogoMIPS\t: 50.00\n"
+        f"Features\t: {' '.join(features)}\n"
+        f"CPU implementer\t: {cpu.implementer}\n"
+        "CPU architecture: 8\n"
+        f"CPU variant\t: {cpu.variant}\n"
+        f"CPU part\t: {cpu.part}\n"
+        f"CPU revision\t: {cpu.revision}\n\n"
+    )
+    # No more blocks than cores: some libraries count them, and start as many threads.
+    return "".join(block.format(core=core) for core in range(machine.threads()))
+
+
+def main() -> int:
+    Parser(prog="python runtimes/install_arm.py", description=__doc__).parse_args()
+    started = time.monotonic()
+    if install():
+        megabytes = _measure(ARM_ROOT.folder)[1] / 1e6
+        say(f"  .arm: made in {time.monotonic() - started:.0f} s, {megabytes:.0f} MB")
+    versions = ", ".join(f"{name} {Arm().version(name)}" for name in TOOLS)
+    say(f"  ready: ARM64 Python {PYTHON} with {versions}, on {', '.join(CPUS)}")
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    run(main)
