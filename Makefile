@@ -40,7 +40,7 @@ convert:  ## MODEL=… TARGET=…|all <files>: the files of a target
 calibrate:  ## MODEL=… TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
 	$(call run,deploy/calibrate.py)
 
-validate:  ## [MODEL=…] TARGET=…|all <files> <photos> <gate> [IMPORT=result.json] [JSON=1]: top-1 drift on photos
+validate:  ## [MODEL=…] TARGET=…|all <files> <photos> <gate> <host> [IMPORT=result.json] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
 benchmark:  ## MODEL=… [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [JSON=1]: latency here
@@ -61,7 +61,7 @@ fixtures:  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models fro
 evaluate:  ## MODEL=… [WEIGHTS=…] [CLASSES=N] <photos> [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
 	$(call run,deploy/evaluate.py)
 
-matrix:  ## [MODELS=…|all] [TARGETS=…] <files> <photos> <gate> [JOBS=N]: every model on every target
+matrix:  ## [MODELS=…|all] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
 
 package:  ## MODEL=… TARGET=onnx|lite-arm <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
@@ -94,4 +94,4 @@ clean:  ## remove build/ (downloads stay in the cache)
 #   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers]
 #   <photos> = [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1]
 #   <gate> = [BUDGET=PP] [ACCEPT_SIMULATED=1]
-#   = [HOST=arm] [ARM_CPU=cortex-a72|cortex-a76|max]
+#   <host> = [HOST=arm] [ARM_CPU=cortex-a72|cortex-a76|max]

@@ -101,8 +101,8 @@ def _machine() -> list[list[str]]:
 
 
 def _arm() -> list[str]:
-    runs = [target.name for target in TARGETS.values() if arm.NAME in target.hosts]
-    purpose = f"HOST={arm.NAME}: executes ARM code, for {', '.join(runs)}"
+    runs = [target.name for target in TARGETS.values() if arm.Arm.name in target.hosts]
+    purpose = f"HOST={arm.Arm.name}: executes ARM code, for {', '.join(runs)}"
     version = None if arm.qemu_problem() else arm.qemu_version()
     problem = arm.Arm().problem()
     return [arm.QEMU, version or "-", purpose, _missing(problem) if problem else f"{_OK} (.arm)"]

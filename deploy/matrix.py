@@ -20,9 +20,11 @@ from convert.artifact import MANIFEST
 from convert.kind import Kind
 from deploy.request.arguments import (
     add_file_arguments,
+    add_host_arguments,
     add_photo_arguments,
     chosen_cells,
     chosen_files,
+    chosen_host,
     chosen_photos,
 )
 from deploy.request.building import choose_models
@@ -42,20 +44,22 @@ def main() -> int:
     )
     add_file_arguments(parser, target_default=["all"])
     add_photo_arguments(parser)
+    add_host_arguments(parser)
     parser.add_argument(
         "--jobs", type=positive, default=1, metavar="N", help="models at a time (default: 1)"
     )
     options = parser.parse_args()
     names = list(MODELS) if options.model == ["all"] else options.model
     specs = choose_models(names, options.weights)
-    cells = chosen_cells(options)
+    host = chosen_host(options)
+    cells = chosen_cells(options, host)
     started = time.monotonic()
     broken = {}
 
     def judge(spec: ModelSpec) -> list[Result]:
         files, photos = chosen_files(options), chosen_photos(options)
         try:
-            return list(validate([spec], cells, files, photos, options.budget))
+            return list(validate([spec], cells, files, photos, options.budget, host))
         except StepError as error:
             broken[spec.name] = str(error)
             return []

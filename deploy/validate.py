@@ -21,9 +21,11 @@ from common.paths import absolute
 from common.strict_json import encode
 from deploy.request.arguments import (
     add_file_arguments,
+    add_host_arguments,
     add_photo_arguments,
     chosen_cells,
     chosen_files,
+    chosen_host,
     chosen_photos,
 )
 from deploy.request.building import (
@@ -44,6 +46,7 @@ def main() -> int:
     )
     add_file_arguments(parser, target_default=[])
     add_photo_arguments(parser)
+    add_host_arguments(parser)
     parser.add_argument(
         "--import",
         action="append",
@@ -58,12 +61,13 @@ def main() -> int:
         return _take_in(parser, options)
     if not options.target:
         parser.error("the following arguments are required: --target")
-    cells = chosen_cells(options)
+    host = chosen_host(options)
+    cells = chosen_cells(options, host)
     specs = choose_models(options.model, options.weights)
 
     results = []
     for outcome in validate(
-        specs, cells, chosen_files(options), chosen_photos(options), options.budget
+        specs, cells, chosen_files(options), chosen_photos(options), options.budget, host
     ):
         results.append(outcome)
         if options.json:

@@ -4,13 +4,17 @@ import argparse
 
 from calib.photos import COUNT
 from calib.quant_config import DEFAULT_METHOD, METHODS, QuantConfig
-from common.cli import Parser, number, positive, whole, word_or_path
+from common.cli import Parser, choice, number, positive, whole, word_or_path
+from common.errors import UserError
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from data.images import BUILT_IN
 from deploy.request.values import Cell, Files, Photos, check_methods
 from deploy.targets import TARGETS, all_precisions, find_cells
 from deploy.targets.base import Options
 from models.weights import WORDS
+from runtimes.hosts import arm
+from runtimes.hosts.base import Host
+from runtimes.hosts.local import LOCAL
 
 
 def add_file_arguments(parser: Parser, target_default: list[str] | None = None) -> None:
@@ -129,11 +133,53 @@ def add_photo_arguments(parser: Parser) -> None:
     )
 
 
-def chosen_cells(options: argparse.Namespace) -> list[Cell]:
-    """The cells that the arguments ask for; UserError for a name that there is not."""
-    cells = find_cells(options.target or options.target_default, options.precision)
+def add_host_arguments(parser: Parser) -> None:
+    """The arguments of every command that can judge targets on another host."""
+    parser.add_argument(
+        "--host",
+        type=choice(LOCAL.name, arm.Arm.name),
+        default=LOCAL.name,
+        metavar="HOST",
+        help=f"where targets run: {LOCAL.name} (default), or {arm.Arm.name}: ARM code, executed by "
+        "QEMU (see make setup-arm)",
+    )
+    parser.add_argument(
+        "--arm-cpu",
+        type=choice(*arm.CPUS),
+        metavar="CPU",
+        help=f"of --host {arm.Arm.name}: "
+        + ", ".join(f"{name} ({cpu.what})" for name, cpu in arm.CPUS.items())
+        + f" (default: {arm.DEFAULT_CPU})",
+    )
+
+
+def chosen_host(options: argparse.Namespace) -> Host:
+    """The host that the arguments ask for; UserError where it is not set up."""
+    if options.host == LOCAL.name:
+        if options.arm_cpu:
+            raise UserError(
+                f"--arm-cpu is a processor of --host {arm.Arm.name} (with make: HOST=arm)"
+            )
+        return LOCAL
+    host = arm.Arm(options.arm_cpu or arm.DEFAULT_CPU)
+    if problem := host.problem():
+        raise UserError(problem)
+    return host
+
+
+def chosen_cells(options: argparse.Namespace, host: Host = LOCAL) -> list[Cell]:
+    """The cells that the arguments ask for, without those that "all" means and the host cannot
+    run; UserError for a name that there is not, or that it cannot run."""
+    names = options.target or options.target_default
+    cells = find_cells(names, options.precision)
     check_methods(cells, options.method)
-    return cells
+    if host is LOCAL:
+        return cells
+    problems = {target.name: target.host_problem(host) for target, _ in cells}
+    for name, problem in problems.items():
+        if problem and name in names:
+            raise UserError(f"target {name} does not run on host {host.name}: {problem}")
+    return [(target, precision) for target, precision in cells if not problems[target.name]]
 
 
 def chosen_files(options: argparse.Namespace) -> Files:

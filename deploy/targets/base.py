@@ -1,6 +1,7 @@
 """What a target is: all of its facts, how its file is made, and how it runs on this machine."""
 
 import abc
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,11 @@ from convert.to_onnx import to_onnx
 from data.crops import Crops
 from deploy.speed.peers import Peer
 from runtimes.environments import MAIN, Environment
-from runtimes.hosts.local import Local
-from runtimes.session_pool import SessionSpec
+from runtimes.hosts.base import Host
+from runtimes.hosts.local import LOCAL, Local
+from runtimes.session_pool import EMULATED, SIMULATED, SessionSpec
+
+_ENOUGH = 8  # photos, to see whether emulated FP32 is FP32: it is a question of arithmetic
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,12 @@ class Target(abc.ABC):
     `kinds` are the artifacts that are made on the way, from the inference graph to the one that is
     deployed, which is the last. `tools` are the packages that make its file or compute with it.
 
-    `hosts` are the names of the hosts that run the target's own software; none where only other
-    devices do. `engine` runs its file in the app, if anything does; `peers` are other tools that
-    run the same file here, to be timed against; `published_gpu` is the GPU whose published
-    latencies it is held against ("T4"), if any. `methods` are the ways to calibrate INT8, the
-    cheapest first. `fits_ranges` says that its FP16 file is made of a graph whose activations are
-    small enough for its kernels (`convert.range_fitting`).
+    `hosts` are the names of the hosts that run the target's own software, this machine ("local")
+    and others; none where only other devices do. `engine` runs its file in the app, if anything
+    does; `peers` are other tools that run the same file here, to be timed against; `published_gpu`
+    is the GPU whose published latencies it is held against ("T4"), if any. `methods` are the ways
+    to calibrate INT8, the cheapest first. `fits_ranges` says that its FP16 file is made of a graph
+    whose activations are small enough for its kernels (`convert.range_fitting`).
     """
 
     name: str
@@ -107,6 +111,16 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def session_spec(self, precision: str) -> SessionSpec:
         """How this precision runs on this machine."""
+
+    def host_problem(self, host: Host) -> str | None:
+        """Why it does not run on a host; None where it does."""
+        if host.name in self.hosts:
+            return None
+        return f"it runs on {', '.join(self.hosts)} only" if self.hosts else "no host runs it"
+
+    def session_spec_on(self, host: Host, precision: str) -> SessionSpec:
+        """How this precision runs on a host that has no problem with the target."""
+        return on_host(host, self.session_spec(precision), precision)
 
     def timed_session_spec(self, precision: str) -> SessionSpec:
         """How it runs to be timed: the same, unless `session_spec` is for checking only."""
@@ -145,3 +159,21 @@ class Target(abc.ABC):
         another form of the inference graph that computes by the same numbers.
         """
         return artifact
+
+
+def on_host(host: Host, session_spec: SessionSpec, precision: str) -> SessionSpec:
+    """The same session in the interpreter of another host than this machine.
+
+    A simulation stays here, where it is faster and says the same.
+    """
+    if host is LOCAL or session_spec.execution == SIMULATED:
+        return session_spec
+    return dataclasses.replace(
+        session_spec,
+        execution=EMULATED,
+        reason=f"no ARM device is here; QEMU executes its code ({host.model})",
+        photos=_ENOUGH if precision == "fp32" else session_spec.photos,
+        batch=1,  # seconds' work
+        one_thread=True,
+        host=host,
+    )

@@ -7,7 +7,6 @@ from calib.fake_quant import Grid
 from calib.quant_config import METHODS, NNCF
 from calib.quantize_onnx import grid
 from calib.quantize_openvino import quantize_openvino
-from common import machine
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.simulate import simulate
@@ -16,18 +15,27 @@ from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
 from convert.to_openvino import KIND, SESSION, to_openvino
 from deploy.speed.peers import benchmark_app
-from deploy.targets.base import Options, Target, Tool
+from deploy.targets.base import Options, Target, Tool, on_host
+from runtimes.hosts.arm import Arm
+from runtimes.hosts.base import Host
+from runtimes.hosts.local import LOCAL, Local
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 from runtimes.worker import Worker
+
+_ARM_CPU = "cortex-a76"  # QEMU's other CPUs: empty INT8 logits (cortex-a72), wrong ones (max)
 
 
 class OpenVino(Target):
     name = "openvino"
     summary = "OpenVINO on Intel and other x86 CPUs"
-    runs_on = "OpenVINO on this CPU; what the CPU has no instructions for is simulated"
+    runs_on = (
+        "OpenVINO on this CPU, or as ARM code (`HOST=arm`); what the CPU has no instructions for "
+        "is simulated"
+    )
     precisions = ("fp32", "bf16", "fp16", "int8")
     kinds = (INFERENCE, ONNX, KIND)
     tools = (Tool("onnxruntime"), Tool("openvino"), Tool("nncf"))
+    hosts = (Local.name, Arm.name)
     peers = benchmark_app.PEERS
     methods = (*METHODS, NNCF)
 
@@ -37,15 +45,18 @@ class OpenVino(Target):
         return to_openvino(to_onnx(inference, options.opset), precision)
 
     def session_spec(self, precision: str) -> SessionSpec:
-        if precision in ("fp32", "int8") or precision in _arithmetics():
-            return SessionSpec(NATIVE, SESSION)
-        return SessionSpec(
-            SIMULATED,
-            ONNX_SESSION,
-            reason=f"this CPU ({machine.cpu()}) has no {precision} arithmetic, OpenVINO would "
-            "compute in fp32",
-            options={"optimize": False},
-        )
+        return _session_spec(LOCAL, precision)
+
+    def session_spec_on(self, host: Host, precision: str) -> SessionSpec:
+        return on_host(host, _session_spec(host, precision), precision)
+
+    def host_problem(self, host: Host) -> str | None:
+        if isinstance(host, Arm) and host.cpu != _ARM_CPU:
+            return (
+                f"OpenVINO computes wrongly on QEMU's {host.cpu}, right on {_ARM_CPU} only: "
+                f"ARM_CPU={_ARM_CPU}"
+            )
+        return super().host_problem(host)
 
     def timed_session_spec(self, precision: str) -> SessionSpec:
         session_spec = self.session_spec(precision)
@@ -62,7 +73,19 @@ class OpenVino(Target):
         return simulate(to_onnx(inference, options.opset), precision)
 
 
+def _session_spec(host: Host, precision: str) -> SessionSpec:
+    if precision in ("fp32", "int8") or precision in _arithmetics(host):
+        return SessionSpec(NATIVE, SESSION)
+    return SessionSpec(
+        SIMULATED,
+        ONNX_SESSION,
+        reason=f"this CPU ({host.model}) has no {precision} arithmetic, OpenVINO would "
+        "compute in fp32",
+        options={"optimize": False},
+    )
+
+
 @functools.lru_cache
-def _arithmetics() -> list[str]:
-    with Worker("main", "asking OpenVINO about this CPU") as worker:
+def _arithmetics(host: Host) -> list[str]:
+    with Worker("main", "asking OpenVINO about this CPU", host=host) as worker:
         return worker.call("runtimes.sessions.openvino_cpu:cpu_arithmetics")

@@ -16,7 +16,7 @@ from common.cli import Exit
 from common.console import say, shown
 from common.paths import build_root
 from common.strict_json import STRICT, FormError, decode, encode, parse, short
-from runtimes.session_pool import SIMULATED
+from runtimes.session_pool import EMULATED, SIMULATED
 
 SCHEMA = 2
 
@@ -34,7 +34,8 @@ Judged = Literal["pass", "fail", "undecided"]
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Host:
-    """Where the session's process ran: "local" is the machine that the toolkit runs on."""
+    """Where the session's process ran: "local" is the machine that the toolkit runs on, "arm" an
+    ARM CPU that it emulates."""
 
     name: Text
     isa: tuple[Text, ...]
@@ -212,7 +213,7 @@ class Result:
     precision: Text
     weights: Text
     host: Host
-    execution: Literal["native", "simulated", "none"]
+    execution: Literal["native", "emulated", "simulated", "none"]
     data: Data
     verdict: Literal["pass", "fail", "undecided", "unavailable"]
     reason: Text
@@ -237,9 +238,11 @@ class Result:
 def write(result: Result, device: str = "") -> None:
     """Keep a result as `build/<model>/results/<target>-<precision>[-<device>].json`.
 
-    `device`, as a part of a file's name, tells results from other machines from this one's.
+    `device`, as a part of a file's name, tells results from other machines from this one's; an
+    emulated one's is its host ("onnx-int8-arm.json").
     """
-    name = "-".join(filter(None, (result.target, result.precision, device))) + ".json"
+    emulated = result.host.name if result.execution == EMULATED else ""
+    name = "-".join(filter(None, (result.target, result.precision, device or emulated))) + ".json"
     files.write_json(_folder(result.model) / name, encode(result))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from common import console
 from deploy.verdict.result import Result
+from runtimes.session_pool import EMULATED
 
 _COLORS = {"pass": "green", "fail": "red", "undecided": "yellow", "unavailable": "yellow"}
 
@@ -75,8 +76,8 @@ def _row(one: Result) -> list[str]:
 
 
 def _where(one: Result) -> str:
-    """The target, with the device where that is another one than this machine."""
-    device = one.environment.device
+    """The target, with the device or the host where that is another one than this machine."""
+    device = one.environment.device or (one.host.name if one.execution == EMULATED else None)
     return f"{one.target} ({device})" if device else one.target
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from calib.photos import Calibration
 from calib.quant_config import QuantConfig
-from common import console, files, machine
+from common import console, files
 from common.console import say
 from common.errors import StepError
 from common.paths import build_root
@@ -29,19 +29,28 @@ from deploy.verdict import drift, result
 from deploy.verdict.drift import Comparison, Verdict
 from deploy.verdict.result import SCHEMA, Data, Environment, Host, Result
 from models.registry import ModelSpec
+from runtimes.hosts import base as hosts
 from runtimes.hosts.local import LOCAL
-from runtimes.session_pool import NONE, SIMULATED, SessionSpec, open_sessions
+from runtimes.session_pool import EMULATED, NONE, SIMULATED, SessionSpec, open_sessions
 
 
 class Judge:
     """Validates targets of one model. Photos are decoded once, the reference runs once.
 
     The reference's logits are kept beside the model's artifacts, for later runs on the same
-    photos.
+    photos. `host` is where targets run; the reference runs here.
     """
 
-    def __init__(self, spec: ModelSpec, graph: Artifact, photos: ImageSet, skip_bad: bool):
+    def __init__(
+        self,
+        spec: ModelSpec,
+        graph: Artifact,
+        photos: ImageSet,
+        skip_bad: bool,
+        host: hosts.Host = LOCAL,
+    ):
         self._spec = spec
+        self._host = host
         self._graph = graph
         self._photos = photos
         self._skip_bad = skip_bad
@@ -60,9 +69,10 @@ class Judge:
         `built` is the target's file, or why there is none (None: it cannot be built here), and
         `options` what it was built with.
         """
-        session_spec = target.session_spec(precision)
+        session_spec = target.session_spec_on(self._host, precision)
+        host, emulated = session_spec.host, session_spec.execution == EMULATED
         rows = spread_rows(len(self.crops), session_spec.photos)
-        report, environment = "", Environment(cpu=machine.cpu())
+        report, environment = "", Environment(cpu=host.model)
         outcome: dict[str, Any]
         try:
             if isinstance(built, StepError):
@@ -75,6 +85,8 @@ class Judge:
                     built = target.simulated_artifact(built, self._graph, precision, options)
                 run = self._measure(target, precision, session_spec, built, rows, budget_pp)
                 outcome, environment = _outcome(session_spec, run), run.environment
+                if emulated and precision == INT8:
+                    outcome["reason"] += self._beside_local(target, built, rows, run.logits)
         except StepError as error:
             outcome = {"verdict": "fail", "reason": str(error)}
         return Result(
@@ -84,7 +96,7 @@ class Judge:
             target=target.name,
             precision=precision,
             weights=self._graph.facts["weights"],
-            host=Host(name=LOCAL.name, isa=tuple(LOCAL.isa)),
+            host=Host(name=host.name, isa=tuple(host.isa)),
             execution=session_spec.execution,
             data=Data(
                 name=self.crops.name,
@@ -96,7 +108,7 @@ class Judge:
             build_report=report or None,
             calibration=_calibration(target, precision, options),
             **outcome,
-            **self._speed(target, precision, built, environment),
+            **({} if emulated else self._speed(target, precision, built, environment)),
         )
 
     def _speed(
@@ -121,13 +133,8 @@ class Judge:
         rows: list[int],
         budget_pp: float | None,
     ) -> "_Run":
-        # The same file in the same session, as several targets simulate fp16, is run once.
-        content = tuple(fact["sha256"] for fact in built.manifest["files"].values())
-        way = (content, session_spec.session, repr(session_spec.options), precision, tuple(rows))
-        if way not in self._ran:
-            title = f"{self._spec.name} on {target.name} {precision}"
-            self._ran[way] = self._run(session_spec, built, precision, rows, title)
-        logits, environment = self._ran[way]
+        title = f"{self._spec.name} on {target.name} {precision}"
+        logits, environment = self._logits(session_spec, built, precision, rows, title)
         compared = drift.measure_drift(self.reference[rows], logits, self.crops.labels[rows])
         verdict = drift.judge(compared, precision, budget_pp)
         explain = None
@@ -140,7 +147,36 @@ class Judge:
             batch = next(iter(self.crops.batches(1, self._spec.preprocess, [rows[bad]])))
             reason = verdict.reason + explain(built.folder, batch)
             verdict = dataclasses.replace(verdict, reason=reason)
-        return _Run(compared, verdict, decode(Environment, environment))
+        return _Run(logits, compared, verdict, decode(Environment, environment))
+
+    def _logits(
+        self,
+        session_spec: SessionSpec,
+        built: Artifact,
+        precision: str,
+        rows: list[int],
+        title: str,
+    ) -> tuple[np.ndarray, dict]:
+        """What `_run` gives; the same file in the same session, as several targets simulate fp16,
+        is run once."""
+        content = tuple(fact["sha256"] for fact in built.manifest["files"].values())
+        where = (session_spec.host, session_spec.session, repr(session_spec.options))
+        way = (content, *where, precision, tuple(rows))
+        if way not in self._ran:
+            self._ran[way] = self._run(session_spec, built, precision, rows, title)
+        return self._ran[way]
+
+    def _beside_local(
+        self, target: Target, built: Artifact, rows: list[int], emulated: np.ndarray
+    ) -> str:
+        """How far an emulated INT8 file's logits are from those of the same file here, a clause."""
+        title = f"{self._spec.name} on {target.name} {INT8}, here"
+        here, _ = self._logits(target.session_spec(INT8), built, INT8, rows, title)
+        found = drift.measure_drift(here, emulated, self.crops.labels[rows])
+        return (
+            f"; beside the same file on this machine's own CPU {found.flips:,} of {len(rows):,} "
+            f"decisions differ, and relative logits by at most {found.drift.max_rel:.1e}"
+        )
 
     @functools.cached_property
     def crops(self) -> Crops:
@@ -185,8 +221,9 @@ class Judge:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """What a run on photos has shown, and what it ran in."""
+    """What a run on photos gave and has shown, and what it ran in."""
 
+    logits: np.ndarray
     compared: Comparison
     verdict: Verdict
     environment: Environment
@@ -225,10 +262,12 @@ def validate(
     files: Files,
     photos: Photos,
     budget_pp: float | None = None,
+    host: hosts.Host = LOCAL,
 ) -> Iterator[Result]:
     """Build and judge each cell of each model; yield the results, which are also kept as files.
 
-    `budget_pp` is the top-1 loss allowed in percentage points (None: 1 % of the reference's).
+    `budget_pp` is the top-1 loss allowed in percentage points (None: 1 % of the reference's);
+    `host`, which has no problem with any target, is where they run.
     Photos are opened before anything is built, so that a mistyped folder costs no time.
     """
     counts = {class_count(spec, files) for spec in specs} or {files.class_num or 1000}
@@ -240,7 +279,7 @@ def validate(
         graph = inference_graph(spec, files)
         images, calibration = opened[graph.facts["class_num"]]
         options = dataclasses.replace(files.options, calibration=calibration)
-        judge = Judge(spec, graph, images, photos.skip_bad)
+        judge = Judge(spec, graph, images, photos.skip_bad, host)
         built = build_files(graph, cells, options)
         for cell in cells:
             chosen = options_for(cell, graph, options)

@@ -19,7 +19,6 @@ from runtimes.environments import MAIN, Environment, installed_version
 from runtimes.hosts.base import Child, Host
 from runtimes.hosts.local import start_here
 
-NAME = "arm"
 PYTHON = "3.11"
 QEMU = "qemu-aarch64-static"
 _AGAIN = "run: make setup-arm"
@@ -91,7 +90,7 @@ TOOLS = {"onnxruntime": "runs ONNX files", "openvino": "runs OpenVINO's files"}
 class Arm(Host):
     """An ARM64 CPU that QEMU executes."""
 
-    name = NAME
+    name = "arm"
     patience = 10.0  # emulation is 20 to 50 times slower, and limits are generous
 
     def __init__(self, cpu: str = DEFAULT_CPU, root: Root = ARM_ROOT):

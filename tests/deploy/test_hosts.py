@@ -1,0 +1,90 @@
+"""Targets on another host: `HOST=arm` executes ARM code, and what cannot be is refused at once."""
+
+import pytest
+
+from common import files
+from common.errors import UserError
+from deploy.request.arguments import chosen_cells
+from deploy.targets import TARGETS
+from runtimes.hosts.arm import Arm
+from runtimes.hosts.local import LOCAL
+from tests.conftest import assert_refused
+from tests.deploy.test_validate import results
+
+needs_arm = pytest.mark.skipif(Arm().problem() is not None, reason=str(Arm().problem()))
+ONE = ("deploy/validate.py", "--model", "SqueezeNet1_1", "--target", "onnx")
+
+
+class Arguments:
+    precision = method = target = None
+    target_default = ("all",)
+
+    def __init__(self, *targets: str):
+        self.target = list(targets)
+
+
+@needs_arm
+def test_arm_code_computes_what_this_cpu_computes(command, built, weights, photos):
+    done = command(
+        *(*ONE, "--weights", weights, "--host", "arm", "--precision", "fp32"),
+        *("--precision", "int8", "--data", photos(6), "--photos", "2", "--json"),
+        BUILD_DIR=built,
+    )
+    found = results(done)
+    for precision, one in found.items():
+        assert one["execution"] == "emulated", precision
+        assert one["host"] == {"name": "arm", "isa": ["asimd", "asimdhp", "asimddp"]}
+        assert one["environment"]["cpu"].startswith("cortex-a76, executed by QEMU ")
+        assert one["data"]["images"] == 2
+        assert "latency" not in one
+    assert found["onnx", "fp32"]["verdict"] == "pass"
+    assert found["onnx", "fp32"]["drift"]["max_rel"] < 1e-5
+    reason = found["onnx", "int8"]["reason"]
+    assert "; beside the same file on this machine's own CPU 0 of 2 decisions differ" in reason
+    kept = built / "SqueezeNet1_1" / "results"
+    assert files.read_json(kept / "onnx-fp32-arm.json") == found["onnx", "fp32"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "arm"], ["PORTAGE_QEMU=/no/such/qemu is no program"]),
+        (["--host", "phone"], ["unknown 'phone'", "arm"]),
+        (["--host", "arm", "--arm-cpu", "cortex-a7"], ["unknown 'cortex-a7'", "cortex-a76"]),
+        (["--arm-cpu", "max"], ["--arm-cpu", "HOST=arm"]),
+    ],
+)
+def test_a_host_that_cannot_be_is_refused_before_any_work(command, tmp_path, arguments, words):
+    done = command(*ONE, *arguments, PORTAGE_QEMU="/no/such/qemu")
+    assert_refused(done, *words)
+    assert not (tmp_path / "build").exists()
+
+
+def test_benchmark_knows_no_host(command):
+    done = command(
+        "deploy/benchmark.py", "--make", "benchmark", "benchmark", MAKEFLAGS=" -- HOST=arm"
+    )
+    assert_refused(done, "make benchmark takes no HOST=")
+
+
+def test_a_target_that_the_host_cannot_run_is_refused_by_name():
+    with pytest.raises(UserError, match="trt-t4 does not run on host arm: it runs on local only"):
+        chosen_cells(Arguments("onnx", "trt-t4"), Arm())
+    with pytest.raises(UserError, match="lite-arm does not run on host arm: no host runs it"):
+        chosen_cells(Arguments("lite-arm"), Arm())
+
+
+def test_all_means_those_that_the_host_can_run():
+    chosen = {target.name for target, _ in chosen_cells(Arguments("all"), Arm())}
+    assert chosen == {name for name, target in TARGETS.items() if "arm" in target.hosts}
+    assert "onnx" in chosen
+    everything = {target.name for target, _ in chosen_cells(Arguments("all"), LOCAL)}
+    assert everything == set(TARGETS)
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a72", "max"])
+def test_openvino_is_refused_where_qemu_makes_it_compute_wrongly(cpu):
+    with pytest.raises(UserError, match=r"wrongly on QEMU's .*: ARM_CPU=cortex-a76"):
+        chosen_cells(Arguments("openvino"), Arm(cpu))
+    assert chosen_cells(Arguments("onnx"), Arm(cpu))
+    assert "openvino" not in {one.name for one, _ in chosen_cells(Arguments("all"), Arm(cpu))}
