@@ -37,7 +37,7 @@ def main() -> int:
     rows += [_arm(), _nvidia(), _adb(), *(_program(name) for name in _PROGRAMS)]
     table("Tools", ["tool", "version", "what it is for", "state"], rows)
     print()
-    table("Targets", ["target", "precision", "runs here", "hosts", "why not"], _targets())
+    table("Targets", ["target", "precision", "hosts", "runs here", "why not"], _targets())
     print()
     table("Machine", ["", ""], _machine())
     required = [environment for environment in ENVIRONMENTS.values() if environment.required]
@@ -81,8 +81,8 @@ def _targets() -> list[list[str]]:
                 [
                     target.name,
                     precision,
-                    f"[{color}]{session_spec.execution}[/{color}]",
                     ", ".join(target.hosts) or "-",
+                    f"[{color}]{session_spec.execution}[/{color}]",
                     session_spec.reason,
                 ]
             )

@@ -16,7 +16,7 @@ from common.cli import Exit
 from common.console import say, shown
 from common.paths import build_root
 from common.strict_json import STRICT, FormError, decode, encode, parse, short
-from runtimes.session_pool import EMULATED, SIMULATED
+from runtimes.session_pool import EMULATED, SIMULATED, Execution
 
 SCHEMA = 2
 
@@ -213,7 +213,7 @@ class Result:
     precision: Text
     weights: Text
     host: Host
-    execution: Literal["native", "emulated", "simulated", "none"]
+    execution: Execution
     data: Data
     verdict: Literal["pass", "fail", "undecided", "unavailable"]
     reason: Text
