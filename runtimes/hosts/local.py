@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common import machine
-from common.paths import ROOT
+from common.paths import ROOT, tools_home
 from runtimes.environments import Environment
 from runtimes.hosts.base import Child, Host
 from runtimes.worker_protocol import Channel
@@ -71,7 +71,7 @@ def start_here(
                 process = subprocess.Popen(
                     [*interpreter, "-c", _BEGIN, shared, str(lifeline), ROOT, *packages],
                     cwd=ROOT,
-                    env={**os.environ, **settings},
+                    env={**os.environ, "HOME": str(tools_home()), **settings},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=said,

@@ -353,7 +353,7 @@ def test_a_killed_run_leaves_no_entry_and_the_next_one_cleans_up(ten_photos, cac
     workers = psutil.Process(run.pid).children(recursive=True)
     assert bool(workers) == (processes_from == 0)
     run.kill()
-    run.wait()
+    run.communicate()
     assert list((cache / "crops").glob("*.npy")) == []
     assert len(list((cache / "crops").glob(".*.part"))) == 1
     _, alive = psutil.wait_procs(workers, timeout=10)
