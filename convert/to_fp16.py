@@ -17,7 +17,7 @@ def to_fp16(onnx: Artifact) -> Artifact:
     whole, not that float16 is enough (`convert.simulate` does).
     """
     step = Step(
-        name="to_half",
+        name="to_fp16",
         model=onnx.model,
         kind=KIND.name,
         precision="fp16",
@@ -28,7 +28,7 @@ def to_fp16(onnx: Artifact) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"to_half of {onnx.model}") as worker:
+        with Worker("main", f"to_fp16 of {onnx.model}") as worker:
             worker.call(
                 write_fp16,
                 source=str(onnx.file(FILE)),

@@ -48,7 +48,8 @@ class LiteArm(Target):
             return SessionSpec(
                 SIMULATED,
                 ARM_SESSION,
-                reason=f"{absent}; its FP16 kernels are simulated, with their sums and transforms",
+                reason=f"{absent}; its FP16 kernels are simulated, with their sums and transforms, "
+                f"on no more than {_ENOUGH} photos, which show an overflow and decide no drift",
                 photos=_ENOUGH,
                 batch=1,
                 one_thread=True,

@@ -59,4 +59,4 @@ def test_files_that_overflow_are_warned_of_before_they_are_made(command, weights
     warned = next(row for row, line in enumerate(lines) if "warning" in line)
     assert "SqueezeNet1_1: Relu.0 (Relu) reaches" in lines[warned]
     assert "more than FP16's 65504" in lines[warned]
-    assert not any(line.strip().startswith("to_half") for line in lines[:warned])
+    assert not any(line.strip().startswith("to_fp16") for line in lines[:warned])
