@@ -33,6 +33,7 @@ from runtimes.hosts.arm import (
     Arm,
     Cpu,
     Root,
+    is_wanted,
     made_from,
     qemu,
     qemu_version,
@@ -106,7 +107,7 @@ def install(root: Root = ARM_ROOT) -> bool:
 def _is_as_made(root: Root) -> bool:
     """Whether a root is of what is wanted now, and has the files that it had when it was made."""
     made = files.read_json(root.stamp)
-    if not isinstance(made, dict) or made.get("from") != made_from():
+    if not is_wanted(made):
         return False
     count, size = _measure(root.folder)
     return (count, size - root.stamp.stat().st_size) == (made.get("files"), made.get("bytes"))
@@ -229,11 +230,14 @@ def _fill_packages(root: Root) -> None:
 
 
 def _make_cpu(root: Root, cpu: Cpu) -> None:
-    """A folder with links to all that is in the system's but /proc, which is the CPU's own."""
+    """A folder with links into the system's, and /proc of its own.
+
+    What it does not hold shows through from this machine: files, devices, memory.
+    """
     folder = root.of(cpu.name)
     (folder / "proc").mkdir(parents=True)
     for entry in root.system.iterdir():
-        if entry.name != "proc":
+        if entry.name in ("etc", "usr") or entry.name.startswith("lib"):
             (folder / entry.name).symlink_to(f"../../system/{entry.name}")
     remedy = "give another root or another QEMU, see the README" * bool(given("PORTAGE_ARM_ROOT"))
     said = process.run(

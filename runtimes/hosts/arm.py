@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common import files, machine, process
 from common.errors import StepError, UserError
@@ -128,10 +129,8 @@ class Arm(Host):
         return start_here(self._root.interpreter(self.cpu), settings, [self._root.packages])
 
     def _is_whole(self) -> bool:
-        made = files.read_json(self._root.stamp)
         return (
-            isinstance(made, dict)
-            and made.get("from") == made_from()
+            is_wanted(files.read_json(self._root.stamp))
             and (self._root.of(self.cpu) / "usr" / "bin" / f"python{PYTHON}").exists()
             and bool(self.isa)
             and all(map(self.version, TOOLS))
@@ -139,9 +138,22 @@ class Arm(Host):
 
 
 def made_from() -> dict[str, str]:
-    """What a root is made from: another value makes another root."""
+    """What a root is made from now."""
     system = given("PORTAGE_ARM_ROOT")
     return {"wheels": files.sha256(LOCK), "system": str(system) if system else "Debian packages"}
+
+
+def is_wanted(made: Any) -> bool:
+    """Whether a root with this note is of what a root is made from now.
+
+    PORTAGE_ARM_ROOT need be given once only: without it, the system that is there stays.
+    """
+    if not isinstance(made, dict) or not isinstance(made.get("from"), dict):
+        return False
+    wanted = made_from()
+    if not given("PORTAGE_ARM_ROOT"):
+        wanted["system"] = made["from"].get("system", "")
+    return made["from"] == wanted
 
 
 def qemu() -> Path:

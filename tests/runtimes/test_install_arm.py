@@ -87,6 +87,14 @@ def test_another_lock_file_makes_another(root, own_system):
     assert install_arm.install(root)
 
 
+def test_a_system_of_ones_own_is_named_once(root, own_system, monkeypatch, tmp_path):
+    install_arm.install(root)
+    monkeypatch.delenv("PORTAGE_ARM_ROOT")
+    assert not install_arm.install(root)
+    monkeypatch.setenv("PORTAGE_ARM_ROOT", str(fake_system(tmp_path / "another")))
+    assert install_arm.install(root)
+
+
 def test_debian_packages_are_known_by_what_came_first(root, tmp_path, monkeypatch):
     program(tmp_path / "bin" / "apt-get", APT)
     program(tmp_path / "bin" / "dpkg-deb", DPKG)
