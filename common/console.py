@@ -34,7 +34,7 @@ def progress(title: str, unit: str) -> Iterator[Progress]:
     """Show how far long work is: yields a callback that takes (done, total).
 
     A bar with rate and time left on a terminal; elsewhere, and for a second bar at the same time,
-    a plain line every ten seconds.
+    a plain line every ten seconds, with the time left.
     `unit` is "photos", or "bytes" for downloads.
     """
     if sys.stderr.isatty() and _terminal.acquire(blocking=False):
@@ -76,13 +76,19 @@ def _bar(title: str, unit: str) -> Iterator[Progress]:
 def _plain_lines(title: str, unit: str) -> Progress:
     import time
 
-    last = time.monotonic()
+    last = began = time.monotonic()
+    first: int | None = None  # what was done already, as of a download that is continued
 
     def update(done: int, total: int | None) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 10:
-            last = time.monotonic()
-            say(f"  {title}: {done} of {total or 'an unknown number of'} {unit}")
+        nonlocal last, first
+        first = done if first is None else first
+        now = time.monotonic()
+        if now - last >= 10:
+            last, left = now, ""
+            if total and done > first:
+                seconds = (total - done) * (now - began) / (done - first)
+                left = f", about {seconds:.0f} s left"
+            say(f"  {title}: {done} of {total or 'an unknown number of'} {unit}{left}")
 
     return update
 
