@@ -18,7 +18,7 @@ from deploy.speed.peers import Peer
 from runtimes.environments import MAIN, Environment
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL, Local
-from runtimes.session_pool import EMULATED, SIMULATED, SessionSpec
+from runtimes.session_pool import EMULATED, NATIVE, SessionSpec
 
 _ENOUGH = 8  # photos, to see whether emulated FP32 is FP32: it is a question of arithmetic
 
@@ -164,9 +164,10 @@ class Target(abc.ABC):
 def on_host(host: Host, session_spec: SessionSpec, precision: str) -> SessionSpec:
     """The same session in the interpreter of another host than this machine.
 
-    A simulation stays here, where it is faster and says the same.
+    Only what is native here is emulated there: a simulation stays, as it is faster here and says
+    the same.
     """
-    if host is LOCAL or session_spec.execution == SIMULATED:
+    if host is LOCAL or session_spec.execution != NATIVE:
         return session_spec
     return dataclasses.replace(
         session_spec,

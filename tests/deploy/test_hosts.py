@@ -6,8 +6,10 @@ from common import files
 from common.errors import UserError
 from deploy.request.arguments import chosen_cells
 from deploy.targets import TARGETS
+from deploy.targets.base import on_host
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.local import LOCAL
+from runtimes.session_pool import EMULATED, NATIVE, NONE, SIMULATED, SessionSpec
 from tests.conftest import assert_refused
 from tests.deploy.test_validate import results
 
@@ -80,6 +82,18 @@ def test_all_means_those_that_the_host_can_run():
     assert "onnx" in chosen
     everything = {target.name for target, _ in chosen_cells(Arguments("all"), LOCAL)}
     assert everything == set(TARGETS)
+
+
+def test_only_what_is_native_here_is_emulated_there():
+    host = Arm()
+    for execution in (SIMULATED, NONE):
+        session_spec = SessionSpec(execution, reason="no GPU")
+        assert on_host(host, session_spec, "fp32") is session_spec
+    native = SessionSpec(NATIVE, "session")
+    assert on_host(LOCAL, native, "fp32") is native
+    emulated = on_host(host, native, "int8")
+    assert (emulated.execution, emulated.host, emulated.photos) == (EMULATED, host, None)
+    assert on_host(host, native, "fp32").photos == 8  # it is slow, and a question of arithmetic
 
 
 @pytest.mark.parametrize("cpu", ["cortex-a72", "max"])
