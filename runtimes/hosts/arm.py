@@ -85,7 +85,11 @@ class Root:
 ARM_ROOT = Root(ROOT / ".arm" / "root")
 LOCK = ROOT / "requirements" / "arm.txt"
 # The packages of the lock file that a user would ask about.
-TOOLS = {"onnxruntime": "runs ONNX files", "openvino": "runs OpenVINO's files"}
+TOOLS = {
+    "onnxruntime": "runs ONNX files",
+    "openvino": "runs OpenVINO's files",
+    "ncnn": "runs ncnn's files",
+}
 
 
 class Arm(Host):
