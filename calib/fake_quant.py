@@ -37,10 +37,15 @@ class Grid:
 
     def rounded(self, weight: np.ndarray, axis: int) -> np.ndarray:
         """Weights as INT8 has them: one scale per channel of the axis, by the largest magnitude."""
+        scale = self.weight_scales(weight, axis)
+        return (np.rint(weight / scale) * scale).astype(np.float32)
+
+    def weight_scales(self, weight: np.ndarray, axis: int) -> np.ndarray:
+        """The scales of `rounded`, in a shape that multiplies the weights."""
         others = tuple(row for row in range(weight.ndim) if row != axis % weight.ndim)
         scale = np.abs(weight).max(others, keepdims=True) / self.weight_limit
         scale[scale == 0] = 1.0
-        return (np.rint(weight / scale) * scale).astype(np.float32)
+        return scale
 
 
 class FakeQuantGraph:
@@ -71,7 +76,7 @@ class FakeQuantGraph:
 
     def channels(self, node) -> int:
         """How many outputs a layer with weights has."""
-        return self.weights[node.input[1]].shape[_channel_axis(node)]
+        return self.weights[node.input[1]].shape[channel_axis(node)]
 
     def add(self, node) -> str:
         """Add a layer's fake-quantized copy to the graph; returns the name of its output."""
@@ -84,7 +89,7 @@ class FakeQuantGraph:
         fake_output.output[0] = f"{name}/out"
         fake_output.input[0] = self._add_rounding(node.input[0], f"{name}/first")
         if self.has_weights(node):
-            weight = self._grid.rounded(self.weights[node.input[1]], _channel_axis(node))
+            weight = self._grid.rounded(self.weights[node.input[1]], channel_axis(node))
             self.constant(f"{name}/weight", weight)
             fake_output.input[1] = f"{name}/weight"
         else:
@@ -140,7 +145,7 @@ def _sort(graph) -> None:
     graph.node.extend(done)
 
 
-def _channel_axis(node) -> int:
+def channel_axis(node) -> int:
     """The axis of a layer's weights that counts its outputs."""
     if node.op_type == "Conv":
         return 0

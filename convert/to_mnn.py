@@ -1,6 +1,7 @@
 """ONNX to MNN: `model.mnn`, input `x`, output `logits`."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import StepError
@@ -21,7 +22,6 @@ _REASON = re.compile(r"^\[[\d:]+\] :\d+: (.+)$", re.MULTILINE)  # "[14:43:07] :3
 
 def to_mnn(onnx: Artifact) -> Artifact:
     """The MNN file of an ONNX file, batch dynamic. Checked against the ONNX file's logits."""
-    label = f"to_mnn of {onnx.model}"
     step = Step(
         name="to_mnn",
         model=onnx.model,
@@ -34,19 +34,24 @@ def to_mnn(onnx: Artifact) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", label) as worker:
-            worker.call(write_mnn, source=str(onnx.file(ONNX_FILE)), output=str(folder / FILE))
-            if not (folder / FILE).exists():  # its only sign of failure
-                reasons = _REASON.findall(worker.printed())
-                how = "MNN's converter wrote no file"
-                raise StepError(sentence(label, how, reasons[-1] if reasons else None))
+        with Worker("main", f"to_mnn of {onnx.model}") as worker:
+            convert(worker, onnx.file(ONNX_FILE), folder / FILE)
             checked = step_check.verify(worker, SESSION, folder, onnx)
         return {**onnx.inherited_facts, **checked}
 
     return produce(step, make, shows=KIND.shown)
 
 
-def write_mnn(source: str, output: str) -> None:
+def convert(worker: Worker, source: Path, output: Path, *words: str) -> None:
+    """Convert in a worker, with further words for MNN's converter. StepError says why not."""
+    worker.call(write_mnn, source=str(source), output=str(output), words=words)
+    if not output.exists():  # its only sign of failure
+        reasons = _REASON.findall(worker.printed())
+        how = "MNN's converter wrote no file"
+        raise StepError(sentence(worker.label, how, reasons[-1] if reasons else None))
+
+
+def write_mnn(source: str, output: str, words: Sequence[str]) -> None:
     """In a child process: convert and write, or print why not.
 
     Never by `MNN.tools`, which installs packages when it is imported. GELU stays exact: by default
@@ -57,6 +62,6 @@ def write_mnn(source: str, output: str) -> None:
     _tools.mnnconvert(
         [
             *("mnnconvert", "-f", "ONNX", "--modelFile", source, "--MNNModel", output),
-            *("--bizCode", "portage", "--useGeluApproximation", "0"),
+            *("--bizCode", "portage", "--useGeluApproximation", "0", *words),
         ]
     )

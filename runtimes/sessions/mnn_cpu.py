@@ -28,6 +28,7 @@ class Session:
                 f"MNN cannot load {folder}/model.mnn: it is damaged or absent"
             ) from None
         self._threads = threads
+        self._arithmetic = "int8, fp32" if precision == "int8" else "fp32"
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Logits float32 [N, classes] of a batch float32 [N, 3, S, S]."""
@@ -40,6 +41,6 @@ class Session:
     def environment(self) -> dict:
         return {
             "threads": self._threads,
-            "arithmetic": "fp32",
+            "arithmetic": self._arithmetic,
             "versions": {"MNN": MNN.version()},
         }

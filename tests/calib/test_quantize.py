@@ -1,5 +1,6 @@
 """INT8 files of every kind: made of the same ranges, close to FP32, quantized where they say."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,14 +9,19 @@ import onnxruntime
 import openvino
 import pytest
 
+from calib import quantize_mnn as mnn
 from calib.quant_config import NNCF, QuantConfig
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
+from calib.quantize_mnn import quantize_mnn
 from calib.quantize_onnx import quantize_onnx
 from calib.quantize_openvino import quantize_openvino
 from calib.quantize_trt import quantize_trt
-from common.errors import UserError
+from common.errors import StepError, UserError
 from convert.export import SESSION as PADDLE
+from convert.mnn_file import int8_layers
 from convert.to_lite import to_lite
+from convert.to_mnn import SESSION as MNN
+from convert.to_mnn import to_mnn
 from convert.to_onnx import SESSION as ONNX
 from convert.to_openvino import SESSION as OPENVINO
 from runtimes.environments import LITE
@@ -111,7 +117,7 @@ def test_onnx_runtime_does_not_quantize_what_is_kept_in_float(measured, tmp_path
     assert [node.op_type for node in graph.node].count("QLinearConv") == 24
 
 
-@pytest.mark.parametrize("writer", [quantize_onnx, quantize_trt, quantize_openvino])
+@pytest.mark.parametrize("writer", [quantize_onnx, quantize_trt, quantize_openvino, quantize_mnn])
 def test_an_unknown_layer_is_refused_with_a_suggestion(measured, writer):
     with pytest.raises(UserError, match=r"no layer 'Conv\.99'.*Conv\.\d"):
         writer(*writers(measured), QuantConfig("mse", ("Conv.99",)))
@@ -145,6 +151,42 @@ def test_nncf_leaves_a_layer_in_float(measured):
     operators = openvino.Core().read_model(made.file("model.xml")).get_ops()
     weights = [one for one in operators if one.get_type_name() == "Constant"]
     assert sum(one.get_element_type() == openvino.Type.i8 for one in weights) == 24
+
+
+def results(measured) -> dict[str, str]:
+    """The layers' results by their names: MNN calls a layer after its result."""
+    graph = onnx.load(measured.onnx.file("model.onnx")).graph
+    return {node.name: node.output[0] for node in graph.node if node.op_type == "Conv"}
+
+
+def test_mnn_computes_all_layers_but_the_last_in_integers(measured, expected):
+    made = quantize_mnn(*writers(measured), MSE)
+    assert_close_and_not_equal(run(MNN, made, measured.others), expected)
+    assert (made.facts["layers"], made.facts["layers_int8"]) == (26, 25)
+    assert made.facts["corrected_biases"] == 25
+    assert set(made.manifest["files"]) == {"model.mnn", "probe.npy"}
+    *inner, _ = results(measured).values()
+    assert int8_layers(made.file("model.mnn")) == inner
+    assert int8_layers(to_mnn(measured.onnx).file("model.mnn")) == []
+
+
+def test_mnn_leaves_a_layer_in_float(measured):
+    made = quantize_mnn(*writers(measured), QuantConfig("mse", ("Conv.0", "Conv.7")))
+    left = results(measured)
+    *inner, _ = [name for layer, name in left.items() if layer not in ("Conv.0", "Conv.7")]
+    assert int8_layers(made.file("model.mnn")) == inner
+
+
+def write_nonsense(output: str, **_: object) -> None:
+    Path(output).write_text('{"pipeline": {"version": "0.0.0", "algo": []}}')
+
+
+def test_scales_that_mnn_does_not_take_are_noticed(measured, tmp_path, monkeypatch):
+    monkeypatch.setenv("BUILD_DIR", str(tmp_path))
+    monkeypatch.setattr(mnn, "write_scales", write_nonsense)
+    with pytest.raises(StepError, match="MNN's converter left every layer in float"):
+        quantize_mnn(*writers(measured), MSE)
+    assert not [path for path in tmp_path.rglob("*") if path.name == "model.mnn"]
 
 
 def test_paddles_graph_gets_every_range_and_is_close(measured, expected):
