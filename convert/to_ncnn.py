@@ -22,22 +22,24 @@ SESSION = "runtimes.sessions.ncnn_cpu:Session"
 _LIMIT = 900.0  # seconds; pcpvt_large takes a minute
 
 
-def to_ncnn(onnx: Artifact) -> Artifact:
-    """The ncnn files of an ONNX file, in float32, for one image at a time.
+def to_ncnn(onnx: Artifact, precision: str = "fp32") -> Artifact:
+    """The ncnn files of an ONNX file for "fp32" or "fp16", for one image at a time.
 
-    Checked against the ONNX file's logits; its batches are run image by image.
+    For fp16 the weights are stored as float16; what is computed in float16 is the runtime's choice.
+    Checked against the ONNX file's logits, whose batches are run image by image; x86 computes both
+    in float32: that shows that the file is whole, not that float16 is enough.
     """
     step = Step(
         name="to_ncnn",
         model=onnx.model,
         kind=KIND.name,
-        precision="fp32",
+        precision=precision,
         inputs={"onnx": onnx.key},
         parameters={},
         tools={name: MAIN.version(name) for name in ("onnx", "pnnx", "ncnn")},
         code=(to_ncnn,),
     )
-    label = f"to_ncnn of {onnx.model}"
+    label = f"to_ncnn {precision} of {onnx.model}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:
@@ -48,21 +50,23 @@ def to_ncnn(onnx: Artifact) -> Artifact:
                 source=str(onnx.file(ONNX_FILE)),
                 output=str(scratch / ONNX_FILE),
             )
-            _convert(scratch, onnx.facts["input_shape"], folder, label)
+            _convert(scratch, onnx.facts["input_shape"], precision == "fp16", folder, label)
             shutil.rmtree(scratch)
-            checked = step_check.verify(worker, SESSION, folder, onnx)
+            checked = step_check.verify(worker, SESSION, folder, onnx, precision)
         return {**onnx.inherited_facts, "batch": 1, **prepared, **checked}
 
     return produce(step, make, shows=KIND.shown)
 
 
-def _convert(scratch: Path, shape: tuple[int, int, int], folder: Path, label: str) -> None:
+def _convert(
+    scratch: Path, shape: tuple[int, int, int], fp16: bool, folder: Path, label: str
+) -> None:
     """Run pnnx on the ONNX file in `scratch`, which it fills with side files.
 
     Its status is 0 for graphs that ncnn cannot load as well.
     """
     sizes = ",".join(map(str, (1, *shape)))
-    command = [_pnnx(), ONNX_FILE, f"inputshape=[{sizes}]", "fp16=0"]
+    command = [_pnnx(), ONNX_FILE, f"inputshape=[{sizes}]", f"fp16={fp16:d}"]
     settings = {"TMPDIR": str(scratch)}
     done = process.run(command, what=label, limit=_LIMIT, folder=scratch, environment=settings)
     stem = Path(ONNX_FILE).stem

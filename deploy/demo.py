@@ -10,12 +10,16 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.paths import build_root, cache_root
-from deploy.request.values import Files, Photos, every_cell
+from deploy.request.values import INT8, Cell, Files, Photos, every_cell
 from deploy.verdict import tables
 from deploy.verdict.validator import validate
 from models.registry import find_model
+from runtimes.hosts.arm import Arm
+from runtimes.hosts.base import Host
+from runtimes.session_pool import EMULATED
 
 _MODEL = "SqueezeNet1_1"
+_ARM_PHOTOS = 8  # each takes seconds
 
 _NEXT = """
   the files          {build}
@@ -35,9 +39,15 @@ def main() -> int:
     Parser(prog="python deploy/demo.py", description=__doc__).parse_args()
     started = time.monotonic()
     say(f"{_MODEL}: demo weights to every target, then 70 labelled photos through each of them")
-    results = list(
-        validate([find_model(_MODEL)], every_cell(), Files(weights="demo"), Photos("demo"))
-    )
+    specs, files = [find_model(_MODEL)], Files(weights="demo")
+    results = list(validate(specs, every_cell(), files, Photos("demo")))
+    host = Arm()
+    if problem := host.problem():
+        say(f"  ARM code is left out: {problem}")
+    else:
+        cells = [cell for cell in every_cell() if _is_emulated(host, cell)]
+        say(f"  as ARM code, {_ARM_PHOTOS} of the photos")
+        results += validate(specs, cells, files, Photos("demo", _ARM_PHOTOS), host=host)
     print()
     tables.show(results)
     print(f"\nDone in {time.monotonic() - started:.0f} s. Where everything is:", end="")
@@ -47,6 +57,13 @@ def main() -> int:
     )
     failed = any(outcome.verdict == "fail" for outcome in results)
     return Exit.BROKEN if failed else Exit.OK
+
+
+def _is_emulated(host: Host, cell: Cell) -> bool:
+    target, precision = cell
+    if target.host_problem(host) or precision not in ("fp32", INT8):
+        return False
+    return target.session_spec_on(host, precision).execution == EMULATED
 
 
 if __name__ == "__main__":

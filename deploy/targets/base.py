@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calib.fake_quant import Grid
+from calib.overflow import photo_sizes
 from calib.photos import Calibration
 from calib.quant_config import METHODS, QuantConfig
 from common.errors import UserError
 from convert.artifact import Artifact
 from convert.kind import Kind
+from convert.range_fitting import fit_ranges
 from convert.to_onnx import to_onnx
 from data.crops import Crops
 from deploy.speed.peers import Peer
@@ -41,6 +43,10 @@ class Options:
             raise UserError("int8 needs photos to calibrate on: CALIB=folder")
         onnx = to_onnx(inference, self.opset)
         return onnx, *self.calibration.measure(onnx), self.quant or QuantConfig()
+
+    def fitted(self, inference: Artifact) -> Artifact:
+        """The graph whose activations FP16 kernels on ARM can hold, by what photos have shown."""
+        return fit_ranges(inference, photo_sizes(to_onnx(inference, self.opset)))
 
 
 @dataclass(frozen=True)

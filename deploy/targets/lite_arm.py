@@ -1,12 +1,10 @@
 """Paddle Lite on ARM phones and boards."""
 
-from calib.overflow import photo_sizes
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
 from convert import lite_file
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.export import SESSION as PADDLE_SESSION
-from convert.range_fitting import fit_ranges
 from convert.simulate import ARM_SESSION
 from convert.to_lite import FILE, KINDS, to_lite
 from convert.to_onnx import to_onnx
@@ -36,7 +34,7 @@ class LiteArm(Target):
         if precision == "int8":
             inference = _quantized(inference, options)
         elif precision == "fp16":
-            inference = _fitted(inference, options)
+            inference = options.fitted(inference)
         return to_lite(inference, "arm", precision)
 
     def session_spec(self, precision: str) -> SessionSpec:
@@ -62,15 +60,10 @@ class LiteArm(Target):
     ):
         if precision == "int8":
             return _quantized(inference, options)
-        return to_onnx(_fitted(inference, options), options.opset)
+        return to_onnx(options.fitted(inference), options.opset)
 
     def problem(self) -> str | None:
         return LITE.problem()
-
-
-def _fitted(inference: Artifact, options: Options) -> Artifact:
-    """The graph whose activations the FP16 kernels can hold."""
-    return fit_ranges(inference, photo_sizes(to_onnx(inference, options.opset)))
 
 
 def _quantized(inference: Artifact, options: Options) -> Artifact:

@@ -88,6 +88,7 @@ LOCK = ROOT / "requirements" / "arm.txt"
 TOOLS = {
     "onnxruntime": "runs ONNX files",
     "openvino": "runs OpenVINO's files",
+    "ncnn": "runs ncnn's files",
     "MNN": "runs MNN's files",
 }
 

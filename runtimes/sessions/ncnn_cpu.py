@@ -5,24 +5,27 @@ from pathlib import Path
 import ncnn
 import numpy as np
 
-# On by default where the CPU has the instructions, whatever the file holds.
-_NARROW = (
-    *("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"),
-    *("use_bf16_packed", "use_bf16_storage"),
-)
+# Some are on by default, whatever the file holds.
+_FP16 = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
+_BF16 = ("use_bf16_packed", "use_bf16_storage")
 _HEADER = 2  # lines of a `.param` before its layers
 
 
 class Session:
-    """Runs `model.param` and `model.bin` of a folder in float32, one image at a time."""
+    """Runs `model.param` and `model.bin` of a folder, one image at a time.
+
+    For fp16 with the options that are ncnn's default: it computes in float16 on ARM CPUs that have
+    it, and on all others, as without these options, in float32.
+    """
 
     def __init__(self, folder: str, precision: str, threads: int):
         graph, weights = f"{folder}/model.param", f"{folder}/model.bin"
         self._threads = threads
         self._net = ncnn.Net()
         self._net.opt.num_threads = threads
-        for option in _NARROW:
-            setattr(self._net.opt, option, False)
+        self._fp16 = precision == "fp16"
+        for option in (*_FP16, *_BF16):
+            setattr(self._net.opt, option, self._fp16 and option in _FP16)
         _check_layers(Path(graph))
         if self._net.load_param(graph):
             raise ValueError("ncnn does not load model.param")
@@ -36,7 +39,7 @@ class Session:
     def environment(self) -> dict:
         return {
             "threads": self._threads,
-            "arithmetic": "fp32",
+            "arithmetic": "fp16" if self._fp16 and ncnn.cpu_support_arm_asimdhp() else "fp32",
             "versions": {"ncnn": ncnn.__version__},
         }
 

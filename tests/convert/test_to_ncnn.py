@@ -65,6 +65,15 @@ def test_a_network_computes_the_same_in_ncnn(tmp_path, build_folder, nodes):
     assert names == {"model.param", "model.bin", "probe.npy", "manifest.json"}
 
 
+def test_fp16_files_are_half_as_large(tmp_path, build_folder):
+    source = toy.make(tmp_path / "onnx", toy.WINDOWED)
+    sizes = {
+        precision: to_ncnn.to_ncnn(source, precision).file(to_ncnn.WEIGHTS).stat().st_size
+        for precision in ("fp32", "fp16")
+    }
+    assert sizes["fp16"] < 0.6 * sizes["fp32"]
+
+
 # ---- bad tools, bad files ----
 
 
@@ -103,7 +112,7 @@ def test_pnnx_that_fails_is_a_sentence(tmp_path, build_folder, monkeypatch, scri
     monkeypatch.setattr(to_ncnn, "_LIMIT", 1.0)
     with pytest.raises(StepError) as refused:
         to_ncnn.to_ncnn(toy.make(tmp_path / "onnx", toy.CONVOLUTIONAL))
-    assert str(refused.value).startswith("to_ncnn of Toy: ")
+    assert str(refused.value).startswith("to_ncnn fp32 of Toy: ")
     assert message in str(refused.value)
     assert {path.name for path in build_folder.rglob("*") if path.is_file()} == {".fp32.lock"}
 
