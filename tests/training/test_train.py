@@ -169,11 +169,12 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(photos, tmp_path):
         text=True,
         start_new_session=True,
     )
-    for line in child.stderr:  # the line of an epoch comes once it is kept
-        if line.lstrip().startswith("epoch 2 of 4"):
-            break
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
+    with child.stderr as said:
+        for line in said:  # the line of an epoch comes once it is kept
+            if line.lstrip().startswith("epoch 2 of 4"):
+                break
+        child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
     require_empty_group(child.pid)
 
     resumed = train(plan, out, resume=True)
@@ -216,11 +217,12 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(photos, tmp_path):
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    for line in child.stderr:
-        if line.lstrip().startswith("epoch 2 of 200"):
-            break
-    os.killpg(child.pid, signal.SIGINT)  # as a terminal does: the photos' processes get it too
-    rest = child.stderr.read()
+    with child.stderr as said:
+        for line in said:
+            if line.lstrip().startswith("epoch 2 of 200"):
+                break
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does: photos' processes get it too
+        rest = said.read()
     assert child.wait(60) == 130
     require_empty_group(child.pid)
     assert "Traceback" not in rest
