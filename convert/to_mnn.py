@@ -20,13 +20,18 @@ SESSION = "runtimes.sessions.mnn_cpu:Session"
 _REASON = re.compile(r"^\[[\d:]+\] :\d+: (.+)$", re.MULTILINE)  # "[14:43:07] :35: Check failed"
 
 
-def to_mnn(onnx: Artifact) -> Artifact:
-    """The MNN file of an ONNX file, batch dynamic. Checked against the ONNX file's logits."""
+def to_mnn(onnx: Artifact, precision: str = "fp32") -> Artifact:
+    """The MNN file of an ONNX file for "fp32" or "fp16", batch dynamic.
+
+    For fp16 the weights are stored as float16; what is computed in float16 is the runtime's choice.
+    Checked against the ONNX file's logits. x86 computes both in float32: that shows that the file
+    is whole, not that float16 is enough.
+    """
     step = Step(
         name="to_mnn",
         model=onnx.model,
         kind=KIND.name,
-        precision="fp32",
+        precision=precision,
         inputs={"onnx": onnx.key},
         parameters={},
         tools={"MNN": MAIN.version("MNN")},
@@ -34,9 +39,10 @@ def to_mnn(onnx: Artifact) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"to_mnn of {onnx.model}") as worker:
-            convert(worker, onnx.file(ONNX_FILE), folder / FILE)
-            checked = step_check.verify(worker, SESSION, folder, onnx)
+        with Worker("main", f"to_mnn {precision} of {onnx.model}") as worker:
+            words = ("--fp16",) if precision == "fp16" else ()
+            convert(worker, onnx.file(ONNX_FILE), folder / FILE, *words)
+            checked = step_check.verify(worker, SESSION, folder, onnx, precision)
         return {**onnx.inherited_facts, **checked}
 
     return produce(step, make, shows=KIND.shown)

@@ -1,5 +1,6 @@
 """ONNX to MNN: what is made, and what becomes of a converter that fails in its own ways."""
 
+import math
 import os
 import signal
 
@@ -9,7 +10,7 @@ import pytest
 from common.errors import StepError
 from convert import step_check, to_mnn
 from convert.to_onnx import FILE as ONNX_FILE
-from tests.convert.toy import CONV, FULLY_CONNECTED, SHAPE, make
+from tests.convert.toy import CONV, FULLY_CONNECTED, SHAPE, WEIGHTS, make
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_truncated_onnx_file(toy, build_folder):
     with pytest.raises(StepError) as caught:
         to_mnn.to_mnn(source)
     assert str(caught.value).startswith(
-        "to_mnn of Toy: MNN's converter wrote no file: Check failed: success ==> read onnx model"
+        "to_mnn fp32 of Toy: MNN's converter wrote no file: Check failed: success ==> read onnx"
     )
     assert left(build_folder) == ["Toy", "mnn"]
 
@@ -62,7 +63,7 @@ def test_a_file_that_computes_something_else_stops_the_chain(toy, build_folder):
     probe = np.load(source.file(step_check.FILE))
     probe[3, 0] += np.abs(probe[3]).max()
     np.save(source.file(step_check.FILE), probe)
-    with pytest.raises(StepError, match="to_mnn of Toy: differs from the step before"):
+    with pytest.raises(StepError, match=r"to_mnn fp32 of Toy: differs from the step before"):
         to_mnn.to_mnn(source)
     assert left(build_folder) == ["Toy", "mnn"]
 
@@ -73,6 +74,16 @@ def die(**_: object) -> None:
 
 def test_a_converter_that_dies(toy, build_folder, monkeypatch):
     monkeypatch.setattr(to_mnn, "write_mnn", die)
-    with pytest.raises(StepError, match="to_mnn of Toy: the tool was ended by SIGSEGV"):
+    with pytest.raises(StepError, match=r"to_mnn fp32 of Toy: the tool was ended by SIGSEGV"):
         to_mnn.to_mnn(toy(FULLY_CONNECTED))
     assert left(build_folder) == ["Toy", "mnn"]
+
+
+def test_fp16_files_store_weights_in_two_bytes(toy):
+    source = toy(FULLY_CONNECTED)
+    sizes = [
+        to_mnn.to_mnn(source, precision).file(to_mnn.FILE).stat().st_size
+        for precision in ("fp32", "fp16")
+    ]
+    weights = math.prod(WEIGHTS["kernel"]) + math.prod(WEIGHTS["w"])
+    assert weights < sizes[0] - sizes[1] <= 2 * weights  # the rest says so in the file

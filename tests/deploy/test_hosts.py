@@ -106,26 +106,29 @@ def test_openvino_is_refused_where_qemu_makes_it_compute_wrongly(cpu):
 
 
 @needs_arm
-def test_ncnn_computes_in_fp16_as_on_phones(command, built, weights, photos):
+@pytest.mark.parametrize("target", ["ncnn", "mnn"])
+def test_fp16_is_computed_as_on_phones(command, built, weights, photos, target):
     done = command(
-        *("deploy/validate.py", "--model", "SqueezeNet1_1", "--target", "ncnn", "--host", "arm"),
+        *("deploy/validate.py", "--model", "SqueezeNet1_1", "--target", target, "--host", "arm"),
+        *("--precision", "fp32", "--precision", "fp16"),
         *("--weights", weights, "--data", photos(6), "--photos", "2", "--json"),
         BUILD_DIR=built,
     )
     found = results(done)
-    assert found["ncnn", "fp32"]["verdict"] == "pass"
-    assert found["ncnn", "fp32"]["drift"]["max_rel"] < 1e-5
-    half = found["ncnn", "fp16"]
+    assert found[target, "fp32"]["verdict"] == "pass"
+    assert found[target, "fp32"]["drift"]["max_rel"] < 1e-5
+    half = found[target, "fp16"]
     assert half["execution"] == "emulated"
     assert half["environment"]["arithmetic"] == "fp16"
     assert 1e-4 < half["drift"]["max_rel"] < 5e-2
 
 
+@pytest.mark.parametrize("target", ["ncnn", "mnn"])
 @pytest.mark.parametrize(("features", "execution"), [("asimdhp", "emulated"), ("", "simulated")])
-def test_ncnn_in_fp16_is_emulated_where_the_cpu_has_it(tmp_path, monkeypatch, features, execution):
+def test_fp16_is_emulated_where_the_cpu_has_it(tmp_path, monkeypatch, target, features, execution):
     monkeypatch.setenv("PORTAGE_QEMU", str(fake_qemu(tmp_path)))
     host = Arm(root=fake_root(tmp_path / "root"))
     cpuinfo = tmp_path / "root" / "cpus" / host.cpu / "proc" / "cpuinfo"
     cpuinfo.write_text(f"processor\t: 0\nFeatures\t: fp asimd {features}\n")
-    assert TARGETS["ncnn"].session_spec_on(host, "fp16").execution == execution
-    assert TARGETS["ncnn"].session_spec_on(host, "fp32").execution == "emulated"
+    assert TARGETS[target].session_spec_on(host, "fp16").execution == execution
+    assert TARGETS[target].session_spec_on(host, "fp32").execution == "emulated"
