@@ -14,7 +14,7 @@ class Session:
     """Runs `model.mnn` of a folder, batch dynamic.
 
     Winograd's transforms are off: with them ResNeSt50's logits are off by 2e-3 of the largest,
-    without by a tenth of that. For fp16 MNN computes in float16 on ARM CPUs that have it, and
+    without by 1e-5. For fp16 MNN computes in float16 on ARM CPUs that have it, and
     without a word in float32 on all others; its own default may do so for any file.
     """
 
