@@ -50,3 +50,9 @@ def test_another_class_count_and_infinite_logits_are_errors():
         step_check.check("a step", LOGITS, LOGITS[:, :9], "fp32")
     with pytest.raises(StepError, match="gives 1 non-finite logits"):
         step_check.check("a step", LOGITS, moved(1, np.inf), "fp32")
+
+
+@pytest.mark.parametrize("precision", step_check.LIMITS)
+def test_logits_of_zero_are_wrong_in_every_precision(precision):
+    with pytest.raises(StepError, match="differs"):
+        step_check.check("a step", LOGITS, np.zeros_like(LOGITS), precision)
