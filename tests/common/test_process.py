@@ -28,12 +28,18 @@ def complaint(script: str, error: type[Exception] = StepError, **options) -> str
 
 def ended(pids: str) -> bool:
     """Whether all of these processes do nothing any more; a zombie waits for init only."""
-    found = [psutil.Process(int(pid)) for pid in pids.split() if psutil.pid_exists(int(pid))]
     deadline = time.monotonic() + 10
-    while any(one.is_running() and one.status() != "zombie" for one in found):
+    while any(works(int(pid)) for pid in pids.split()):
         if time.monotonic() > deadline:
             return False
     return True
+
+
+def works(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it may go between two questions
+        return False
 
 
 def test_what_a_program_prints_comes_back(tmp_path):

@@ -1,5 +1,6 @@
 """Children on this machine: started from any folder, and gone with their parent."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -52,10 +53,11 @@ def computing():
 def ended(process: psutil.Process) -> bool:
     """Whether it does nothing any more; a zombie waits for init only."""
     deadline = time.monotonic() + 20
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may go between two questions
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
     return True
 
 
