@@ -64,9 +64,11 @@ def test_a_validation_takes_in_the_latency_of_the_same_file(
 ):
     done = benchmark("--target", "onnx", "--batch", "3", "--limit", "0", "--json")
     figures = json.loads(done.stdout)["latency"]
+    # A result leaves out what too few runs cannot show.
+    known = {name: value for name, value in figures["3"].items() if value is not None}
     validate = ("deploy/validate.py", "--model", "SqueezeNet1_1", "--target", "onnx", "--json")
     words = ("--precision", "fp32", "--weights", weights, "--data", photos(10))
-    assert json.loads(command(*validate, *words, BUILD_DIR=built).stdout)["latency"] == figures
+    assert json.loads(command(*validate, *words, BUILD_DIR=built).stdout)["latency"] == {"3": known}
     other = json.loads(command(*validate, *words, "--opset", "15", BUILD_DIR=built).stdout)
     assert "latency" not in other
 
