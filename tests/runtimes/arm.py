@@ -1,5 +1,6 @@
 """A stand-in for QEMU and an ARM64 root, so that what surrounds them is tested without either."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def program(path: Path, script: str) -> Path:
 
 
 def fake_qemu(folder: Path) -> Path:
-    return program(folder / arm.QEMU, _QEMU.format(python=sys.executable))
+    return program(folder / arm.QEMU, _QEMU.format(python=shlex.quote(sys.executable)))
 
 
 def fake_system(folder: Path) -> Path:

@@ -33,6 +33,14 @@ def main():
 run(main)
 """
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def heed_all_signals() -> None:
+    """A job in the background may have been started to ignore some."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+
 
 @pytest.fixture
 def computing():
@@ -43,6 +51,7 @@ def computing():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_all_signals,
     )
     pid, folder = command.stdout.readline().split(maxsplit=1)
     yield command, psutil.Process(int(pid)), Path(folder.strip())
@@ -68,7 +77,7 @@ def test_it_says_what_it_is():
     assert LOCAL.model == machine.cpu()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDING)
 def test_a_command_that_is_ended_leaves_nothing(computing, number):
     command, worker, folder = computing
     assert folder.is_dir()
