@@ -22,7 +22,8 @@ def make(tmp_path):
     def run(*words: str, **environment: object) -> subprocess.CompletedProcess:
         own = {"BUILD_DIR": tmp_path / "build", "WEIGHTS_DIR": tmp_path / "weights"}
         settings = os.environ | {k: str(v) for k, v in (own | environment).items()}
-        settings.pop("MAKEFLAGS", None)
+        for name in ("MAKEFLAGS", "MAKELEVEL"):  # of the make that runs the tests
+            settings.pop(name, None)
         return subprocess.run(
             ["make", "--no-print-directory", f"PYTHON={sys.executable}", *words],
             capture_output=True,
