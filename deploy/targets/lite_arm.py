@@ -5,14 +5,12 @@ from convert import lite_file
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.export import SESSION as PADDLE_SESSION
-from convert.simulate import ARM_SESSION
 from convert.to_lite import FILE, KINDS, to_lite
 from convert.to_onnx import to_onnx
 from deploy.targets.base import Engine, Options, Target, Tool
+from deploy.targets.phone_cpu import ENOUGH, simulated_fp16
 from runtimes.environments import LITE
 from runtimes.session_pool import NONE, SIMULATED, SessionSpec
-
-_ENOUGH = 8  # photos for a simulation of FP16 that takes seconds each: an overflow shows
 
 
 class LiteArm(Target):
@@ -43,14 +41,9 @@ class LiteArm(Target):
             checked = "; the file's header, version and kernels are checked when it is made"
             return SessionSpec(NONE, reason=self.problem() or absent + checked)
         if precision == "fp16":
-            return SessionSpec(
-                SIMULATED,
-                ARM_SESSION,
-                reason=f"{absent}; its FP16 kernels are simulated, with their sums and transforms, "
-                f"on no more than {_ENOUGH} photos, which show an overflow and decide no drift",
-                photos=_ENOUGH,
-                batch=1,
-                one_thread=True,
+            return simulated_fp16(
+                f"{absent}; its FP16 kernels are simulated, with their sums and transforms, "
+                f"on no more than {ENOUGH} photos, which show an overflow and decide no drift"
             )
         # Never the x86 runtime, whose INT8 is wrong.
         return SessionSpec(SIMULATED, PADDLE_SESSION, reason=absent, options=AS_WRITTEN)

@@ -2,21 +2,16 @@
 
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
-from convert.simulate import ARM_SESSION
 from convert.to_ncnn import KIND, SESSION, to_ncnn
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import to_onnx
-from deploy.targets.base import Options, Target, Tool, on_host
+from deploy.targets.base import Options, Tool
+from deploy.targets.phone_cpu import PhoneCpu
 from runtimes.hosts.arm import Arm
-from runtimes.hosts.base import Host
 from runtimes.hosts.local import Local
-from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
-
-_ENOUGH = 8  # photos where each takes seconds: an overflow shows
-_FP16_INSTRUCTIONS = "asimdhp"
 
 
-class Ncnn(Target):
+class Ncnn(PhoneCpu):
     name = "ncnn"
     summary = "ncnn on phones, boards and other CPUs"
     runs_on = (
@@ -27,32 +22,13 @@ class Ncnn(Target):
     kinds = (INFERENCE, ONNX, KIND)
     tools = (Tool("onnxruntime"), Tool("pnnx"), Tool("ncnn"))
     hosts = (Local.name, Arm.name)
-    fits_ranges = True
+    session = SESSION
+    simulates = (
+        "ncnn computes in FP16 only on ARM CPUs that have it; Paddle Lite's FP16 kernels, which "
+        "like ncnn's sum and transform in FP16, are simulated"
+    )
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "fp16":
             inference = options.fitted(inference)
         return to_ncnn(to_onnx(inference, options.opset), precision)
-
-    def session_spec(self, precision: str) -> SessionSpec:
-        if precision == "fp32":
-            return SessionSpec(NATIVE, SESSION)
-        return SessionSpec(
-            SIMULATED,
-            ARM_SESSION,
-            reason="ncnn computes in FP16 only on ARM CPUs that have it; Paddle Lite's FP16 "
-            "kernels, which like ncnn's sum and transform in FP16, are simulated",
-            photos=_ENOUGH,
-            batch=1,
-            one_thread=True,
-        )
-
-    def session_spec_on(self, host: Host, precision: str) -> SessionSpec:
-        if precision == "fp16" and _FP16_INSTRUCTIONS in host.isa:
-            return on_host(host, SessionSpec(NATIVE, SESSION, photos=_ENOUGH), precision)
-        return super().session_spec_on(host, precision)
-
-    def simulated_artifact(
-        self, artifact: Artifact, inference: Artifact, precision: str, options: Options
-    ):
-        return to_onnx(options.fitted(inference), options.opset)
