@@ -16,10 +16,13 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def report(step: str, model: str, precision: str, seconds: float, path: Path) -> None:
+def report(
+    step: str, model: str, precision: str, seconds: float, path: Path, note: str = ""
+) -> None:
     """The line of a finished step: what, how long, which file, how large."""
-    megabytes = path.stat().st_size / 1e6
-    say(f"  {step:<12} {model} {precision:<5} {seconds:6.1f} s  {megabytes:7.1f} MB  {shown(path)}")
+    size = f"{path.stat().st_size / 1e6:7.1f} MB"
+    behind = f"  ({note})" if note else ""
+    say(f"  {step:<12} {model} {precision:<5} {seconds:6.1f} s  {size}  {shown(path)}{behind}")
 
 
 def shown(path: Path) -> str:

@@ -110,13 +110,16 @@ def load(folder: Path) -> Artifact | None:
     return Artifact(folder, manifest)
 
 
-def produce(step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str) -> Artifact:
+def produce(
+    step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str, note: str = ""
+) -> Artifact:
     """The artifact of a step: the one that is there if its key matches, else a new one.
 
     `make` builds the files in the (temporary) folder it is given, checks them, and returns facts
     for the manifest. `shows` is the file whose size the progress line names; StepError where it is
-    missing or empty. The folder takes its place by renaming, so that a killed run leaves the old
-    artifact, or the new one. A second process that wants the same artifact waits.
+    missing or empty. `note` is what the line says of it beside. The folder takes its place by
+    renaming, so that a killed run leaves the old artifact, or the new one. A second process that
+    wants the same artifact waits.
     """
     found = load(step.folder)
     if found and found.key == step.key:
@@ -141,7 +144,7 @@ def produce(step: Step, make: Callable[[Path], Mapping[str, Any]], *, shows: str
             if full and isinstance(error, StepError):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(work)) from error
             raise
-        report(step.name, step.model, step.precision, seconds, step.folder / shows)
+        report(step.name, step.model, step.precision, seconds, step.folder / shows, note)
         return Artifact(step.folder, manifest)
 
 

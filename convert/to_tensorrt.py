@@ -9,13 +9,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from common import files
 from common.errors import StepError
 from common.paths import cache_root
-from convert import step_check, tensorrt_operators
+from convert import step_check, tensorrt_folder, tensorrt_operators
 from convert.artifact import Artifact, Step, produce
 from convert.fp16_graph import write_fp16
 from convert.to_onnx import FILE as ONNX_FILE
@@ -86,14 +87,16 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
     return produce(step, make, shows=ENGINE)
 
 
-def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) -> Artifact:
-    """The ONNX file that a machine with the GPU builds its engine from, checked without one.
+def to_portable(onnx: Artifact, kind: str, precision: str, gpu: str, architecture: str) -> Artifact:
+    """The ONNX file that a machine with the GPU ("T4") builds its engine from, checked without one.
 
     TensorRT-RTX, whose parser is one of TensorRT 11, must parse it, and builds an engine for the
-    architecture ahead of time where it can. That engine serves nothing but TensorRT-RTX, and
-    cannot be run here: it is not kept. The manifest's facts say what was found: "parsed_by",
-    and "ahead_of_time" with "engine_bytes", "seconds" and "floats", the precision of what is not
-    quantized, or with "not_built" and the reason.
+    architecture ahead of time where it can. That engine serves TensorRT-RTX only, and cannot be run
+    here; it is kept beside the file. The manifest's facts say what was found: "parsed_by", "stored"
+    (where the precision is made), "trtexec" (the line to type in the folder), and "ahead_of_time"
+    with "file", "loaded_by", "engine_bytes", "seconds" and "floats", the precision of what is not
+    quantized, or with "not_built" and the reason. `README.md` says the same in sentences. "beside"
+    are the files that no session opens.
     """
     step = Step(
         name="to_tensorrt",
@@ -101,7 +104,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
         kind=kind,
         precision=precision,
         inputs={"onnx": onnx.key},
-        parameters={"architecture": architecture, "checked_for": WANTED},
+        parameters={"gpu": gpu, "architecture": architecture, "checked_for": WANTED},
         tools={_RTX: MAIN.version(RTX_PACKAGE), "onnx": MAIN.version("onnx")},
         code=(to_portable,),
     )
@@ -110,17 +113,32 @@ def to_portable(onnx: Artifact, kind: str, precision: str, architecture: str) ->
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:
             checked = _check(worker, onnx, WANTED)
+            entry = worker.call(tensorrt_folder.axes, source=str(onnx.file(ONNX_FILE)))
             built = _ahead_of_time(worker, onnx, folder, precision, architecture)
         _place(onnx.file(ONNX_FILE), folder / ONNX_FILE)
-        return {
+        facts = {
             **onnx.inherited_facts,
             **checked,
+            "input": entry,
+            "stored": tensorrt_folder.STORED[precision],
             "parsed_by": f"{_RTX} {MAIN.version(RTX_PACKAGE)}",
             "ahead_of_time": built,
             "peak_mib": worker.peak_mib,
         }
+        line = trtexec_line(Path(), precision, entry)
+        page = tensorrt_folder.readme(onnx.model, gpu, precision, line, PROFILES[-1], facts)
+        (folder / tensorrt_folder.README).write_text(page)
+        beside = [tensorrt_folder.README, *filter(None, [built.get("file")])]
+        return {**facts, "trtexec": line, "beside": beside}
 
-    return produce(step, make, shows=ONNX_FILE)
+    note = "FP16 is made on the GPU" if precision == "fp16" else ""
+    return produce(step, make, shows=ONNX_FILE, note=note)
+
+
+def trtexec_line(folder: Path, precision: str, entry: Mapping[str, Any]) -> str:
+    """What builds the engine of a portable artifact's folder on its card; see `trtexec` there."""
+    onnx, engine = folder / ONNX_FILE, folder / ENGINE
+    return tensorrt_folder.trtexec(onnx, engine, precision, entry, PROFILES[-1])
 
 
 def _check(worker: Worker, onnx: Artifact, version: str) -> dict:
@@ -168,18 +186,23 @@ def _parse(worker: Worker, onnx: Artifact, folder: Path, floats: str) -> None:
 
 def _build(worker: Worker, folder: Path, precision: str, architecture: str, floats: str) -> dict:
     started = time.monotonic()
-    output = folder / "ahead.engine"
-    try:
-        built = worker.use(
-            "build",
-            output=str(output),
-            precision=precision,
-            profiles=PROFILES[-1:],
-            architecture=RTX_BUILDS_FOR[architecture],
-        )
-    finally:
-        output.unlink(missing_ok=True)
-    return {**built, "seconds": round(time.monotonic() - started, 2), "floats": floats}
+    capability = architecture.removeprefix("sm_")
+    name = f"rtx-sm{capability}.engine"
+    built = worker.use(
+        "build",
+        output=str(folder / name),
+        precision=precision,
+        profiles=PROFILES[-1:],
+        architecture=RTX_BUILDS_FOR[architecture],
+    )
+    return {
+        **built,
+        "file": name,
+        "capability": f"{capability[:-1]}.{capability[-1]}",
+        "loaded_by": f"TensorRT-RTX {MAIN.version(RTX_PACKAGE)}",
+        "seconds": round(time.monotonic() - started, 2),
+        "floats": floats,
+    }
 
 
 @contextlib.contextmanager

@@ -39,6 +39,8 @@ def main() -> int:
                 status = Exit.UNDECIDED
             else:
                 print(f"{spec.name} {target.name} {precision}: {shown(outcome.folder)}")
+                for line in target.to_do_there(outcome):
+                    print(f"  {line}")
     return status
 
 

@@ -156,6 +156,13 @@ class Target(abc.ABC):
         """
         return ""
 
+    def to_do_there(self, artifact: Artifact) -> list[str]:
+        """What is left to do with an artifact on the hardware itself, with the line to type.
+
+        Empty where its file is what runs there.
+        """
+        return []
+
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
     ) -> Artifact:

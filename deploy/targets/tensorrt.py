@@ -2,9 +2,11 @@
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 from calib.quantize_trt import quantize_trt
+from common.console import shown
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.kind import Kind
@@ -21,6 +23,7 @@ from convert.to_tensorrt import (
     SESSION,
     to_engine,
     to_portable,
+    trtexec_line,
 )
 from deploy.targets.base import Options, Target, Tool
 from runtimes import nvidia
@@ -44,7 +47,7 @@ class TensorRt(Target):
         self.summary = f"TensorRT on an NVIDIA {gpu}"
         ahead = ", built ahead of time where that works," * (architecture in RTX_BUILDS_FOR)
         self.runs_on = f"TensorRT on a {gpu}; elsewhere parsed{ahead} and simulated"
-        self.published_gpu = gpu
+        self.published_gpu = self._gpu_name = gpu
         self._architecture = architecture
 
     @property
@@ -64,7 +67,7 @@ class TensorRt(Target):
         gpu = self._gpu()
         if gpu:
             return to_engine(onnx, self.name, precision, gpu)
-        return to_portable(onnx, self.name, precision, self._architecture)
+        return to_portable(onnx, self.name, precision, self._gpu_name, self._architecture)
 
     def session_spec(self, precision: str) -> SessionSpec:
         gpu = self._gpu()
@@ -98,12 +101,23 @@ class TensorRt(Target):
         else:
             ahead = (
                 f"built ahead of time for {self._architecture} in {built['seconds']:.1f} s "
-                f"({built['engine_bytes'] / 1e6:.1f} MB, floats {built['floats']})"
+                f"({built['engine_bytes'] / 1e6:.1f} MB, floats {built['floats']}), kept as "
+                f"{built['file']}"
             )
         return (
             f"TensorRT {artifact.facts['checked_for']} knows its opset and operators; parsed by "
-            f"{artifact.facts['parsed_by']}; {ahead}"
+            f"{artifact.facts['parsed_by']}; {ahead}; {artifact.facts['stored']}"
         )
+
+    def to_do_there(self, artifact: Artifact) -> list[str]:
+        if "parsed_by" not in artifact.facts:  # an engine of this machine
+            return []
+        folder = Path(shown(artifact.folder))
+        precision, entry = artifact.manifest["precision"], artifact.facts["input"]
+        return [
+            artifact.facts["stored"],
+            f"on a {self._gpu_name}: {trtexec_line(folder, precision, entry)}",
+        ]
 
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from common.errors import StepError, UserError
-from convert import step_check, tensorrt_builder, to_tensorrt
+from convert import step_check, tensorrt_builder, tensorrt_folder, to_tensorrt
 from convert.fp16_graph import write_fp16
 from convert.to_tensorrt import PROFILES, to_engine, to_portable
 from runtimes import nvidia
@@ -38,37 +38,81 @@ def left(build_folder) -> list[str]:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_network_is_parsed_and_built_ahead_for_a_t4(toy, precision):
     source = toy(CONVOLUTIONAL)
-    made = to_portable(source, "trt-t4", precision, "sm_75")
+    made = to_portable(source, "trt-t4", precision, "T4", "sm_75")
     assert made.file("model.onnx").read_bytes() == source.file("model.onnx").read_bytes()
     assert made.facts["checked_for"] == "8.6"
     assert made.facts["parsed_by"].startswith("tensorrt_rtx 1.")
     built = made.facts["ahead_of_time"]
-    assert built["engine_bytes"] > 1000
     assert built["layers"] >= len(CONVOLUTIONAL)
-    assert set(made.manifest["files"]) == {"model.onnx"}  # that engine is of no use to anybody
+    assert set(made.manifest["files"]) == {"model.onnx", "rtx-sm75.engine", "README.md"}
+    kept = made.manifest["files"][built["file"]]
+    assert kept["bytes"] == built["engine_bytes"] > 1000
+    assert built["loaded_by"] == f"TensorRT-RTX {made.manifest['tools']['tensorrt_rtx']}"
+
+
+@pytest.mark.parametrize(
+    ("precision", "flag", "said"),
+    [
+        ("fp32", "", "model.onnx and the engine hold float32"),
+        ("fp16", " --fp16", "model.onnx holds float32; FP16 is made on the GPU"),
+        ("int8", " --int8", "model.onnx holds float32 and its quantization"),
+    ],
+)
+def test_a_folder_says_where_its_precision_is_made_and_what_to_type(
+    toy, capsys, precision, flag, said
+):
+    made = to_portable(toy(CONVOLUTIONAL), "trt-v100", precision, "V100", "sm_70")
+    open_axes = " ".join(
+        f"--{bound}Shapes=x:{batch}x{'x'.join(map(str, SHAPE))}"
+        for bound, batch in (("min", 1), ("opt", 4), ("max", 8))
+    )
+    line = f"trtexec --onnx=model.onnx --saveEngine=model.engine{flag} {open_axes}"
+    assert made.facts["trtexec"] == line
+    assert made.facts["stored"].startswith(said)
+    assert ("model.onnx  (FP16 is made on the GPU)" in capsys.readouterr().err) == (
+        precision == "fp16"
+    )
+    page = made.file("README.md").read_text()
+    assert f"    {line}\n" in page
+    assert f"\n{made.facts['stored']}.\n" in page
+    assert "No engine was built ahead of time: TensorRT-RTX does not build for sm_70." in page
+
+
+def test_shapes_are_asked_for_where_the_file_leaves_them_open(toy, tmp_path):
+    file = toy(CONVOLUTIONAL).file("model.onnx")
+    entry = tensorrt_folder.axes(str(file))
+    assert entry == {"name": "x", "shape": [None, *SHAPE]}
+    model = onnx.load(file)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, tmp_path / "of one.onnx")
+    entry = tensorrt_folder.axes(str(tmp_path / "of one.onnx"))
+    line = tensorrt_folder.trtexec(tmp_path / "of one.onnx", "o.engine", "fp16", entry, (1, 4, 8))
+    assert line == f"trtexec '--onnx={tmp_path}/of one.onnx' --saveEngine=o.engine --fp16"
 
 
 def test_no_engine_is_built_ahead_for_a_v100(toy):
-    built = to_portable(toy(CONVOLUTIONAL), "trt-v100", "fp32", "sm_70").facts["ahead_of_time"]
-    assert built == {"not_built": "TensorRT-RTX does not build for sm_70"}
+    made = to_portable(toy(CONVOLUTIONAL), "trt-v100", "fp32", "V100", "sm_70")
+    not_built = "TensorRT-RTX does not build for sm_70"
+    assert made.facts["ahead_of_time"] == {"not_built": not_built}
+    assert set(made.manifest["files"]) == {"model.onnx", "README.md"}
 
 
 def test_a_fully_connected_layer_is_built_ahead_in_fp16_only(toy):
     source = toy(FULLY_CONNECTED)
-    built = to_portable(source, "trt-t4", "fp32", "sm_75").facts["ahead_of_time"]
+    built = to_portable(source, "trt-t4", "fp32", "T4", "sm_75").facts["ahead_of_time"]
     assert "FP32 GEMM is not supported" in built["not_built"]
-    built = to_portable(source, "trt-t4", "fp16", "sm_75").facts["ahead_of_time"]
+    built = to_portable(source, "trt-t4", "fp16", "T4", "sm_75").facts["ahead_of_time"]
     assert built["engine_bytes"] > 1000
 
 
 def test_a_quantized_fully_connected_layer_is_built_ahead_with_fp16_around_it(toy):
     source = toy(FULLY_CONNECTED)
     put_pairs_before(source.file("model.onnx"), "Gemm")
-    made = to_portable(source, "trt-t4", "int8", "sm_75")
+    made = to_portable(source, "trt-t4", "int8", "T4", "sm_75")
     assert made.facts["ahead_of_time"]["floats"] == "fp16"
     assert made.facts["ahead_of_time"]["engine_bytes"] > 1000
     assert made.file("model.onnx").read_bytes() == source.file("model.onnx").read_bytes()
-    assert set(made.manifest["files"]) == {"model.onnx"}
+    assert set(made.manifest["files"]) == {"model.onnx", "rtx-sm75.engine", "README.md"}
 
 
 def put_pairs_before(file, operator):
@@ -93,7 +137,7 @@ def put_pairs_before(file, operator):
 def test_an_unsupported_operator_is_named_with_its_node(toy, build_folder):
     source = toy((CONV, ("Det", ["a"], ["b"]), POOL, FLATTEN), valid=False)
     with pytest.raises(StepError) as caught:
-        to_portable(source, "trt-t4", "fp32", "sm_75")
+        to_portable(source, "trt-t4", "fp32", "T4", "sm_75")
     assert str(caught.value) == "TensorRT 8.6's ONNX parser does not support Det (node 'Det.1')"
     assert all(name.endswith(".lock") for name in left(build_folder))
 
@@ -101,12 +145,12 @@ def test_an_unsupported_operator_is_named_with_its_node(toy, build_folder):
 def test_a_node_that_only_the_parser_itself_refuses_is_named_with_the_reason(toy):
     source = toy((("Conv", ["x", "w"], ["logits"]),), valid=False)  # a kernel of two dimensions
     with pytest.raises(StepError, match=r"tensorrt_rtx 1\.\S+ does not parse Conv \(node 'Conv.0'"):
-        to_portable(source, "trt-t4", "fp32", "sm_75")
+        to_portable(source, "trt-t4", "fp32", "T4", "sm_75")
 
 
 def test_an_opset_that_is_too_new_is_refused_with_the_one_to_ask_for(toy):
     with pytest.raises(UserError, match=r"8\.6 reads ONNX opsets up to 17, not 18; .*--opset 17"):
-        to_portable(toy(CONVOLUTIONAL, opset=18), "trt-t4", "fp32", "sm_75")
+        to_portable(toy(CONVOLUTIONAL, opset=18), "trt-t4", "fp32", "T4", "sm_75")
 
 
 def test_the_version_checked_for_is_the_one_that_is_installed_where_a_gpu_is():

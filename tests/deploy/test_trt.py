@@ -52,6 +52,7 @@ def test_without_a_gpu_a_simulation_decides_nothing_unless_it_is_accepted(
         assert report.startswith("TensorRT 8.6 knows its opset and operators; parsed by")
         how = "built ahead of time for sm_75 in" if gpu == "T4" else "does not build for sm_70"
         assert how in report
+        assert report.endswith("; model.onnx and the engine hold float32")
     assert command(*chain, "--accept-simulated", BUILD_DIR=built).returncode == 0
 
 
@@ -67,6 +68,26 @@ def test_fp16_rounds_and_is_judged_by_the_interval(command, built, weights, phot
     assert one["budget"]["kind"] == "statistical"
     assert one["verdict"] == "undecided"  # 20 photos
     assert 1e-5 < one["drift"]["max_rel"] < 0.1
+    assert "FP16 is made on the GPU, as TensorRT builds the engine (--fp16)" in one["build_report"]
+
+
+@without_gpu
+def test_convert_ends_with_the_line_to_type_on_the_card(command, built, weights, tmp_path):
+    done = command(
+        *("deploy/build.py", "--model", MODEL, "--weights", weights),
+        *("--target", "trt-t4", "--precision", "fp16"),
+        BUILD_DIR=built,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = built / MODEL / "trt-t4" / "fp16"
+    where, stored, line = done.stdout.splitlines()
+    assert where.endswith(str(folder))
+    assert stored.startswith("  model.onnx holds float32; FP16 is made on the GPU")
+    assert line == (
+        f"  on a T4: trtexec --onnx={folder}/model.onnx --saveEngine={folder}/model.engine --fp16 "
+        "--minShapes=x:1x3x224x224 --optShapes=x:4x3x224x224 --maxShapes=x:8x3x224x224"
+    )
+    assert (folder / "rtx-sm75.engine").stat().st_size > 1e6
 
 
 @without_gpu
