@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,10 @@ class Artifact:
 
     def file(self, name: str) -> Path:
         return self.folder / name
+
+    def digests(self, names: Iterable[str]) -> dict[str, str]:
+        """The SHA-256 of some of its files, by name."""
+        return {name: self.manifest["files"][name]["sha256"] for name in names}
 
 
 def load(folder: Path) -> Artifact | None:

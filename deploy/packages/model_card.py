@@ -12,6 +12,8 @@ _CARD = """# {model} for {target}, {precision}
 
 {classes} classes, names: {labels}. Input float32 [1, 3, {side}, {side}], output logits.
 
+{files}
+
 ## Weights
 
 {weights}
@@ -61,14 +63,18 @@ _PHOTOS_LICENCE = (
 def model_card(
     spec: ModelSpec,
     manifest: Mapping[str, Any],
+    digests: Mapping[str, str],
     labels: str,
     results: Sequence[Result],
 ) -> str:
     """The card, in Markdown.
 
-    `manifest` is the package's, `labels` says where the class names are from, `results` are those
-    of this target, precision and these weights.
+    `manifest` is the package's, `digests` has the sha256 of the model's file by its name, `labels`
+    says where the class names are from. Of `results`, which are those of this target, precision
+    and these weights, only those of this very file are shown.
     """
+    others = [one for one in results if one.files != digests]
+    results = [one for one in results if one.files == digests]
     weights = manifest["weights"]
     kind = weights if weights in _WEIGHTS else "file"
     return _CARD.format(
@@ -81,7 +87,8 @@ def model_card(
         weights=_weights(manifest, kind),
         preprocess=_in_words(spec.preprocess),
         accuracy=_accuracy(spec, kind, manifest["class_num"]),
-        drift="\n".join(map(_drift, results)) or "No result of this target was there.",
+        files=_files(digests),
+        drift="\n".join(map(_drift, results)) or _none_of_this_file(others),
         gaps=_list(_gaps(manifest, results)),
         licences=_list(
             [
@@ -100,6 +107,17 @@ def _weights(manifest: Mapping[str, Any], kind: str) -> str:
         return f"{_WEIGHTS[kind]}."
     what = _WEIGHTS.get(kind, "A checkpoint of the user")
     return f"{what}; sha256 of the file `{manifest['weights_sha256']}`."
+
+
+def _files(digests: Mapping[str, str]) -> str:
+    return "\n".join(f"The file: `{name}`, sha256 `{sha256}`." for name, sha256 in digests.items())
+
+
+def _none_of_this_file(others: Sequence[Result]) -> str:
+    found = "Nothing was measured of this very file."
+    if others:
+        found += f" Results of other files are not shown ({len(others)})."
+    return found
 
 
 def _list(sentences: Iterable[str]) -> str:

@@ -158,9 +158,10 @@ def _content(
         "tools": {**graph.manifest["tools"], **built.manifest["tools"]},
         "made": built.manifest["made"],
     }
-    results = _results(about)
-    content["MODEL_CARD.md"] = model_card(spec, about, labels.source, results).encode()
     recorded = built.manifest["files"][engine.file]
+    digests = {engine.file: recorded["sha256"]}
+    card = model_card(spec, about, digests, labels.source, _results(about))
+    content["MODEL_CARD.md"] = card.encode()
     listed = {engine.file: {"sha256": recorded["sha256"], "bytes": recorded["bytes"]}}
     for name, data in content.items():
         listed[name] = {"sha256": _sha256(data), "bytes": len(data)}

@@ -36,6 +36,7 @@ from deploy.verdict.result import (
     Batch,
     Budget,
     Count,
+    Digest,
     Drift,
     Environment,
     Host,
@@ -97,6 +98,7 @@ class PhoneResult(Result):
     toolkit: Text = VERSION  # of the import: that is what judges
     host: PhoneHost
     execution: Literal["native"]
+    files: Mapping[Text, Digest] = field()
     verdict: Judged
     reference: Reference = field()
     measured: Accuracy = field()
@@ -155,14 +157,30 @@ def read_result(path: Path, budget_pp: float | None = None) -> Result:
 
 
 def beside(outcomes: Sequence[Result]) -> list[Result]:
-    """All kept results of the models and weights of these ones, for one table."""
+    """These results, which are kept, among the others of their models and weights, for one table.
+
+    Of the others those are left out, with a word, whose files are not (or no longer) in the build
+    folder.
+    """
     wanted = dict.fromkeys((outcome.model, outcome.weights) for outcome in outcomes)
-    return [
-        outcome
-        for model, weights in wanted
-        for outcome in result.kept(model)
-        if outcome.weights == weights
-    ]
+    shown, left_out = [], 0
+    for model, weights in wanted:
+        for one in result.kept(model):
+            if one.weights != weights:
+                continue
+            if one in outcomes or _is_of_present_files(one):
+                shown.append(one)
+            else:
+                left_out += 1
+    if left_out:
+        say(f"  results not shown, being of files that are not here any more: {left_out}")
+    return shown
+
+
+def _is_of_present_files(one: Result) -> bool:
+    target = TARGETS.get(one.target)
+    present = target.present_digests(one.model, one.precision) if target else None
+    return present is not None and one.files == present
 
 
 # ---- reading ----
@@ -214,6 +232,10 @@ def _check_names(found: PhoneResult) -> None:
     if precision not in TARGETS[target].precisions:
         known = ", ".join(TARGETS[target].precisions)
         raise FormError(f"precision is {precision!r}; {target} has {known}")
+    engine = app_targets()[target].engine
+    if engine and list(found.files) != [engine.file]:
+        named = ", ".join(map(short, found.files)) or "nothing"
+        raise FormError(f"files names {named}, not {engine.file} alone")
     if not _slug(found.environment.device):
         raise FormError("environment.device has no letter or digit")
 
@@ -242,11 +264,12 @@ def _check_sums(found: PhoneResult) -> None:
 
 
 def _check_package(found: PhoneResult, made: Artifact) -> None:
-    """Refuse a result of other weights or photos, or one that its own decisions contradict."""
+    """Refuse a result of another file, weights or photos, or that its own decisions contradict."""
     folder = content_folder(made)
     manifest: Any = files.read_json(folder / MANIFEST)
     golden: Any = files.read_json(folder / GOLDEN)
     for name, said, here in (
+        *((name, found.files[name], manifest["files"][name]["sha256"]) for name in found.files),
         ("weights", found.weights, manifest["weights"]),
         ("data.sha256", found.data.sha256, manifest["files"][CROPS]["sha256"]),
         ("data.images", found.data.images, golden["count"]),

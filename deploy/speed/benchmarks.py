@@ -93,7 +93,11 @@ def _measure(
         if ways.peers and target.peers:
             console.say(f"  timing {where}, and others by turns")
             peers[str(batch)] = _against_peers(target, precision, artifact, batch, ways)
-    outcome = {"artifact": artifact.key, "latency": figures, "environment": environment}
+    outcome = {
+        "files": target.digests(artifact),
+        "latency": figures,
+        "environment": environment,
+    }
     if _on_cpu_in_fp32((target, precision)):
         reached = floors[_cores_of((target, precision), ways)]
         outcome["floor"] = {

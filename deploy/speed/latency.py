@@ -17,7 +17,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -237,10 +237,11 @@ def write(outcome: dict[str, Any]) -> None:
     files.write_json(_path(outcome["model"], outcome["target"], outcome["precision"]), outcome)
 
 
-def kept(target: str, precision: str, artifact: Artifact) -> dict[str, Latency]:
-    """The latencies by batch that the last benchmark kept of this very artifact; else empty."""
-    found = files.read_json(_path(artifact.model, target, precision))
-    if not isinstance(found, dict) or found.get("artifact") != artifact.key:
+def kept(model: str, target: str, precision: str, digests: Mapping[str, str]) -> dict[str, Latency]:
+    """The latencies by batch that the last benchmark kept of the files with these sha256; else
+    empty."""
+    found = files.read_json(_path(model, target, precision))
+    if not isinstance(found, dict) or found.get("files") != digests:
         return {}
     known = {
         batch: {name: value for name, value in figure.items() if value is not None}

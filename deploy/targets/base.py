@@ -11,7 +11,7 @@ from calib.overflow import photo_sizes
 from calib.photos import Calibration
 from calib.quant_config import METHODS, QuantConfig
 from common.errors import UserError
-from convert.artifact import Artifact
+from convert.artifact import Artifact, load
 from convert.kind import Kind
 from convert.range_fitting import fit_ranges
 from convert.to_onnx import to_onnx
@@ -147,6 +147,15 @@ class Target(abc.ABC):
         first, *others = kind.files
         beside = "".join(f", `{Path(name).suffix}`" for name in others)
         return f"`{kind.name}/{precision}/{first}`{beside}"
+
+    def digests(self, artifact: Artifact) -> dict[str, str]:
+        """The sha256 of each file that is deployed, by name: what statements about it carry."""
+        return artifact.digests(self.kinds[-1].files)
+
+    def present_digests(self, model: str, precision: str) -> dict[str, str] | None:
+        """Those of a model's files that lie in the build folder; None where they are not whole."""
+        found = load(self.kinds[-1].folder(model, precision))
+        return self.digests(found) if found else None
 
     def build_report(self, artifact: Artifact) -> str:
         """What was found out when an artifact was built, in a clause beside a simulation's result.

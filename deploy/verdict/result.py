@@ -214,6 +214,7 @@ class Result:
     weights: Text
     host: Host
     execution: Execution
+    files: Mapping[Text, Digest] | None = None  # that it is about; none where there was no file
     data: Data
     verdict: Literal["pass", "fail", "undecided", "unavailable"]
     reason: Text

@@ -72,6 +72,7 @@ class Judge:
         session_spec = target.session_spec_on(self._host, precision)
         host, emulated = session_spec.host, session_spec.execution == EMULATED
         rows = spread_rows(len(self.crops), session_spec.photos)
+        about = target.digests(built) if isinstance(built, Artifact) else None
         report, environment = "", Environment(cpu=host.model)
         outcome: dict[str, Any]
         try:
@@ -98,6 +99,7 @@ class Judge:
             weights=self._graph.facts["weights"],
             host=Host(name=host.name, isa=tuple(host.isa)),
             execution=session_spec.execution,
+            files=about,
             data=Data(
                 name=self.crops.name,
                 images=len(rows),
@@ -108,18 +110,18 @@ class Judge:
             build_report=report or None,
             calibration=_calibration(target, precision, options),
             **outcome,
-            **({} if emulated else self._speed(target, precision, built, environment)),
+            **({} if emulated else self._speed(target, precision, about, environment)),
         )
 
     def _speed(
         self,
         target: Target,
         precision: str,
-        built: Artifact | StepError | None,
+        about: dict[str, str] | None,
         environment: Environment,
     ) -> dict[str, Any]:
-        """What the last benchmark measured of this very file, and the published figures."""
-        figures = latency.kept(target.name, precision, built) if isinstance(built, Artifact) else {}
+        """What the last benchmark measured of these very files, and the published figures."""
+        figures = latency.kept(self._spec.name, target.name, precision, about) if about else {}
         medians = {batch: figure.median_ms for batch, figure in figures.items()}
         block = published_block(self._spec.name, target, precision, environment.gpu, medians)
         return {"latency": figures or None, "published": block}

@@ -50,6 +50,7 @@ def result(decisions: list[int | None], *, agreed: int) -> dict:
         **{"schema": 2, "model": "SqueezeNet1_1", "target": "onnx", "precision": "fp32"},
         **{"weights": "random", "verdict": "pass", "reason": "as computed", "execution": "native"},
         "host": {"name": "phone", "isa": ["arm64-v8a"]},
+        "files": {"model.onnx": "1" * 64},
         "data": {"name": "made up", "images": images, "sha256": "0" * 64},
         "reference": {"runtime": "paddle", "top1": 1.0, "top5": 1.0},
         "measured": {"top1": share, "top5": 1.0},

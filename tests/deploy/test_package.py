@@ -20,6 +20,7 @@ from convert import lite_file
 from convert.artifact import Artifact
 from data.preprocess import Preprocess
 from deploy.packages.labels import Labels, find_labels
+from deploy.packages.model_card import model_card
 from deploy.packages.package import content_folder, package, zip_path
 from deploy.request.building import build_files, inference_graph
 from deploy.request.values import Files, Photos
@@ -27,6 +28,7 @@ from deploy.targets.onnx import Onnx
 from models.registry import MODELS
 from runtimes.environments import LITE, MAIN
 from tests.conftest import assert_refused
+from tests.deploy.verdict.results import a_result
 
 MODEL = "SqueezeNet1_1"
 
@@ -123,9 +125,26 @@ def test_the_card_tells_the_drift_that_was_measured(make, command, built, weight
     assert command("deploy/validate.py", *arguments, BUILD_DIR=built).returncode == 0
     package = make("onnx", ten, "--photos", "3") / f"{MODEL}-onnx-fp32"
     card = (package / "MODEL_CARD.md").read_text()
+    digest = read_manifest(package)["files"]["model.onnx"]["sha256"]
+    assert f"The file: `model.onnx`, sha256 `{digest}`." in card
     assert "pass (native" in card
     assert "Photos: 10" in card
     assert json.loads((package / "golden" / "golden.json").read_text())["count"] == 3
+
+
+def test_the_card_is_silent_about_what_was_measured_of_another_file():
+    about = {
+        **{"target": "onnx", "precision": "fp32", "class_num": 1000, "tools": {}},
+        **{"weights": "demo", "weights_sha256": "d" * 64, "data": {"name": "demo", "images": 4}},
+    }
+    this, other = {"model.onnx": "b" * 64}, a_result(files={"model.onnx": "a" * 64})
+    card = model_card(MODELS[MODEL], about, this, "numbers", [other])
+    assert "Nothing was measured of this very file. Results of other files" in card
+    assert "no run of it was there" in card
+    assert "pass (native" not in card
+    card = model_card(MODELS[MODEL], about, this, "numbers", [other, a_result(files=this)])
+    assert card.count("pass (native") == 1
+    assert "Nothing was measured" not in card
 
 
 def test_int8_is_packaged_for_the_statistical_gate(built, weights, photos, monkeypatch):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ def phones_words(images: int = 4) -> dict:
         "weights": "demo",
         "host": {"name": "phone", "isa": ["arm64-v8a"]},
         "execution": "native",
+        "files": {"model.nb": "b" * 64},
         "verdict": "pass",
         "reason": "4 of 4 decisions agree",
         "data": {"name": "demo", "images": images, "sha256": "a" * 64},
@@ -64,7 +66,7 @@ def phones_words(images: int = 4) -> dict:
 def changed(path: str, value) -> dict:
     """The sound result with one field, named with dots, set to a value (... removes it)."""
     found = phones_words()
-    *way, last = path.split(".")
+    *way, last = re.split(r"\.(?!nb$)", path)  # model.nb is a name
     inner = found
     for name in way:
         inner = inner[name]
@@ -73,6 +75,17 @@ def changed(path: str, value) -> dict:
     else:
         inner[last] = value
     return found
+
+
+def built_file(folder, content: bytes = b"a model") -> str:
+    """Make the folder a whole artifact with this `model.onnx`; returns the file's sha256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "model.onnx"
+    path.write_bytes(content)
+    digest = files.sha256(path)
+    fact = {"bytes": len(content), "sha256": digest, "stamp": files.stamp(path)}
+    files.write_json(folder / "manifest.json", {"files": {path.name: fact}})
+    return digest
 
 
 @pytest.fixture
@@ -89,7 +102,8 @@ def take_in(tmp_path, build_folder):
 
 
 def test_a_phones_result_is_kept_beside_those_of_the_toolkit(take_in, build_folder, capsys):
-    own = a_result(model=MODEL, weights="demo")
+    digest = built_file(build_folder / MODEL / "onnx" / "fp32")
+    own = a_result(model=MODEL, weights="demo", files={"model.onnx": digest})
     result.write(own)
     result.write(dataclasses.replace(own, precision="fp16", weights="official"))
     outcome = take_in(phones_words())
@@ -102,7 +116,14 @@ def test_a_phones_result_is_kept_beside_those_of_the_toolkit(take_in, build_fold
     table = beside([outcome])
     assert [one.target for one in table] == ["lite-arm", "onnx"]  # of the same weights
     tables.show(table)
-    assert "lite-arm (Maker Phone [red] 8)" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "lite-arm (Maker Phone [red] 8)" in said.out
+    assert "not shown" not in said.err
+
+    # Another file takes its place: what was measured of the old one is not shown beside it.
+    built_file(build_folder / MODEL / "onnx" / "fp32", b"another")
+    assert beside([outcome]) == [outcome]
+    assert "of files that are not here any more: 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -193,7 +214,7 @@ OPTIONAL = ("latency", "latency.1", "environment.power_mode")
 
 @pytest.mark.parametrize("name", leaves(phones_words()))
 def test_every_field_is_required_and_of_its_kind(take_in, name):
-    if not (name in OPTIONAL or name.startswith("environment.versions.")):
+    if not (name in OPTIONAL or name.startswith(("environment.versions.", "files."))):
         with pytest.raises(UserError, match=f"{name} is missing"):
             take_in(changed(name, ...))
     for wrong in (None, True, [True], "\x1b[2J"):
@@ -216,6 +237,9 @@ def test_every_field_is_required_and_of_its_kind(take_in, name):
         ("toolkit", "0.1", "'toolkit' is unknown"),
         ("published", {}, "'published' is unknown"),
         ("host.name", "local", "host.name is 'local'"),
+        ("files", {}, "files names nothing, not model.nb alone"),
+        ("files", {"model.onnx": "b" * 64}, "files names 'model.onnx', not model.nb alone"),
+        ("files", {"model.nb": "b" * 63}, "files.model.nb is 'bbb"),
         ("drift.extra", 1, "drift.'extra' is unknown"),
         ("data.images", 0, "data.images is 0"),
         ("data.images", 5, "decisions has 4 entries for 5 photos"),
@@ -275,6 +299,7 @@ def checked_on_a_phone(package, change=lambda logits: logits) -> dict:
         **phones_words(),
         **{name: manifest[name] for name in ("model", "target", "precision", "weights", "data")},
         **told,
+        "files": {"model.onnx": manifest["files"]["model.onnx"]["sha256"]},
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "decisions": [None if one < 0 else one for one in drift.decisions(measured).tolist()],
@@ -313,6 +338,7 @@ def test_a_check_of_the_package_that_is_here(package, command, built, tmp_path):
     ("field", "value", "words"),
     [
         ("weights", "demo", "weights is demo, in the package that is here"),
+        ("files", {"model.onnx": "c" * 64}, "model.onnx is cccc.*, in the package that is here"),
         ("data", {"name": "x", "images": 4, "sha256": "b" * 64}, "data.sha256 is bbbb"),
         ("decisions", [1, 2, 3, 1000], "decisions names classes beyond 999"),
         ("decisions", [None] * 4, "contradicts the other numbers"),

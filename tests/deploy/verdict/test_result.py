@@ -35,6 +35,7 @@ FULL = a_result(
     simulation="pass",
     decisions=(1, None, 3),
     build_report="built ahead of time",
+    files={"model.onnx": "c" * 64},
     calibration=Calibration(method="mse", keep_float=("Conv.1",), weight_bits=8),
     latency={"1": Latency(median_ms=2.0, runs=100, ci95_ms=(1.9, 2.1), noisy=())},
     published=Published(
@@ -95,6 +96,8 @@ def changed(path: str, value) -> dict:
     ("path", "value", "words"),
     [
         ("toolkit", ..., "toolkit is missing"),
+        ("files", {"model.onnx": "c" * 63}, "files.model.onnx is 'ccc"),
+        ("files", ["c" * 64], "files is "),
         ("drift.ci95_pp", ..., "drift.ci95_pp is missing"),
         ("latency.1.median_ms", ..., "latency.1.median_ms is missing"),
         ("published.batch.1.place", ..., "published.batch.1.place is missing"),

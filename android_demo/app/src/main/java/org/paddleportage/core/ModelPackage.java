@@ -146,6 +146,16 @@ public final class ModelPackage {
         return new File(folder, modelName);
     }
 
+    /** Its name. */
+    public String modelName() {
+        return modelName;
+    }
+
+    /** Its sha256, as the manifest says; {@link #problems} compares the file with it. */
+    public String modelSha256() throws PortageException {
+        return files.get(modelName).text("sha256");
+    }
+
     /** The size of the model's file, as the manifest says. */
     public long modelBytes() throws PortageException {
         return files.get(modelName).bytes("bytes");

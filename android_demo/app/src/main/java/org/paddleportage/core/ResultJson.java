@@ -24,7 +24,8 @@ public final class ResultJson {
             Device device,
             String engineVersion,
             int threads,
-            String powerMode) {
+            String powerMode)
+            throws PortageException {
         Drift drift = check.drift();
         return Json.write(
                 object(
@@ -35,6 +36,7 @@ public final class ResultJson {
                         "weights", pack.weights(),
                         "host", object("name", "phone", "isa", List.of(device.abi())),
                         "execution", "native",
+                        "files", object(pack.modelName(), pack.modelSha256()),
                         "data", object(
                                 "name", pack.photosName(),
                                 "images", drift.images(),
