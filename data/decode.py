@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+_SILENT = 0  # of OpenCV's log levels
+
 
 class BadPhotoError(Exception):
     """A photo that cannot be used; the text is the reason, a few words without the file's name."""
@@ -45,7 +47,10 @@ def _opencv() -> ModuleType:
     import cv2  # here, so that commands which decode nothing start faster
 
     # Its complaints about a photo go to standard error line by line; ours is one sentence.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    if hasattr(cv2, "setLogLevel"):  # up to 4.12
+        cv2.setLogLevel(_SILENT)
+    else:
+        cv2.utils.logging.setLogLevel(_SILENT)
     return cv2
 
 
