@@ -109,7 +109,7 @@ def open_sessions(session_spec: SessionSpec, folder: Path, precision: str) -> It
             worker = stack.enter_context(Worker(session_spec.environment, label, host=host))
             worker.open(
                 session_spec.session,
-                folder=str(folder),
+                folder=host.bring(folder),
                 precision=precision,
                 threads=threads,
                 **session_spec.options,

@@ -87,7 +87,7 @@ class Target(abc.ABC):
     `kinds` are the artifacts that are made on the way, from the inference graph to the one that is
     deployed, which is the last. `tools` are the packages that make its file or compute with it.
 
-    `hosts` are the names of the hosts that run the target's own software, this machine ("local")
+    `hosts` are the kinds of hosts that run the target's own software, this machine ("local")
     and others; none where only other devices do. `engine` runs its file in the app, if anything
     does; `peers` are other tools that run the same file here, to be timed against; `published_gpu`
     is the GPU whose published latencies it is held against ("T4"), if any. `methods` are the ways
@@ -120,7 +120,7 @@ class Target(abc.ABC):
 
     def host_problem(self, host: Host) -> str | None:
         """Why it does not run on a host; None where it does."""
-        if host.name in self.hosts:
+        if host.kind in self.hosts:
             return None
         return f"it runs on {', '.join(self.hosts)} only" if self.hosts else "no host runs it"
 
@@ -186,11 +186,13 @@ class Target(abc.ABC):
 def on_host(host: Host, session_spec: SessionSpec, precision: str) -> SessionSpec:
     """The same session in the interpreter of another host than this machine.
 
-    Only what is native here is emulated there: a simulation stays, as it is faster here and says
-    the same.
+    Only what is native here runs there: a simulation stays, as it is faster here and says the
+    same. A board, too, is native: the runtimes that run on it are made for its processor.
     """
     if host is LOCAL or session_spec.execution != NATIVE:
         return session_spec
+    if not host.emulates:
+        return dataclasses.replace(session_spec, photos=None, host=host)
     return dataclasses.replace(
         session_spec,
         execution=EMULATED,

@@ -16,7 +16,7 @@ from common.cli import Exit
 from common.console import say, shown
 from common.paths import build_root
 from common.strict_json import STRICT, FormError, decode, encode, parse, short
-from runtimes.session_pool import EMULATED, SIMULATED, Execution
+from runtimes.session_pool import SIMULATED, Execution
 
 SCHEMA = 2
 
@@ -239,11 +239,10 @@ class Result:
 def write(result: Result, device: str = "") -> None:
     """Keep a result as `build/<model>/results/<target>-<precision>[-<device>].json`.
 
-    `device`, as a part of a file's name, tells results from other machines from this one's; an
-    emulated one's is its host ("onnx-int8-arm.json").
+    `device`, as a part of a file's name, tells results from other machines from this one's: a
+    phone's name, or a host's label ("onnx-int8-arm-cortex-a76.json").
     """
-    emulated = result.host.name if result.execution == EMULATED else ""
-    name = "-".join(filter(None, (result.target, result.precision, device or emulated))) + ".json"
+    name = "-".join(filter(None, (result.target, result.precision, device))) + ".json"
     files.write_json(_folder(result.model) / name, encode(result))
 
 

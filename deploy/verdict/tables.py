@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from common import console
 from deploy.verdict.result import Result
-from runtimes.session_pool import EMULATED
+from runtimes.hosts.local import Local
 
 _COLORS = {"pass": "green", "fail": "red", "undecided": "yellow", "unavailable": "yellow"}
 
@@ -77,7 +77,8 @@ def _row(one: Result) -> list[str]:
 
 def _where(one: Result) -> str:
     """The target, with the device or the host where that is another one than this machine."""
-    device = one.environment.device or (one.host.name if one.execution == EMULATED else None)
+    elsewhere = one.host.name if one.host.name != Local.name else None
+    device = one.environment.device or elsewhere
     return f"{one.target} ({device})" if device else one.target
 
 

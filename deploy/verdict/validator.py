@@ -31,7 +31,7 @@ from deploy.verdict.result import SCHEMA, Data, Environment, Host, Result
 from models.registry import ModelSpec
 from runtimes.hosts import base as hosts
 from runtimes.hosts.local import LOCAL
-from runtimes.session_pool import EMULATED, NONE, SIMULATED, SessionSpec, open_sessions
+from runtimes.session_pool import NONE, SIMULATED, SessionSpec, open_sessions
 
 
 class Judge:
@@ -70,7 +70,7 @@ class Judge:
         `options` what it was built with.
         """
         session_spec = target.session_spec_on(self._host, precision)
-        host, emulated = session_spec.host, session_spec.execution == EMULATED
+        host = session_spec.host
         rows = spread_rows(len(self.crops), session_spec.photos)
         about = target.digests(built) if isinstance(built, Artifact) else None
         report, environment = "", Environment(cpu=host.model)
@@ -86,7 +86,7 @@ class Judge:
                     built = target.simulated_artifact(built, self._graph, precision, options)
                 run = self._measure(target, precision, session_spec, built, rows, budget_pp)
                 outcome, environment = _outcome(session_spec, run), run.environment
-                if emulated and precision == INT8:
+                if host is not LOCAL and precision == INT8:
                     outcome["reason"] += self._beside_local(target, built, rows, run.logits)
         except StepError as error:
             outcome = {"verdict": "fail", "reason": str(error)}
@@ -110,7 +110,7 @@ class Judge:
             build_report=report or None,
             calibration=_calibration(target, precision, options),
             **outcome,
-            **({} if emulated else self._speed(target, precision, about, environment)),
+            **(self._speed(target, precision, about, environment) if host is LOCAL else {}),
         )
 
     def _speed(
@@ -172,12 +172,12 @@ class Judge:
         return self._ran[way]
 
     def _beside_local(
-        self, target: Target, built: Artifact, rows: list[int], emulated: np.ndarray
+        self, target: Target, built: Artifact, rows: list[int], there: np.ndarray
     ) -> str:
-        """How far an emulated INT8 file's logits are from those of the same file here, a clause."""
+        """How far an INT8 file's logits on the host are from those of it here, a clause."""
         title = f"{self._spec.name} on {target.name} {INT8}, here"
         here, _ = self._logits(target.session_spec(INT8), built, INT8, rows, title)
-        found = drift.measure_drift(here, emulated, self.crops.labels[rows])
+        found = drift.measure_drift(here, there, self.crops.labels[rows])
         return (
             f"; beside the same file on this machine's own CPU {found.flips:,} of {len(rows):,} "
             f"decisions differ, and relative logits by at most {found.drift.max_rel:.1e}"
@@ -289,7 +289,7 @@ def validate(
         for cell in cells:
             chosen = options_for(cell, graph, options)
             outcome = judge.judge(*cell, built.get(cell), budget_pp, chosen)
-            result.write(outcome)
+            result.write(outcome, cell[0].session_spec_on(host, cell[1]).host.label)
             yield outcome
 
 

@@ -8,7 +8,7 @@ import functools
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,11 @@ class Root:
         """Its Python under QEMU, as a command that knows no packages but the standard ones."""
         python = self.of(cpu) / "usr" / "bin" / f"python{PYTHON}"
         # -I and -S: nothing of this machine's own Python, which the root lets show through.
-        return [qemu(), "-cpu", cpu, "-L", self.of(cpu), python, "-I", "-S", "-W", "ignore"]
+        return [*self.emulator(cpu), python, "-I", "-S", "-W", "ignore"]
+
+    def emulator(self, cpu: str) -> list[str | Path]:
+        """QEMU, as a command that takes a program for ARM64 and its words."""
+        return [qemu(), "-cpu", cpu, "-L", self.of(cpu)]
 
 
 ARM_ROOT = Root(ROOT / ".arm" / "root")
@@ -97,11 +101,16 @@ class Arm(Host):
     """An ARM64 CPU that QEMU executes."""
 
     name = "arm"
+    emulates = True
     patience = 10.0  # emulation is 20 to 50 times slower, and limits are generous
 
     def __init__(self, cpu: str = DEFAULT_CPU, root: Root = ARM_ROOT):
         self.cpu = cpu
         self._root = root
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}-{self.cpu}"
 
     @property
     def model(self) -> str:
@@ -129,6 +138,9 @@ class Arm(Host):
         if not self._is_whole():
             return f"the ARM64 root in .arm is incomplete, or of other versions; {_AGAIN}"
         return None
+
+    def command(self, words: Sequence[str | Path]) -> list[str]:
+        return list(map(str, (*self._root.emulator(self.cpu), *words)))
 
     def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:
         return start_here(self._root.interpreter(self.cpu), settings, [self._root.packages])

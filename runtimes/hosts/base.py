@@ -2,7 +2,7 @@
 
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +31,26 @@ class Child:
 
 
 class Host(ABC):
-    """What a machine is, and how a child process is started there.
+    """What a machine is, and how programs are started there.
 
-    `patience` is how many times longer than on real hardware an answer may take there.
+    `name` is what HOST= calls it: its kind and, where there are several of a kind, a colon and
+    which. It `emulates` where another processor executes its instructions. `patience` is how many
+    times longer than on real hardware an answer may take there.
     """
 
     name: str
+    emulates: bool = False
     patience: float = 1.0
+
+    @property
+    def kind(self) -> str:
+        """What kind of host it is."""
+        return self.name.partition(":")[0]
+
+    @property
+    def label(self) -> str:
+        """It, and its processor where that is chosen, as a part of a file's name; "": this one."""
+        return self.name
 
     @property
     @abstractmethod
@@ -57,6 +70,14 @@ class Host(ABC):
     @abstractmethod
     def problem(self, environment: Environment) -> str | None:
         """Why an environment cannot be used there, with what would mend it; None when it can."""
+
+    def bring(self, path: Path) -> str:
+        """The path there of a file or folder of this machine, copied where it has to be."""
+        return str(path)
+
+    @abstractmethod
+    def command(self, words: Sequence[str | Path]) -> list[str]:
+        """The command here that runs a program there: words, with paths as they are there."""
 
     @abstractmethod
     def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:

@@ -33,6 +33,7 @@ class Local(Host):
     """This machine; its environments are those that `make setup` made."""
 
     name = "local"
+    label = ""
 
     @property
     def model(self) -> str:
@@ -48,6 +49,9 @@ class Local(Host):
 
     def problem(self, environment: Environment) -> str | None:
         return environment.problem()
+
+    def command(self, words: Sequence[str | Path]) -> list[str]:
+        return list(map(str, words))
 
     def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:
         return start_here([environment.python], settings)

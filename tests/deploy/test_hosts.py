@@ -45,7 +45,7 @@ def test_arm_code_computes_what_this_cpu_computes(command, built, weights, photo
     reason = found["onnx", "int8"]["reason"]
     assert "; beside the same file on this machine's own CPU 0 of 2 decisions differ" in reason
     kept = built / "SqueezeNet1_1" / "results"
-    assert files.read_json(kept / "onnx-fp32-arm.json") == found["onnx", "fp32"]
+    assert files.read_json(kept / "onnx-fp32-arm-cortex-a76.json") == found["onnx", "fp32"]
 
 
 @pytest.mark.parametrize(
