@@ -19,6 +19,13 @@ class StepError(Exception):
     """
 
 
+class UnavailableError(StepError):
+    """What would run a file is here, and cannot: it lacks something, or is of another version.
+
+    That says nothing of the file, whose result is `unavailable`.
+    """
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """A clause that names the known words closest to a mistyped one, or lists them all."""
     known = list(known)

@@ -12,7 +12,7 @@ if __name__ == "__main__":
 from common import machine, process
 from common.cli import Exit, Parser, run
 from common.console import table
-from common.errors import StepError
+from common.errors import StepError, UserError
 from common.paths import build_root, cache_root
 from deploy.targets import TARGETS
 from models.registry import MODELS
@@ -20,6 +20,8 @@ from models.weights import available
 from runtimes import nvidia
 from runtimes.environments import ENVIRONMENTS, Environment
 from runtimes.hosts import arm
+from runtimes.paddle_lite_arm import library
+from runtimes.paddle_lite_arm.program import COMPILER
 from runtimes.session_pool import NATIVE
 
 _OK = "[green]ok[/green]"
@@ -27,6 +29,7 @@ _OK = "[green]ok[/green]"
 _PROGRAMS = {
     "javac": ("make apk: compiles (17 or newer)", "openjdk-17-jdk-headless"),
     "mvn": ("make apk: fetches Android's interfaces", "maven"),
+    COMPILER: ("lite-arm on HOST=arm, with PADDLE_LITE_ARM: compiles", "g++-aarch64-linux-gnu"),
     "npm": ("make apk: fetches Android's tools; DATA=cifar10", "npm"),
 }
 
@@ -34,7 +37,7 @@ _PROGRAMS = {
 def main() -> int:
     Parser(prog="python deploy/doctor.py", description=__doc__.splitlines()[0]).parse_args()
     rows = [row for environment in ENVIRONMENTS.values() for row in _tools(environment)]
-    rows += [_arm(), _nvidia(), _adb(), *(_program(name) for name in _PROGRAMS)]
+    rows += [_arm(), _paddle_lite(), _nvidia(), _adb(), *(_program(name) for name in _PROGRAMS)]
     table("Tools", ["tool", "version", "what it is for", "state"], rows)
     print()
     table("Targets", ["target", "precision", "hosts", "runs here", "why not"], _targets())
@@ -108,6 +111,20 @@ def _arm() -> list[str]:
     return [arm.QEMU, version or "-", purpose, _missing(problem) if problem else f"{_OK} (.arm)"]
 
 
+def _paddle_lite() -> list[str]:
+    """Paddle Lite's library for ARM; the official one is not fetched to be shown."""
+    purpose, named = f"lite-arm on HOST={arm.Arm.name}", library.given()
+    row = [library.VARIABLE, "-", purpose]
+    if not named:
+        return [*row, _missing(f"give Paddle Lite's library: {library.ASK}")]
+    try:
+        if named != library.OFFICIAL:
+            row[1] = library.find_library(named).system
+    except UserError as error:
+        return [*row, _missing(str(error))]
+    return [*row, f"{_OK} ({named})"]
+
+
 def _nvidia() -> list[str]:
     purpose = "targets on NVIDIA GPUs"
     found, reason = nvidia.find()
@@ -131,7 +148,7 @@ def _adb() -> list[str]:
 def _program(name: str) -> list[str]:
     purpose, package = _PROGRAMS[name]
     said = _ask([name, "--version"])
-    version = re.search(r"(?<![\d\[])\d+(\.\d+)*", "".join(said or []))  # mvn colours its own
+    version = re.search(r"(?<![\w\[])\d+(\.\d+)*", "".join(said or []))  # mvn colours its own
     if not version:
         return [name, "-", purpose, _missing(f"install it (Debian: apt-get install {package})")]
     return [name, version[0], purpose, _OK]

@@ -16,6 +16,7 @@ from models.demo_weights import MODEL, make_demo_weights
 from models.registry import MODELS
 from models.state import write_state
 from models.weights import random_state
+from tests.runtimes import stand_in
 
 # Real photos, weights and expected logits may lie beside the project; a user's clone has none, and
 # its tests run on the demo's photos and weights.
@@ -104,6 +105,14 @@ def build_folder(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "build"
     monkeypatch.setenv("BUILD_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def paddle_lite(tmp_path_factory) -> Path:
+    """A folder like one of Paddle Lite's for ARM Linux, with a stand-in for its library."""
+    if problem := stand_in.problem():
+        pytest.skip(problem)
+    return stand_in.build(tmp_path_factory.mktemp("paddle-lite") / "inference_lite_lib")
 
 
 class SmallDisk:

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from common import files
 from common.console import say
+from common.elf import read_library
 from common.errors import UserError
 from common.paths import cache_root
-from deploy.android.elf import read_library
 
 # What Android itself offers to apps (the NDK's stable libraries); everything else must be inside.
 _SYSTEM = {

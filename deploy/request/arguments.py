@@ -1,6 +1,7 @@
 """What a user asks of the commands that build and judge: the arguments, as values."""
 
 import argparse
+import os
 
 from calib.photos import COUNT
 from calib.quant_config import DEFAULT_METHOD, METHODS, QuantConfig
@@ -15,6 +16,9 @@ from models.weights import WORDS
 from runtimes.hosts import arm
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL
+from runtimes.paddle_lite_arm import library
+
+_ARM_ONLY = {"arm_cpu": "a processor of", "paddle_lite_arm": "a library for"}
 
 
 def add_file_arguments(parser: Parser, target_default: list[str] | None = None) -> None:
@@ -151,16 +155,26 @@ def add_host_arguments(parser: Parser) -> None:
         + ", ".join(f"{name} ({cpu.what})" for name, cpu in arm.CPUS.items())
         + f" (default: {arm.DEFAULT_CPU})",
     )
+    parser.add_argument(
+        "--paddle-lite-arm",
+        type=word_or_path(library.OFFICIAL),
+        metavar="L",
+        help=f"of --host {arm.Arm.name}: Paddle Lite's library for ARM Linux, for lite-arm: its "
+        f"archive, the folder that it unpacks to, or {library.OFFICIAL}, which fetches the "
+        f"release (default: ${library.VARIABLE})",
+    )
 
 
 def chosen_host(options: argparse.Namespace) -> Host:
     """The host that the arguments ask for; UserError where it is not set up."""
     if options.host == LOCAL.name:
-        if options.arm_cpu:
-            raise UserError(
-                f"--arm-cpu is a processor of --host {arm.Arm.name} (with make: HOST=arm)"
-            )
+        for flag, what in _ARM_ONLY.items():
+            if vars(options)[flag]:
+                name = flag.replace("_", "-")
+                raise UserError(f"--{name} is {what} --host {arm.Arm.name} (with make: HOST=arm)")
         return LOCAL
+    if options.paddle_lite_arm:
+        os.environ[library.VARIABLE] = options.paddle_lite_arm
     host = arm.Arm(options.arm_cpu or arm.DEFAULT_CPU)
     if problem := host.problem():
         raise UserError(problem)

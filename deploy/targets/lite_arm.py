@@ -1,29 +1,40 @@
 """Paddle Lite on ARM phones and boards."""
 
+import functools
+from pathlib import Path
+
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
+from common.errors import UserError
 from convert import lite_file
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.export import SESSION as PADDLE_SESSION
 from convert.to_lite import FILE, KINDS, to_lite
 from convert.to_onnx import to_onnx
-from deploy.targets.base import Engine, Options, Target, Tool
-from deploy.targets.phone_cpu import ENOUGH, simulated_fp16
+from deploy.targets.base import Engine, Options, Target, Tool, on_host
+from deploy.targets.phone_cpu import ENOUGH, FP16_INSTRUCTIONS, simulated_fp16
 from runtimes.environments import LITE
-from runtimes.session_pool import NONE, SIMULATED, SessionSpec
+from runtimes.hosts.arm import Arm
+from runtimes.hosts.base import Host
+from runtimes.paddle_lite_arm import library, program
+from runtimes.session_pool import NATIVE, NONE, SIMULATED, SessionSpec
+
+_ASK = f"HOST={Arm.name} {library.ASK}"
+_SESSION = "runtimes.sessions.paddle_lite_arm:Session"
 
 
 class LiteArm(Target):
     name = "lite-arm"
     summary = "Paddle Lite on ARM phones and boards"
     runs_on = (
-        "an ARM device; without one the file is built and inspected, fp16 and int8 are simulated, "
-        "and no verdict is `pass`"
+        "an ARM device, or as ARM code (`HOST=arm`) where Paddle Lite's ARM library is given "
+        "(`PADDLE_LITE_ARM`); without both the file is built and inspected, fp16 and int8 are "
+        "simulated, and no verdict is `pass`"
     )
     precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, KINDS["arm"])
     tools = (Tool("paddlepaddle"), Tool("onnxruntime"), Tool("paddlelite", LITE))
-    hosts = ()
+    hosts = (Arm.name,)
     fits_ranges = True
     # The app's library must be of the version that wrote the file.
     engine = Engine("paddle-lite", FILE, lambda path: lite_file.read(path).version)
@@ -36,7 +47,7 @@ class LiteArm(Target):
         return to_lite(inference, "arm", precision)
 
     def session_spec(self, precision: str) -> SessionSpec:
-        absent = "no ARM device is here to run it"
+        absent = f"no ARM device is here to run it, and nothing that executes its code: {_ASK}"
         if self.problem() or precision == "fp32":
             checked = "; the file's header, version and kernels are checked when it is made"
             return SessionSpec(NONE, reason=self.problem() or absent + checked)
@@ -47,6 +58,22 @@ class LiteArm(Target):
             )
         # Never the x86 runtime, whose INT8 is wrong.
         return SessionSpec(SIMULATED, PADDLE_SESSION, reason=absent, options=AS_WRITTEN)
+
+    def host_problem(self, host: Host) -> str | None:
+        if problem := super().host_problem(host):
+            return problem
+        if not library.given():
+            return f"it takes Paddle Lite's library for ARM, which no package holds: {library.ASK}"
+        _runner(library.given())  # what is wrong with it is said before any work
+        return None
+
+    def session_spec_on(self, host: Host, precision: str) -> SessionSpec:
+        if not isinstance(host, Arm) or (precision == "fp16" and FP16_INSTRUCTIONS not in host.isa):
+            return self.session_spec(precision)
+        found, runner = _runner(library.given())
+        options = {"command": [*host.emulator, str(runner)], "libraries": str(found.lib)}
+        session_spec = SessionSpec(NATIVE, _SESSION, options=options)
+        return on_host(host.with_local_python(), session_spec, precision)
 
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
@@ -61,3 +88,15 @@ class LiteArm(Target):
 
 def _quantized(inference: Artifact, options: Options) -> Artifact:
     return quantize_lite(inference, *options.measured(inference))
+
+
+@functools.cache
+def _runner(named: str) -> tuple[library.Library, Path]:
+    """The library of that name, and the runner compiled against it."""
+    found = library.find_library(named)
+    if found.system == "android":
+        raise UserError(
+            f"{library.VARIABLE}={named} is Android's library, which takes a phone; for "
+            f"HOST={Arm.name} give that for Linux (armlinux)"
+        )
+    return found, program.compiled(found)

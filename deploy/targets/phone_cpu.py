@@ -8,7 +8,7 @@ from runtimes.hosts.base import Host
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 
 ENOUGH = 8  # photos where each takes seconds: an overflow shows
-_FP16_INSTRUCTIONS = "asimdhp"
+FP16_INSTRUCTIONS = "asimdhp"
 
 
 def simulated_fp16(reason: str) -> SessionSpec:
@@ -31,8 +31,8 @@ class PhoneCpu(Target):
         return SessionSpec(NATIVE, self.session)
 
     def session_spec_on(self, host: Host, precision: str) -> SessionSpec:
-        if precision == "fp16" and _FP16_INSTRUCTIONS in host.isa:
-            return on_host(host, SessionSpec(NATIVE, self.session, photos=ENOUGH), precision)
+        if precision == "fp16" and FP16_INSTRUCTIONS in host.isa:
+            return on_host(host, SessionSpec(NATIVE, self.session), precision)
         return super().session_spec_on(host, precision)
 
     def simulated_artifact(

@@ -11,7 +11,7 @@ from calib.photos import Calibration
 from calib.quant_config import QuantConfig
 from common import console, files
 from common.console import say
-from common.errors import StepError
+from common.errors import StepError, UnavailableError
 from common.paths import build_root
 from common.strict_json import decode
 from common.version import VERSION
@@ -74,6 +74,7 @@ class Judge:
         rows = spread_rows(len(self.crops), session_spec.photos)
         about = target.digests(built) if isinstance(built, Artifact) else None
         report, environment = "", Environment(cpu=host.model)
+        execution = session_spec.execution
         outcome: dict[str, Any]
         try:
             if isinstance(built, StepError):
@@ -87,7 +88,12 @@ class Judge:
                 run = self._measure(target, precision, session_spec, built, rows, budget_pp)
                 outcome, environment = _outcome(session_spec, run), run.environment
                 if host is not LOCAL and precision == INT8:
-                    outcome["reason"] += self._beside_local(target, built, rows, run.logits)
+                    here = target.session_spec(INT8)
+                    if here.execution == SIMULATED:
+                        built = target.simulated_artifact(built, self._graph, INT8, options)
+                    outcome["reason"] += self._beside_local(target, here, built, rows, run.logits)
+        except UnavailableError as error:
+            execution, outcome = NONE, {"verdict": "unavailable", "reason": str(error)}
         except StepError as error:
             outcome = {"verdict": "fail", "reason": str(error)}
         return Result(
@@ -98,7 +104,7 @@ class Judge:
             precision=precision,
             weights=self._graph.facts["weights"],
             host=Host(name=host.name, isa=tuple(host.isa)),
-            execution=session_spec.execution,
+            execution=execution,
             files=about,
             data=Data(
                 name=self.crops.name,
@@ -172,14 +178,20 @@ class Judge:
         return self._ran[way]
 
     def _beside_local(
-        self, target: Target, built: Artifact, rows: list[int], there: np.ndarray
+        self,
+        target: Target,
+        here: SessionSpec,
+        built: Artifact,
+        rows: list[int],
+        there: np.ndarray,
     ) -> str:
         """How far an INT8 file's logits on the host are from those of it here, a clause."""
         title = f"{self._spec.name} on {target.name} {INT8}, here"
-        here, _ = self._logits(target.session_spec(INT8), built, INT8, rows, title)
-        found = drift.measure_drift(here, there, self.crops.labels[rows])
+        local, _ = self._logits(here, built, INT8, rows, title)
+        found = drift.measure_drift(local, there, self.crops.labels[rows])
+        what = "the simulation" if here.execution == SIMULATED else "the same file"
         return (
-            f"; beside the same file on this machine's own CPU {found.flips:,} of {len(rows):,} "
+            f"; beside {what} on this machine's own CPU {found.flips:,} of {len(rows):,} "
             f"decisions differ, and relative logits by at most {found.drift.max_rel:.1e}"
         )
 

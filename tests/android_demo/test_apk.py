@@ -10,10 +10,10 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
+from common.elf import read_library
 from common.errors import StepError, UserError
 from deploy.android import compile as compiling
 from deploy.android import engines, sign
-from deploy.android.elf import read_library
 from deploy.android.project import read_project
 from deploy.android.tools import Tools, find_tools
 from tests.android_demo import apks

@@ -12,9 +12,11 @@ from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import EMULATED, NATIVE, NONE, SIMULATED, SessionSpec
 from tests.conftest import assert_refused
 from tests.deploy.test_validate import results
+from tests.runtimes import stand_in
 from tests.runtimes.arm import fake_qemu, fake_root
 
 needs_arm = pytest.mark.skipif(Arm().problem() is not None, reason=str(Arm().problem()))
+LITE = "lite-arm"
 ONE = ("deploy/validate.py", "--model", "SqueezeNet1_1", "--target", "onnx")
 
 
@@ -55,6 +57,7 @@ def test_arm_code_computes_what_this_cpu_computes(command, built, weights, photo
         (["--host", "phone"], ["unknown 'phone'", "arm"]),
         (["--host", "arm", "--arm-cpu", "cortex-a7"], ["unknown 'cortex-a7'", "cortex-a76"]),
         (["--arm-cpu", "max"], ["--arm-cpu", "HOST=arm"]),
+        (["--paddle-lite-arm", "official"], ["--paddle-lite-arm", "HOST=arm"]),
     ],
 )
 def test_a_host_that_cannot_be_is_refused_before_any_work(command, tmp_path, arguments, words):
@@ -73,16 +76,58 @@ def test_benchmark_knows_no_host(command):
 def test_a_target_that_the_host_cannot_run_is_refused_by_name():
     with pytest.raises(UserError, match="trt-t4 does not run on host arm: it runs on local only"):
         chosen_cells(Arguments("onnx", "trt-t4"), Arm())
-    with pytest.raises(UserError, match="lite-arm does not run on host arm: no host runs it"):
-        chosen_cells(Arguments("lite-arm"), Arm())
 
 
 def test_all_means_those_that_the_host_can_run():
     chosen = {target.name for target, _ in chosen_cells(Arguments("all"), Arm())}
-    assert chosen == {name for name, target in TARGETS.items() if "arm" in target.hosts}
+    assert chosen == {name for name, target in TARGETS.items() if "arm" in target.hosts} - {LITE}
     assert "onnx" in chosen
     everything = {target.name for target, _ in chosen_cells(Arguments("all"), LOCAL)}
     assert everything == set(TARGETS)
+
+
+def test_paddle_lite_takes_its_library(monkeypatch, tmp_path, paddle_lite):
+    with pytest.raises(UserError, match=r"lite-arm does not .* PADDLE_LITE_ARM=archive, folder or"):
+        chosen_cells(Arguments(LITE), Arm())
+    monkeypatch.setenv("PADDLE_LITE_ARM", str(tmp_path / "none"))
+    with pytest.raises(UserError, match=f"PADDLE_LITE_ARM={tmp_path}/none: there is no such file"):
+        chosen_cells(Arguments("all"), Arm())  # it was given, so it is meant
+    assert chosen_cells(Arguments("onnx"), Arm())
+    monkeypatch.setenv("PADDLE_LITE_ARM", str(paddle_lite))
+    assert LITE in {target.name for target, _ in chosen_cells(Arguments("all"), Arm())}
+
+
+def test_paddle_lite_in_fp16_takes_a_cpu_that_has_it(monkeypatch, tmp_path, paddle_lite):
+    monkeypatch.setenv("PADDLE_LITE_ARM", str(paddle_lite))
+    monkeypatch.setenv("PORTAGE_QEMU", str(fake_qemu(tmp_path)))
+    host, target = Arm(root=fake_root(tmp_path / "root")), TARGETS[LITE]
+    cpuinfo = tmp_path / "root" / "cpus" / host.cpu / "proc" / "cpuinfo"
+    for features, execution in (("asimd", SIMULATED), ("asimd asimdhp", EMULATED)):
+        cpuinfo.write_text(f"processor\t: 0\nFeatures\t: fp {features}\n")
+        assert target.session_spec_on(host, "fp16").execution == execution
+    fp32, int8 = (target.session_spec_on(host, precision) for precision in ("fp32", "int8"))
+    assert (fp32.photos, int8.photos) == (8, None)
+    assert fp32.host.model == host.model
+
+
+@needs_arm
+def test_paddle_lites_files_are_run_and_judged(command, built, weights, photos, paddle_lite):
+    """By a stand-in for the library, which computes no network's logits and cannot pass."""
+    words = ("--model", "SqueezeNet1_1", "--target", LITE, "--host", "arm", "--weights", weights)
+    words = ("deploy/validate.py", *words, "--data", photos(6), "--photos", "2", "--json")
+    words = (*words, "--precision", "fp32", "--paddle-lite-arm", paddle_lite)
+    found = results(command(*words, BUILD_DIR=built))[LITE, "fp32"]
+    assert found["execution"] == "emulated"
+    assert found["verdict"] == "fail"
+    assert found["drift"]["max_rel"] > 1
+    assert found["environment"]["versions"] == {"paddlelite": stand_in.VERSION}
+    assert found["environment"]["cpu"].startswith("cortex-a76, executed by QEMU ")
+
+    done = command(*words, "--precision", "int8", BUILD_DIR=built, STAND_IN_FAULT="operator")
+    assert done.returncode == 3
+    for one in results(done).values():
+        assert (one["execution"], one["verdict"]) == ("none", "unavailable")
+        assert "the library has no operator 'layer_norm'" in one["reason"]
 
 
 def test_only_what_is_native_here_is_emulated_there():

@@ -1,0 +1,104 @@
+"""How the runner is spoken with, whatever carries it; `runner.cc` says what goes over."""
+
+import re
+import signal
+from typing import IO
+
+import numpy as np
+
+from common import process
+from common.errors import StepError, UnavailableError
+
+_RELEASE = re.compile(r"v?(\d+\.\d+\S*)")
+_LACKING = re.compile(r"(operator|kernel for) '(\w+)'")
+_OTHER_VERSION = re.compile(r"version of current Paddle-Lite:\s*(\S+)")
+STARTING, OPENING, RUNNING = "starting the runner", "opening the file", "running the file"
+_SHELL = 128  # a shell's status for a program that a signal ended is this, and the signal
+
+
+class Silence(Exception):  # noqa: N818 - no error yet: the caller finds out why
+    """The runner said no more, where it had to."""
+
+    def __init__(self, doing: str):
+        super().__init__(doing)
+        self.doing = doing
+
+
+def packed(batch: np.ndarray) -> bytes:
+    """A batch [N, C, H, W] for the runner's input."""
+    return np.array(batch.shape, "<i4").tobytes() + batch.astype("<f4").tobytes()
+
+
+class Answers:
+    """What a runner says, read from a stream as it comes.
+
+    Raises Silence where it ends too early, UnavailableError where the library refuses the file or
+    is of another version than the file, StepError with the runner's own sentence.
+    """
+
+    def __init__(self, stream: IO[bytes]):
+        self._stream = stream
+
+    def version(self) -> str:
+        """The library's version, once it has opened the file; "" where it does not tell."""
+        optimizer = self._line("file", STARTING, StepError)
+        library = self._line("library", OPENING, UnavailableError)
+        theirs, ours = (_RELEASE.fullmatch(one) for one in (library, optimizer))
+        # A library that was built between two releases tells a commit, or nothing.
+        if theirs and ours and theirs[1] != ours[1]:
+            raise UnavailableError(
+                f"Paddle Lite's library is of version {library}, and the file was written for "
+                f"{optimizer}: give the library of that version"
+            )
+        return library
+
+    def logits(self) -> np.ndarray:
+        """Logits float32 [N, classes] of the next batch."""
+        shape = tuple(map(int, self._line("logits", RUNNING, StepError).split()))
+        size = 4 * int(np.prod(shape))
+        payload = self._stream.read(size)
+        if len(payload) != size:
+            raise Silence(RUNNING)
+        return np.frombuffer(payload, "<f4").reshape(shape)
+
+    def _line(self, word: str, doing: str, error: type[StepError]) -> str:
+        """What follows a word, which the runner must say next."""
+        line = self._stream.readline().decode("latin-1")
+        found, _, rest = line.rstrip("\n").partition(" ")
+        if found == "error":
+            raise error(f"{doing} with Paddle Lite on ARM: {rest}")
+        if found != word or not line.endswith("\n"):
+            raise Silence(doing)
+        return rest
+
+
+def why(silence: Silence, status: int, said: str, precision: str) -> StepError:
+    """Why a runner ended, by its status (-N or 128 + N: signal N) and what its library printed.
+
+    The library aborts where it lacks something, often without a word.
+    """
+    if status > _SHELL:
+        status = _SHELL - status
+    what = f"{silence.doing} with Paddle Lite on ARM"
+    how = f"the runner {process.ending(status)}"
+    fit = "give one that has all operators (an archive with_extra)"
+    if precision == "fp16":
+        fit += ", built with FP16 (with_arm82_fp16=ON)"
+    opening = silence.doing == OPENING
+    if opening and (lacking := _LACKING.search(said)):
+        kind = lacking[1].removesuffix(" for")
+        return UnavailableError(f"{what}: the library has no {kind} '{lacking[2]}'; {fit}")
+    if status == -signal.SIGILL:
+        return UnavailableError(f"{what}: {how}: the CPU lacks an instruction that it takes")
+    lines = [line for line in said.splitlines() if not line.startswith("qemu: uncaught")]
+    telling = [line for line in lines if "rror" in line or "Check failed" in line] or lines
+    last = telling[-1] if telling else None
+    if opening and status == -signal.SIGABRT:
+        other = _OTHER_VERSION.search(said)
+        remedy = f"the library says that its version is {other[1]}; " if other else ""
+        remedy += f"where it lacks something, {fit}, of the version that wrote the file"
+        return UnavailableError(process.sentence(what, how, last, remedy))
+    # The loader's own status, where it does not find what the library needs.
+    absent = silence.doing == STARTING and status > 0
+    error = UnavailableError if absent else StepError
+    return error(process.sentence(what, how, last))

@@ -1,0 +1,44 @@
+"""The runner is compiled once for a library; where it cannot be, the sentence says what helps."""
+
+import shutil
+
+import pytest
+
+from common.errors import UserError
+from common.paths import cache_root
+from runtimes.paddle_lite_arm.library import find_library
+from runtimes.paddle_lite_arm.program import compiled
+
+
+def test_it_is_compiled_once_for_each_library(paddle_lite, tmp_path, capsys):
+    program = compiled(find_library(str(paddle_lite)))
+    before = program.stat()
+    assert program.read_bytes()[:4] == b"\x7fELF"
+    assert compiled(find_library(str(paddle_lite))).stat() == before
+    other = shutil.copytree(paddle_lite, tmp_path / "other")
+    header = other / "cxx" / "include" / "paddle_place.h"
+    header.write_text(header.read_text() + "// another release\n")
+    assert compiled(find_library(str(other))) != program
+
+
+def test_without_a_compiler_the_package_is_named(paddle_lite, monkeypatch):
+    found = find_library(str(paddle_lite))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match=r"aarch64-linux-gnu-g\+\+.*apt-get install g\+\+-aarch64"):
+        compiled(found)
+    monkeypatch.setenv("PORTAGE_ARM_CXX", "/no/such/compiler")
+    with pytest.raises(UserError, match="PORTAGE_ARM_CXX=/no/such/compiler is no program"):
+        compiled(found)
+
+
+def test_headers_of_something_else_are_a_sentence(paddle_lite, tmp_path):
+    other = shutil.copytree(paddle_lite, tmp_path / "other")
+    (other / "cxx" / "include" / "paddle_api.h").write_text("#pragma once\n")
+    runners = cache_root() / "paddle-lite-arm" / "runners"
+    kept = set(runners.glob("*/*"))
+    with pytest.raises(UserError) as caught:
+        compiled(find_library(str(other)))
+    assert "error:" in str(caught.value)
+    assert str(caught.value).endswith("with the headers of its library?")
+    assert "\n" not in str(caught.value)
+    assert set(runners.glob("*/*")) == kept
