@@ -31,19 +31,19 @@ doctor:  ## what this machine has, what is missing, how to get it
 demo: setup  ## the whole chain on real photos, and the drift table
 	$(call run,deploy/demo.py)
 
-export:  ## MODEL=… [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoint to inference graph
+export:  ## MODEL=… [NAME=…] [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoint to inference graph
 	$(call run,convert/export.py)
 
-convert:  ## MODEL=… TARGET=…|all <files>: the files of a target
+convert:  ## MODEL=… [NAME=…] TARGET=…|all <files>: the files of a target
 	$(call run,deploy/build.py)
 
-calibrate:  ## MODEL=… TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
+calibrate:  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
 	$(call run,deploy/calibrate.py)
 
-validate:  ## [MODEL=…] TARGET=…|all <files> <photos> <gate> <host> [IMPORT=result.json] [JSON=1]: top-1 drift on photos
+validate:  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [IMPORT=result.json] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
-benchmark:  ## MODEL=… [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [JSON=1]: latency here
+benchmark:  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [JSON=1]: latency here
 	$(call run,deploy/benchmark.py)
 
 reference:  ## [MODEL=…] [JSON=1]: the published figures, and which of them are contested
@@ -58,19 +58,19 @@ adapt:  ## MODEL=… DATA=cifar10|folder [PHOTOS=N] [SKIP_BAD=1] [INIT=path|offi
 fixtures:  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models from random backbones (an hour)
 	$(call run,training/toy_checkpoints.py)
 
-evaluate:  ## MODEL=… [WEIGHTS=…] [CLASSES=N] <photos> [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
+evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [CLASSES=N] <photos> [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
 	$(call run,deploy/evaluate.py)
 
-matrix:  ## [MODELS=…|all] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
+matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
 
-package:  ## MODEL=… TARGET=onnx|lite-arm <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
+package:  ## MODEL=… [NAME=…] TARGET=onnx|lite-arm <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
 apk:  ## [MODELS=…] [PRECISION=…] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
-phone:  ## [MODEL=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
+phone:  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
 	$(call run,deploy/phone.py)
 
 test: setup  ## linter, formatter, type checker and tests

@@ -22,7 +22,7 @@ def beyond_fp16(onnx: Artifact) -> list[tuple[str, float]]:
 
     Kernels that sum or transform in float16 overflow earlier (`convert.range_fitting`).
     """
-    with Worker("main", f"looking for overflows in {onnx.model}") as worker:
+    with Worker("main", f"looking for overflows in {onnx.name}") as worker:
         return worker.call(
             find,
             source=str(onnx.file(FILE)),
@@ -33,7 +33,7 @@ def beyond_fp16(onnx: Artifact) -> list[tuple[str, float]]:
 
 def photo_sizes(onnx: Artifact) -> dict[str, float]:
     """The largest magnitude of each tensor on the photos that a calibration measured, if any."""
-    ranges = load(KIND.folder(onnx.model))
+    ranges = load(KIND.folder(onnx.name))
     if ranges is None or ranges.manifest["inputs"]["onnx"] != onnx.key:
         return {}
     entries = files.read_json(ranges.file(RANGES))["tensors"]

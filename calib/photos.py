@@ -31,7 +31,7 @@ class Calibration:
         preprocess = MODELS[onnx.model].preprocess
         with console.progress(f"decoding {self.images.name} to calibrate", "photos") as progress:
             crops = load_crops(self.images, preprocess, skip_bad=self.skip_bad, progress=progress)
-        with console.progress(f"{onnx.model}: ranges", "photos") as progress:
+        with console.progress(f"{onnx.name}: ranges", "photos") as progress:
             return collect(onnx, crops, preprocess, progress), crops
 
 

@@ -57,7 +57,7 @@ def to_qdq(
     """
     step = Step(
         name=f"quantize_{kind.name}",
-        model=onnx.model,
+        build=onnx.build,
         kind=kind.name,
         precision="int8",
         inputs={"onnx": onnx.key, "ranges": ranges.key},
@@ -65,7 +65,7 @@ def to_qdq(
         tools={name: MAIN.version(name) for name in ("onnx", "onnxruntime")},
         code=(to_qdq,),
     )
-    label = f"quantize_{kind.name} of {onnx.model}"
+    label = f"quantize_{kind.name} of {onnx.name}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:

@@ -20,7 +20,8 @@ from calib.quant_config import QuantConfig, check_layers
 from calib.ranges import Ranges
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
-from convert.export import GRAPH, PARAMETERS, SESSION
+from convert.builds import GRAPH, PARAMETERS
+from convert.export import SESSION
 from convert.kind import Kind
 from convert.to_onnx import FILE as ONNX_FILE
 from data.crops import Crops
@@ -49,7 +50,7 @@ def quantize_lite(
     """
     step = Step(
         name="quantize_lite",
-        model=inference.model,
+        build=inference.build,
         kind=KIND.name,
         precision="int8",
         inputs={"inference": inference.key, "onnx": onnx.key, "ranges": ranges.key},
@@ -57,7 +58,7 @@ def quantize_lite(
         tools={name: MAIN.version(name) for name in ("paddlepaddle", "onnxruntime")},
         code=(quantize_lite,),
     )
-    label = f"quantize_lite of {inference.model}"
+    label = f"quantize_lite of {inference.name}"
 
     def make(folder: Path) -> dict:
         photo = next(crops.batches(1, MODELS[inference.model].preprocess))

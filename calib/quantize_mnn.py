@@ -31,10 +31,10 @@ def quantize_mnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCon
     The last layer stays in float: MNN rounds what an integer layer gives, and averages such
     integers wrongly (logits of 1e21). How many layers compute in integers is read from the file.
     """
-    label = f"quantize_mnn of {onnx.model}"
+    label = f"quantize_mnn of {onnx.name}"
     step = Step(
         name="quantize_mnn",
-        model=onnx.model,
+        build=onnx.build,
         kind=KIND.name,
         precision="int8",
         inputs={"onnx": onnx.key, "ranges": ranges.key},

@@ -36,7 +36,7 @@ def quantize_openvino(
     quantized = quantize_onnx(onnx, ranges, crops, quant) if ours else None
     step = Step(
         name="quantize_openvino",
-        model=onnx.model,
+        build=onnx.build,
         kind=KIND.name,
         precision="int8",
         inputs={"onnx": (quantized or onnx).key, "photos": crops.sha256},
@@ -46,7 +46,7 @@ def quantize_openvino(
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"quantize_openvino of {onnx.model}") as worker:
+        with Worker("main", f"quantize_openvino of {onnx.name}") as worker:
             if quantized:
                 worker.call(
                     write_ir,

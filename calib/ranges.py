@@ -48,11 +48,11 @@ def collect(
     if not crops.array.shape[1] == preprocess.crop == side:
         raise UserError(
             f"{crops.name}: calibration photos are cropped to {crops.array.shape[1]} pixels, but "
-            f"{onnx.model} takes {side}; crop them as the model's preprocess says"
+            f"{onnx.name} takes {side}; crop them as the model's preprocess says"
         )
     step = Step(
         name="collect",
-        model=onnx.model,
+        build=onnx.build,
         kind=KIND.name,
         precision="fp32",
         inputs={"onnx": onnx.key, "photos": crops.sha256},
@@ -63,7 +63,7 @@ def collect(
     partial = step.folder.with_name(f".{step.precision}.partial.npz")
 
     def make(folder: Path) -> dict:
-        label = f"collect of {onnx.model}"
+        label = f"collect of {onnx.name}"
         with Worker("main", label) as worker:
             worker.open(
                 "calib.observer:Observer",

@@ -66,7 +66,7 @@ def rank(
     end = time.monotonic() + seconds
     rows = spread_rows(len(crops), PHOTOS)
     batch = next(crops.batches(len(rows), MODELS[onnx.model].preprocess, rows))
-    with Worker("main", f"sensitivity of {onnx.model}") as worker:
+    with Worker("main", f"sensitivity of {onnx.name}") as worker:
         worker.open(
             Switches,
             source=str(onnx.file(FILE)),

@@ -1,8 +1,9 @@
 """What a built file is: a folder with the files, and a manifest that says what made them.
 
-An artifact lives under `build/<model>/<kind>/<precision>/`. Its key is a hash of everything that
-went in: the inputs' content, the step's parameters, the tools' versions and the project's own code.
-It is never computed from what came out, since Paddle Lite's output differs from run to run.
+An artifact lives under `build/<name of the build>/<kind>/<precision>/`. Its key is a hash of
+everything that went in: the inputs' content, the step's parameters, the tools' versions and the
+project's own code. It is never computed from what came out, since Paddle Lite's output differs
+from run to run.
 """
 
 import contextlib
@@ -32,6 +33,14 @@ _FULL = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
+class Build:
+    """Whose files: a model's with one checkpoint, in the folder of this name below `build/`."""
+
+    model: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Step:
     """One run of one converter, before it happens.
 
@@ -41,7 +50,7 @@ class Step:
     """
 
     name: str
-    model: str
+    build: Build
     kind: str
     precision: str
     inputs: Mapping[str, str]
@@ -51,12 +60,13 @@ class Step:
 
     @property
     def folder(self) -> Path:
-        return build_root() / self.model / self.kind / self.precision
+        return build_root() / self.build.name / self.kind / self.precision
 
     @property
     def key(self) -> str:
-        """The content key: equal keys mean interchangeable artifacts."""
-        return files.sha256_of(dataclasses.asdict(self) | {"code": code_of(*self.code)})
+        """The content key: equal keys mean interchangeable artifacts, in whichever build."""
+        facts = dataclasses.asdict(self) | {"build": self.build.model}
+        return files.sha256_of(facts | {"code": code_of(*self.code)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +79,15 @@ class Artifact:
     @property
     def model(self) -> str:
         return self.manifest["model"]
+
+    @property
+    def name(self) -> str:
+        """The name of its build; older manifests have none, when it was the model's."""
+        return self.manifest.get("build", self.model)
+
+    @property
+    def build(self) -> Build:
+        return Build(self.model, self.name)
 
     @property
     def key(self) -> str:
@@ -148,7 +167,7 @@ def produce(
             if full and isinstance(error, StepError):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(work)) from error
             raise
-        report(step.name, step.model, step.precision, seconds, step.folder / shows, note)
+        report(step.name, step.build.name, step.precision, seconds, step.folder / shows, note)
         return Artifact(step.folder, manifest)
 
 
@@ -177,8 +196,8 @@ def _require(step: Step, path: Path) -> None:
         return
     made = f"an empty {path.name}" if path.exists() else f"no {path.name}"
     raise StepError(
-        f"{step.name} {step.precision} of {step.model} made {made}; what an earlier run put into "
-        f"{step.folder} stays"
+        f"{step.name} {step.precision} of {step.build.name} made {made}; what an earlier run put "
+        f"into {step.folder} stays"
     )
 
 
@@ -199,7 +218,8 @@ def _manifest(step: Step, folder: Path, facts: dict, seconds: float) -> dict:
     return {
         "schema": 1,
         "step": step.name,
-        "model": step.model,
+        "model": step.build.model,
+        "build": step.build.name,
         "kind": step.kind,
         "precision": step.precision,
         "key": step.key,

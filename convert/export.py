@@ -15,30 +15,27 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, positive, run, word_or_path
 from common.console import shown
 from common.errors import UserError
-from convert import step_check
-from convert.artifact import Artifact, Step, load, produce
-from convert.kind import Kind
+from convert import builds, step_check
+from convert.artifact import Artifact, Build, Step, produce
+from convert.builds import KIND, Chosen
 from data.images import printable
 from models.registry import ModelSpec, find_model
-from models.weights import WORDS, Weights, find_weights
+from models.weights import WORDS, Weights
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
-GRAPH = "inference.pdmodel"
-PARAMETERS = "inference.pdiparams"
-KIND = Kind("inference", (GRAPH, PARAMETERS), shown=PARAMETERS)
 SESSION = "runtimes.sessions.paddle_inference:Session"
 
 
-def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact:
-    """The inference graph of a model with these weights.
+def export(spec: ModelSpec, weights: Weights, class_num: int, name: str) -> Artifact:
+    """The inference graph of a model with these weights, in the build of this name.
 
     Input `x` float32 [N, 3, S, S], one output, logits float32 [N, class_num], any N. Checked
     against the network it was made from.
     """
     step = Step(
         name="export",
-        model=spec.name,
+        build=Build(spec.name, name),
         kind=KIND.name,
         precision="fp32",
         inputs={"weights": weights.sha256},
@@ -48,7 +45,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"export of {spec.name}") as worker:
+        with Worker("main", f"export of {name}") as worker:
             eager = worker.call(
                 write_graph,
                 model=spec.name,
@@ -74,9 +71,16 @@ def export(spec: ModelSpec, weights: Weights, class_num: int = 1000) -> Artifact
     return produce(step, make, shows=KIND.shown)
 
 
-def exported(model: str) -> Artifact | None:
-    """The inference graph that an earlier export of this model left, if it is whole."""
-    return load(KIND.folder(model))
+def export_build(chosen: Chosen, weights: str | None, class_num: int | None) -> Artifact:
+    """The inference graph of what a user has chosen, in a build that holds no other checkpoint.
+
+    `weights` as for `models.weights.find_weights`; None: the build's own, else what is found.
+    `class_num` None: as many as the weights tell apart.
+    """
+    found = builds.weights_of(chosen, weights)
+    classes = class_num or builds.class_count(found)
+    name = builds.place(chosen.spec, found, classes, chosen.name)
+    return export(chosen.spec, found, classes, name)
 
 
 def write_graph(model: str, weights: dict, class_num: int, folder: str):
@@ -108,18 +112,21 @@ def write_graph(model: str, weights: dict, class_num: int, folder: str):
 
 def main() -> int:
     parser = Parser(prog="python convert/export.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="its name in the README")
+    parser.add_argument("--model", help="its name in the README, or a build's")
+    builds.add_name_argument(parser)
     parser.add_argument(
         "--weights",
         type=word_or_path(*WORDS),
         help="a .pdparams or .safetensors file, a folder of them, official, demo or random "
         "(default: what is found in the weights folder or the cache)",
     )
-    parser.add_argument("--classes", type=positive, default=1000, help="default: 1000")
+    parser.add_argument(
+        "--classes", type=positive, help="default: as many as the weights tell apart, else 1000"
+    )
     options = parser.parse_args()
-    spec = find_model(options.model)
-    artifact = export(spec, find_weights(spec, options.weights), options.classes)
-    print(f"{spec.name} ({artifact.facts['weights']} weights): {shown(artifact.folder)}")
+    chosen = builds.choose(options.model, options.name)
+    artifact = export_build(chosen, options.weights, options.classes)
+    print(f"{artifact.name} ({artifact.facts['weights']} weights): {shown(artifact.folder)}")
     return Exit.OK
 
 

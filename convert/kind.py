@@ -8,7 +8,7 @@ from common.paths import build_root
 
 @dataclass(frozen=True)
 class Kind:
-    """Artifacts that lie in `build/<model>/<name>/<precision>/`.
+    """Artifacts that lie in `build/<build's name>/<name>/<precision>/`.
 
     `files` are those that a runtime or the next step opens, first the one that it is given by
     name; `shown` is the one whose size says how large the model is.
@@ -18,5 +18,5 @@ class Kind:
     files: tuple[str, ...]
     shown: str
 
-    def folder(self, model: str, precision: str = "fp32") -> Path:
-        return build_root() / model / self.name / precision
+    def folder(self, build: str, precision: str = "fp32") -> Path:
+        return build_root() / build / self.name / precision

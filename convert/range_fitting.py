@@ -18,7 +18,8 @@ from common import console, files
 from common.errors import StepError
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
-from convert.export import GRAPH, PARAMETERS, SESSION
+from convert.builds import GRAPH, PARAMETERS
+from convert.export import SESSION
 from convert.kind import Kind
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
@@ -44,7 +45,7 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
     """
     step = Step(
         name="fit_ranges",
-        model=inference.model,
+        build=inference.build,
         kind=KIND.name,
         precision="fp16",
         inputs={"inference": inference.key},
@@ -52,7 +53,7 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
         tools={"paddlepaddle": MAIN.version("paddlepaddle")},
         code=(fit_ranges,),
     )
-    label = f"fit_ranges of {inference.model}"
+    label = f"fit_ranges of {inference.name}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:
@@ -63,7 +64,7 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
                 images=step_check.images(tuple(inference.facts["input_shape"])),
                 sizes=dict(sizes or {}),
             )
-            _report(inference.model, facts)
+            _report(inference.name, facts)
             files.write_json(folder / EXPONENTS, facts["exponents"])
             if not facts["exponents"]:
                 return {**inference.inherited_facts, **facts}
@@ -77,18 +78,18 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
     return fitted if fitted.facts["exponents"] else inference
 
 
-def _report(model: str, facts: Mapping[str, Any]) -> None:
+def _report(name: str, facts: Mapping[str, Any]) -> None:
     """Say what the kernels would have met, and what they still will."""
     for tensor, stretch in facts["exponents"].items():
         if stretch["without"] > FP16_LIMIT:
             console.say(
-                f"  {model}: at {tensor} FP16 kernels on ARM may reach {stretch['without']:.6g}, "
+                f"  {name}: at {tensor} FP16 kernels on ARM may reach {stretch['without']:.6g}, "
                 f"more than {FP16_LIMIT:g}: {stretch['tensors']} tensors are divided by "
                 f"2^{stretch['exponent']}, and the logits stay"
             )
     if facts["largest_fixed"] > FP16_LIMIT:
         console.say(
-            f"  warning: {model}: FP16 kernels on ARM may reach {facts['largest_fixed']:.6g} where "
+            f"  warning: {name}: FP16 kernels on ARM may reach {facts['largest_fixed']:.6g} where "
             f"nothing can be divided, more than {FP16_LIMIT:g}: expect infinite logits in FP16"
         )
 

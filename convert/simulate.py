@@ -36,7 +36,7 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
     """
     step = Step(
         name="simulate",
-        model=onnx.model,
+        build=onnx.build,
         kind=KIND.name,
         precision=precision,
         inputs={"onnx": onnx.key},
@@ -46,7 +46,7 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"simulate {precision} of {onnx.model}") as worker:
+        with Worker("main", f"simulate {precision} of {onnx.name}") as worker:
             facts = worker.call(
                 write_rounded,
                 source=str(onnx.file(FILE)),

@@ -18,7 +18,7 @@ def to_fp16(onnx: Artifact) -> Artifact:
     """
     step = Step(
         name="to_fp16",
-        model=onnx.model,
+        build=onnx.build,
         kind=KIND.name,
         precision="fp16",
         inputs={"onnx": onnx.key},
@@ -28,7 +28,7 @@ def to_fp16(onnx: Artifact) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"to_fp16 of {onnx.model}") as worker:
+        with Worker("main", f"to_fp16 of {onnx.name}") as worker:
             worker.call(
                 write_fp16,
                 source=str(onnx.file(FILE)),

@@ -6,7 +6,7 @@ from pathlib import Path
 from common.errors import StepError
 from convert import lite_file, step_check
 from convert.artifact import Artifact, Step, produce
-from convert.export import GRAPH, PARAMETERS
+from convert.builds import GRAPH, PARAMETERS
 from convert.kind import Kind
 from convert.own_biases import write_with_own_biases
 from runtimes.environments import LITE, MAIN
@@ -30,10 +30,10 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
     simulation has been held against ARM code. In the others they are the convolutions' own.
     """
     kind = KINDS[hardware]
-    label = f"to_lite {hardware} of {inference.model}"
+    label = f"to_lite {hardware} of {inference.name}"
     step = Step(
         name=f"to_{kind.name}",
-        model=inference.model,
+        build=inference.build,
         kind=kind.name,
         precision=precision,
         inputs={"inference": inference.key},

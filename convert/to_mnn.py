@@ -29,7 +29,7 @@ def to_mnn(onnx: Artifact, precision: str = "fp32") -> Artifact:
     """
     step = Step(
         name="to_mnn",
-        model=onnx.model,
+        build=onnx.build,
         kind=KIND.name,
         precision=precision,
         inputs={"onnx": onnx.key},
@@ -39,7 +39,7 @@ def to_mnn(onnx: Artifact, precision: str = "fp32") -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"to_mnn {precision} of {onnx.model}") as worker:
+        with Worker("main", f"to_mnn {precision} of {onnx.name}") as worker:
             words = ("--fp16",) if precision == "fp16" else ()
             convert(worker, onnx.file(ONNX_FILE), folder / FILE, *words)
             checked = step_check.verify(worker, SESSION, folder, onnx, precision)

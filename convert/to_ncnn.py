@@ -31,7 +31,7 @@ def to_ncnn(onnx: Artifact, precision: str = "fp32") -> Artifact:
     """
     step = Step(
         name="to_ncnn",
-        model=onnx.model,
+        build=onnx.build,
         kind=KIND.name,
         precision=precision,
         inputs={"onnx": onnx.key},
@@ -39,7 +39,7 @@ def to_ncnn(onnx: Artifact, precision: str = "fp32") -> Artifact:
         tools={name: MAIN.version(name) for name in ("onnx", "pnnx", "ncnn")},
         code=(to_ncnn,),
     )
-    label = f"to_ncnn {precision} of {onnx.model}"
+    label = f"to_ncnn {precision} of {onnx.name}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:

@@ -6,7 +6,7 @@ from pathlib import Path
 from common.errors import StepError
 from convert import range_fitting, step_check
 from convert.artifact import Artifact, Step, produce
-from convert.export import GRAPH, PARAMETERS
+from convert.builds import GRAPH, PARAMETERS
 from convert.kind import Kind
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
@@ -32,7 +32,7 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
     """
     step = Step(
         name="to_onnx",
-        model=inference.model,
+        build=inference.build,
         kind=(FITTED if inference.manifest["kind"] == range_fitting.KIND.name else KIND).name,
         precision=inference.manifest["precision"],
         inputs={"inference": inference.key},
@@ -45,7 +45,7 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"to_onnx of {inference.model}") as worker:
+        with Worker("main", f"to_onnx of {inference.name}") as worker:
             facts = worker.call(
                 write_onnx,
                 source=str(inference.folder),

@@ -23,7 +23,7 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
     """
     step = Step(
         name="to_openvino",
-        model=onnx.model,
+        build=onnx.build,
         kind=KIND.name,
         precision=precision,
         inputs={"onnx": onnx.key},
@@ -33,7 +33,7 @@ def to_openvino(onnx: Artifact, precision: str) -> Artifact:
     )
 
     def make(folder: Path) -> dict:
-        with Worker("main", f"to_openvino {precision} of {onnx.model}") as worker:
+        with Worker("main", f"to_openvino {precision} of {onnx.name}") as worker:
             worker.call(
                 write_ir,
                 source=str(onnx.file(ONNX_FILE)),

@@ -50,7 +50,7 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
     version = str(TRT.version("tensorrt"))
     step = Step(
         name="to_tensorrt",
-        model=onnx.model,
+        build=onnx.build,
         kind=kind,
         precision=precision,
         inputs={"onnx": onnx.key},
@@ -63,7 +63,7 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
         tools={"tensorrt": version},
         code=(to_engine,),
     )
-    label = f"{kind} {precision} of {onnx.model}"
+    label = f"{kind} {precision} of {onnx.name}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as main, Worker("trt", label) as worker:
@@ -100,7 +100,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, gpu: str, architectur
     """
     step = Step(
         name="to_tensorrt",
-        model=onnx.model,
+        build=onnx.build,
         kind=kind,
         precision=precision,
         inputs={"onnx": onnx.key},
@@ -108,7 +108,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, gpu: str, architectur
         tools={_RTX: MAIN.version(RTX_PACKAGE), "onnx": MAIN.version("onnx")},
         code=(to_portable,),
     )
-    label = f"{kind} {precision} of {onnx.model}"
+    label = f"{kind} {precision} of {onnx.name}"
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:

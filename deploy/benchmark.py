@@ -25,8 +25,13 @@ from collections.abc import Callable
 
 from common.cli import Exit, Parser, number, positive, run, several
 from common.errors import UserError
-from deploy.request.arguments import add_file_arguments, chosen_cells, chosen_files
-from deploy.request.building import choose_models
+from deploy.request.arguments import (
+    add_build_arguments,
+    add_file_arguments,
+    chosen_builds,
+    chosen_cells,
+    chosen_files,
+)
 from deploy.request.values import Cell
 from deploy.speed import tables
 from deploy.speed.benchmarks import Ways, benchmark, compare_cells
@@ -38,18 +43,16 @@ _BATCHES = (1, 4, 8)  # those of the published tables
 def main() -> int:
     options = _parse()
     ways = Ways(options.batch, _cores(options.threads), options.limit, options.peers)
-    specs = choose_models(options.model, options.weights)
+    builds = chosen_builds(options)
     files = chosen_files(options)
     if options.compare:
         files = dataclasses.replace(files, named=True)
         sides = [_side(word) for word in options.compare]
-        outcomes = [
-            outcome for spec in specs for outcome in compare_cells(spec, sides, files, ways)
-        ]
+        outcomes = [outcome for one in builds for outcome in compare_cells(one, sides, files, ways)]
         _print(outcomes, options.json, tables.show_comparisons)
         return Exit.OK if outcomes else Exit.UNDECIDED
     cells = chosen_cells(options)
-    results = [outcome for spec in specs for outcome in benchmark(spec, cells, files, ways)]
+    results = [outcome for one in builds for outcome in benchmark(one, cells, files, ways)]
     _print(results, options.json, tables.show)
     if any(outcome["verdict"] == "fail" for outcome in results):
         return Exit.BROKEN
@@ -70,12 +73,7 @@ def _print(outcomes: list[dict], as_json: bool, show: Callable[[list[dict]], Non
 
 def _parse() -> argparse.Namespace:
     parser = Parser(prog="python deploy/benchmark.py", description=__doc__)
-    parser.add_argument(
-        "--model",
-        action="append",
-        metavar="NAME",
-        help="repeatable (default: every model that has weights here)",
-    )
+    add_build_arguments(parser, "every build here, and every model that has weights here")
     add_file_arguments(parser, target_default=["all"])
     parser.add_argument(
         "--batch", type=several(positive), default=_BATCHES, metavar="N,N", help="default: 1,4,8"

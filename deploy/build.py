@@ -12,22 +12,27 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.errors import StepError
-from deploy.request.arguments import add_file_arguments, chosen_cells, chosen_files
+from deploy.request.arguments import (
+    add_build_arguments,
+    add_file_arguments,
+    chosen_builds,
+    chosen_cells,
+    chosen_files,
+)
 from deploy.request.building import build_files, inference_graph
-from models.registry import find_model
 
 
 def main() -> int:
     parser = Parser(prog="python deploy/build.py", description=__doc__)
-    parser.add_argument("--model", action="append", required=True, metavar="NAME")
+    add_build_arguments(parser)
     add_file_arguments(parser)
     options = parser.parse_args()
-    specs = [find_model(name) for name in options.model]
+    chosen = chosen_builds(options)
     cells = chosen_cells(options)
     files = chosen_files(options)
     status = Exit.OK
-    for spec in specs:
-        graph = inference_graph(spec, files)
+    for one in chosen:
+        graph = inference_graph(one, files)
         wanted, choices = files.with_calibration(cells, graph.facts["class_num"])
         built = build_files(graph, wanted, choices)
         for target, precision in wanted:
@@ -38,7 +43,7 @@ def main() -> int:
                 say(f"  {target.name} {precision} is unavailable: {target.problem()}")
                 status = Exit.UNDECIDED
             else:
-                print(f"{spec.name} {target.name} {precision}: {shown(outcome.folder)}")
+                print(f"{graph.name} {target.name} {precision}: {shown(outcome.folder)}")
                 for line in target.to_do_there(outcome):
                     print(f"  {line}")
     return status

@@ -21,13 +21,15 @@ from common.cli import Parser, number, run
 from common.console import say
 from common.strict_json import encode
 from deploy.request.arguments import (
+    add_build_arguments,
     add_file_arguments,
     add_photo_arguments,
+    chosen_builds,
     chosen_cells,
     chosen_files,
     chosen_photos,
 )
-from deploy.request.building import choose_models, class_count, inference_graph
+from deploy.request.building import class_count, inference_graph
 from deploy.request.values import INT8
 from deploy.verdict.result import exit_status
 
@@ -36,7 +38,7 @@ _MINUTES = 60.0
 
 def main() -> int:
     parser = Parser(prog="python deploy/calibrate.py", description=__doc__)
-    parser.add_argument("--model", action="append", metavar="NAME", help="repeatable")
+    add_build_arguments(parser, "every build here, and every model that has weights here")
     add_file_arguments(parser)
     add_photo_arguments(parser)
     parser.add_argument(
@@ -61,20 +63,20 @@ def main() -> int:
     for target, _ in cells:
         if INT8 in target.on_request:
             say(f"  warning: {target.name}: {target.warning}")
-    specs = choose_models(options.model, options.weights)
+    builds = chosen_builds(options)
     files, photos = chosen_files(options), chosen_photos(options)
 
     from deploy.int8 import search, tables
     from deploy.verdict.validator import Judge
 
-    counts = {class_count(spec, files) for spec in specs}
+    counts = {class_count(one, files) for one in builds}
     opened = {count: photos.open_with_calibration(count) for count in counts}
     results = []
-    for spec in specs:
-        graph = inference_graph(spec, files)
+    for one in builds:
+        graph = inference_graph(one, files)
         judging, calibration = opened[graph.facts["class_num"]]
         choices = dataclasses.replace(files.options, calibration=calibration)
-        judge = Judge(spec, graph, judging, photos.skip_bad)
+        judge = Judge(one.spec, graph, judging, photos.skip_bad)
         for target, _ in cells:
             attempts = search.Search(graph, target, judge, choices, options.budget)
             found = (

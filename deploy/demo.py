@@ -10,10 +10,10 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.paths import build_root, cache_root
+from convert.builds import choose
 from deploy.request.values import INT8, Cell, Files, Photos, every_cell
 from deploy.verdict import tables
 from deploy.verdict.validator import validate
-from models.registry import find_model
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
 from runtimes.session_pool import EMULATED
@@ -39,20 +39,21 @@ def main() -> int:
     Parser(prog="python deploy/demo.py", description=__doc__).parse_args()
     started = time.monotonic()
     say(f"{_MODEL}: demo weights to every target, then 70 labelled photos through each of them")
-    specs, files = [find_model(_MODEL)], Files(weights="demo")
-    results = list(validate(specs, every_cell(), files, Photos("demo")))
+    chosen, files = [choose(_MODEL)], Files(weights="demo")
+    results = list(validate(chosen, every_cell(), files, Photos("demo")))
     host = Arm()
     if problem := host.problem():
         say(f"  ARM code is left out: {problem}")
     else:
         cells = [cell for cell in every_cell() if _is_emulated(host, cell)]
         say(f"  as ARM code, {_ARM_PHOTOS} of the photos")
-        results += validate(specs, cells, files, Photos("demo", _ARM_PHOTOS), host=host)
+        results += validate(chosen, cells, files, Photos("demo", _ARM_PHOTOS), host=host)
     print()
     tables.show(results)
+    name = results[0].name
     print(f"\nDone in {time.monotonic() - started:.0f} s. Where everything is:", end="")
     print(
-        _NEXT.format(build=shown(build_root() / _MODEL), cache=shown(cache_root()), model=_MODEL),
+        _NEXT.format(build=shown(build_root() / name), cache=shown(cache_root()), model=name),
         end="",
     )
     failed = any(outcome.verdict == "fail" for outcome in results)

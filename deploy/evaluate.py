@@ -17,11 +17,15 @@ from typing import Any
 
 from common import console
 from common.cli import Exit, Parser, run
-from deploy.request.arguments import add_data_arguments, add_weight_arguments
+from convert.builds import choose
+from deploy.request.arguments import (
+    add_data_arguments,
+    add_one_build_argument,
+    add_weight_arguments,
+)
 from deploy.request.building import class_count, inference_graph
 from deploy.request.values import Files, Photos
 from deploy.targets.paddle import REFERENCE
-from models.registry import find_model
 from runtimes.session_pool import open_sessions
 
 _BATCH = 10
@@ -29,31 +33,34 @@ _BATCH = 10
 
 def main() -> int:
     parser = Parser(prog="python deploy/evaluate.py", description=__doc__)
-    parser.add_argument("--model", required=True, metavar="NAME")
+    add_one_build_argument(parser)
     add_weight_arguments(parser)
     add_data_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    spec = find_model(options.model)
+    chosen = choose(options.model, options.name)
     photos = Photos(options.data, options.photos, options.skip_bad)
     files = Files(options.weights, options.classes)
 
     from data.crops import load_crops
     from deploy.verdict.accuracy import accuracy
 
-    images = photos.open(class_count(spec, files))  # a mistyped folder is refused before any work
-    graph = inference_graph(spec, files)
+    images = photos.open(class_count(chosen, files))  # a mistyped folder is refused before any work
+    graph = inference_graph(chosen, files)
     with console.progress(f"decoding {images.name}", "photos") as progress:
-        crops = load_crops(images, spec.preprocess, skip_bad=photos.skip_bad, progress=progress)
+        crops = load_crops(
+            images, chosen.spec.preprocess, skip_bad=photos.skip_bad, progress=progress
+        )
     with (
         open_sessions(REFERENCE, graph.folder, "fp32") as sessions,
-        console.progress(spec.name, "photos") as progress,
+        console.progress(graph.name, "photos") as progress,
     ):
         started = time.perf_counter()
-        logits = sessions(crops.batches(_BATCH, spec.preprocess), progress, len(crops))
+        logits = sessions(crops.batches(_BATCH, chosen.spec.preprocess), progress, len(crops))
         speed = len(crops) / (time.perf_counter() - started)
     found = {
-        "model": spec.name,
+        "model": graph.model,
+        "name": graph.name,
         "weights": graph.facts["weights"],
         "data": {
             "name": crops.name,
@@ -73,9 +80,7 @@ def main() -> int:
 
 def _show(found: dict[str, Any]) -> None:
     data = found["data"]
-    print(
-        f"{found['model']} ({found['weights']} weights), {data['images']} photos ({data['name']})"
-    )
+    print(f"{found['name']} ({found['weights']} weights), {data['images']} photos ({data['name']})")
     for name, title in (("top1", "top-1"), ("top5", "top-5")):
         low, high = found[name]["ci95"]
         share = 100 * found[name]["share"]

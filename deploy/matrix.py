@@ -17,31 +17,31 @@ from common import console, files
 from common.cli import Exit, Parser, positive, run
 from common.errors import StepError
 from convert.artifact import MANIFEST
+from convert.builds import Chosen
 from convert.kind import Kind
 from deploy.request.arguments import (
+    add_build_arguments,
     add_file_arguments,
     add_host_arguments,
     add_photo_arguments,
+    chosen_builds,
     chosen_cells,
     chosen_files,
     chosen_host,
     chosen_photos,
 )
-from deploy.request.building import choose_models
 from deploy.targets.base import Target
 from deploy.verdict.result import Result, exit_status
 from deploy.verdict.tables import colored
 from deploy.verdict.validator import validate
-from models.registry import MODELS, ModelSpec
+from models.registry import MODELS
 
 _COUNTS = ("nodes_raw", "nodes")  # facts of an artifact, where its step counts
 
 
 def main() -> int:
     parser = Parser(prog="python deploy/matrix.py", description=__doc__)
-    parser.add_argument(
-        "--model", action="append", metavar="NAME", help="repeatable; all for every one"
-    )
+    add_build_arguments(parser, "every build here, and every model with weights; all: every model")
     add_file_arguments(parser, target_default=["all"])
     add_photo_arguments(parser)
     add_host_arguments(parser)
@@ -49,28 +49,31 @@ def main() -> int:
         "--jobs", type=positive, default=1, metavar="N", help="models at a time (default: 1)"
     )
     options = parser.parse_args()
-    names = list(MODELS) if options.model == ["all"] else options.model
-    specs = choose_models(names, options.weights)
+    if options.model == ["all"]:
+        options.model = list(MODELS)
+    builds = chosen_builds(options)
     host = chosen_host(options)
     cells = chosen_cells(options, host)
     started = time.monotonic()
     broken = {}
 
-    def judge(spec: ModelSpec) -> list[Result]:
+    def judge(chosen: Chosen) -> tuple[str, list[Result]]:
+        """The name of its build, and the results."""
         files, photos = chosen_files(options), chosen_photos(options)
         try:
-            return list(validate([spec], cells, files, photos, options.budget, host))
+            outcomes = list(validate([chosen], cells, files, photos, options.budget, host))
         except StepError as error:
-            broken[spec.name] = str(error)
-            return []
+            broken[chosen.folder] = str(error)
+            return chosen.folder, []
+        return outcomes[0].name if outcomes else chosen.folder, outcomes
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        results = dict(zip((spec.name for spec in specs), pool.map(judge, specs), strict=True))
+        results = dict(pool.map(judge, builds))
     columns = [f"{target.name} {precision}" for target, precision in cells]
     console.table("Verdicts", ["model", *columns], [_verdicts(*row) for row in results.items()])
     print()
-    _show_costs([spec.name for spec in specs], [target for target, _ in cells])
-    print(f"\n{len(specs)} models in {time.monotonic() - started:.0f} s")
+    _show_costs(list(results), [target for target, _ in cells])
+    print(f"\n{len(builds)} models in {time.monotonic() - started:.0f} s")
     for name, reason in broken.items():
         print(f"{name} is broken: {reason}")
     if broken:
@@ -78,16 +81,16 @@ def main() -> int:
     return exit_status([one for row in results.values() for one in row], options.accept_simulated)
 
 
-def _verdicts(model: str, outcomes: list[Result]) -> list[str]:
-    return [model, *(colored(outcome.verdict) for outcome in outcomes)]
+def _verdicts(name: str, outcomes: list[Result]) -> list[str]:
+    return [name, *(colored(outcome.verdict) for outcome in outcomes)]
 
 
-def _show_costs(models: list[str], targets: list[Target]) -> None:
-    """What the models' manifests tell of each kind of artifact that the targets want, in fp32."""
+def _show_costs(names: list[str], targets: list[Target]) -> None:
+    """What the builds' manifests tell of each kind of artifact that the targets want, in fp32."""
     kinds = list(dict.fromkeys(kind for target in targets for kind in target.kinds))
     made = {
-        model: {kind: files.read_json(kind.folder(model) / MANIFEST) for kind in kinds}
-        for model in models
+        name: {kind: files.read_json(kind.folder(name) / MANIFEST) for kind in kinds}
+        for name in names
     }
     counts = [
         (kind, fact)
@@ -95,24 +98,24 @@ def _show_costs(models: list[str], targets: list[Target]) -> None:
         for fact in _COUNTS
         if any(fact in row[kind]["facts"] for row in made.values() if row[kind])
     ]
-    names = [f">{kind.name}" for kind in kinds]
+    headers = [f">{kind.name}" for kind in kinds]
     console.table(
         "Steps in fp32 (seconds)",
-        ["model", *names, ">peak MiB"],
-        [[model, *map(_seconds, row.values()), _peak_mib(row)] for model, row in made.items()],
+        ["model", *headers, ">peak MiB"],
+        [[name, *map(_seconds, row.values()), _peak_mib(row)] for name, row in made.items()],
     )
     print()
     counted = [f">{kind.name} {fact.replace('_', ' ')}" for kind, fact in counts]
     console.table(
         "Files in fp32 (MB)",
-        ["model", *names, *counted],
+        ["model", *headers, *counted],
         [
             [
-                model,
+                name,
                 *(_megabytes(kind, manifest) for kind, manifest in row.items()),
                 *(str(row[kind]["facts"][fact]) if row[kind] else "-" for kind, fact in counts),
             ]
-            for model, row in made.items()
+            for name, row in made.items()
         ],
     )
 

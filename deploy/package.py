@@ -20,22 +20,23 @@ from common.paths import absolute
 from deploy.packages.labels import find_labels, read_names
 from deploy.packages.package import package, packaged_cells, zip_path
 from deploy.request.arguments import (
+    add_build_arguments,
     add_data_arguments,
     add_file_arguments,
+    chosen_builds,
     chosen_cells,
     chosen_files,
     chosen_photos,
 )
 from deploy.request.building import build_files, class_count, inference_graph
 from deploy.verdict.validator import open_judging_photos
-from models.registry import find_model
 
 _PHOTOS = 16
 
 
 def main() -> int:
     parser = Parser(prog="python deploy/package.py", description=__doc__)
-    parser.add_argument("--model", action="append", required=True, metavar="NAME")
+    add_build_arguments(parser)
     add_file_arguments(parser)
     add_data_arguments(parser)
     parser.add_argument(
@@ -48,18 +49,18 @@ def main() -> int:
     parser.set_defaults(photos=_PHOTOS, precision=None)
     options = parser.parse_args()
     options.precision = options.precision or ["fp32"]
-    specs = [find_model(name) for name in options.model]
+    builds = chosen_builds(options)
     cells = packaged_cells(chosen_cells(options), options.target)
     wanted, photos = chosen_files(options), chosen_photos(options)
     opened = {}
-    for spec in specs:  # a mistyped file or folder is refused before any work
-        classes = class_count(spec, wanted)
+    for one in builds:  # a mistyped file or folder is refused before any work
+        classes = class_count(one, wanted)
         if options.labels:
             read_names(options.labels, classes)
         opened[classes] = open_judging_photos(photos, cells, classes)
     status = Exit.OK
-    for spec in specs:
-        graph = inference_graph(spec, wanted)
+    for one in builds:
+        graph = inference_graph(one, wanted)
         labels = find_labels(graph, options.labels)
         images, calibration = opened[graph.facts["class_num"]]
         choices = dataclasses.replace(wanted.options, calibration=calibration)
@@ -72,8 +73,8 @@ def main() -> int:
                 say(f"  {cell[0].name} {cell[1]} is unavailable: {cell[0].problem()}")
                 status = Exit.UNDECIDED
             else:
-                made = package(spec, graph, cell, outcome, labels, images, photos.skip_bad)
-                print(f"{spec.name} {cell[0].name} {cell[1]}: {shown(zip_path(made))}")
+                made = package(one.spec, graph, cell, outcome, labels, images, photos.skip_bad)
+                print(f"{graph.name} {cell[0].name} {cell[1]}: {shown(zip_path(made))}")
     return status
 
 

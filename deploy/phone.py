@@ -24,8 +24,9 @@ from common.errors import UserError
 from common.paths import build_root
 from deploy.android.project import read_project
 from deploy.phones.adb import Outcome, Phone, find_serial
+from deploy.request.arguments import add_build_arguments
+from deploy.request.building import choose_builds
 from deploy.targets import all_precisions, app_targets
-from models.registry import find_model
 
 _RUNS = ("check", "bench")
 _APK = "apk/paddle-portage-demo.apk"
@@ -36,7 +37,8 @@ def main() -> int:
     adb = shutil.which("adb")
     if adb is None:
         raise UserError("adb is not on this machine; install it (Debian: adb), or add it to PATH")
-    packages = _packages(options.model, options.precision)
+    names = _names(options)
+    packages = _packages(names, options.precision)
     apk = build_root() / _APK
     if not apk.is_file():
         raise UserError(f"{shown(apk)} is not there; build it: make apk MODELS=…")
@@ -49,7 +51,7 @@ def main() -> int:
     phone.push(packages)
     out = build_root() / "phone" / serial.replace(":", "-")
     outcomes = [
-        phone.run(word, _extras(options), options.limit, out / word)
+        phone.run(word, _extras(options, names), options.limit, out / word)
         for word in options.only or _RUNS
     ]
     for outcome in outcomes:
@@ -61,7 +63,7 @@ def main() -> int:
 def _parser() -> Parser:
     parser = Parser(prog="python deploy/phone.py", description=__doc__)
     precisions = all_precisions(app_targets().values())
-    parser.add_argument("--model", action="append", metavar="NAME", help="push these packages")
+    add_build_arguments(parser, "what the app has in it; those named are pushed")
     parser.add_argument(
         "--precision",
         action="append",
@@ -82,23 +84,30 @@ def _parser() -> Parser:
     return parser
 
 
-def _extras(options) -> dict[str, str]:
-    models = [find_model(name).name for name in options.model or ()]
-    given = {"model": ",".join(models), "threads": options.threads, "runs": options.runs}
+def _names(options) -> list[str]:
+    """The builds that are named; none where none is."""
+    if not (options.model or options.name):
+        return []
+    return [one.folder for one in choose_builds(options.model, options.name, None)]
+
+
+def _extras(options, names: Sequence[str]) -> dict[str, str]:
+    given = {"model": ",".join(names), "threads": options.threads, "runs": options.runs}
     return {name: str(value) for name, value in given.items() if value}
 
 
-def _packages(models: Sequence[str] | None, precisions: Sequence[str] | None) -> list[Path]:
-    """The folders of the named models' packages, whatever their target."""
+def _packages(names: Sequence[str], precisions: Sequence[str] | None) -> list[Path]:
+    """The folders of the named builds' packages, whatever their target."""
     from convert.artifact import load
     from deploy.packages.package import content_folder, package_folders
 
     folders = []
-    for name in models or ():
-        spec = find_model(name)
-        chosen = list(filter(None, map(load, package_folders(precisions, spec.name))))
+    for name in names:
+        chosen = list(filter(None, map(load, package_folders(precisions, name))))
         if not chosen:
-            raise UserError(f"{spec.name} has no such package here; make it: make package")
+            raise UserError(
+                f"{name} has no such package here; make it: make package MODEL={name} TARGET=…"
+            )
         folders += [content_folder(package) for package in chosen]
     return folders
 

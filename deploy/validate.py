@@ -20,16 +20,15 @@ from common.cli import Exit, Parser, run
 from common.paths import absolute
 from common.strict_json import encode
 from deploy.request.arguments import (
+    add_build_arguments,
     add_file_arguments,
     add_host_arguments,
     add_photo_arguments,
+    chosen_builds,
     chosen_cells,
     chosen_files,
     chosen_host,
     chosen_photos,
-)
-from deploy.request.building import (
-    choose_models,
 )
 from deploy.verdict import tables
 from deploy.verdict.result import exit_status
@@ -38,12 +37,7 @@ from deploy.verdict.validator import validate
 
 def main() -> int:
     parser = Parser(prog="python deploy/validate.py", description=__doc__)
-    parser.add_argument(
-        "--model",
-        action="append",
-        metavar="NAME",
-        help="repeatable (default: every model that has weights here)",
-    )
+    add_build_arguments(parser, "every build here, and every model that has weights here")
     add_file_arguments(parser, target_default=[])
     add_photo_arguments(parser)
     add_host_arguments(parser)
@@ -63,11 +57,11 @@ def main() -> int:
         parser.error("the following arguments are required: --target")
     host = chosen_host(options)
     cells = chosen_cells(options, host)
-    specs = choose_models(options.model, options.weights)
+    chosen = chosen_builds(options)
 
     results = []
     for outcome in validate(
-        specs, cells, chosen_files(options), chosen_photos(options), options.budget, host
+        chosen, cells, chosen_files(options), chosen_photos(options), options.budget, host
     ):
         results.append(outcome)
         if options.json:

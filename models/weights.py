@@ -119,6 +119,11 @@ def _names(spec: "ModelSpec") -> list[str]:
     return [f"{spec.name}{ending}{suffix}" for ending in ("_pretrained", "") for suffix in SUFFIXES]
 
 
+def is_published(spec: "ModelSpec", path: Path) -> bool:
+    """Whether a file is called as the published checkpoint of a model is."""
+    return path.name in _names(spec)
+
+
 def _file_names(spec: "ModelSpec") -> str:
     return "a file named " + " or ".join(_names(spec)) + " is expected"
 
@@ -212,6 +217,12 @@ def class_count(state: Mapping[str, np.ndarray]) -> int:
     """
     shapes = {name: value.shape for name, value in state.items()}
     return shapes[f"{classifier(shapes)}.bias"][0]
+
+
+def classes_in(weights: Weights) -> int:
+    """The number of classes that the weights in a file tell apart; UserError as of `read_state`,
+    and where they have no classifier."""
+    return class_count(read_state(weights.file))
 
 
 def classifier(shapes: Shapes) -> str:

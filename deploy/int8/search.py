@@ -125,7 +125,7 @@ class Search:
             # Those of the reference and of the ranges are in the keys of the graph and the ranges.
             "tools": {tool.package: tool.version for tool in self._target.tools},
         }
-        folder = build_root() / self._graph.model / "calibration"
+        folder = build_root() / self._graph.name / "calibration"
         return SearchLog(
             folder / f".{self._target.name}.attempts.json", facts, (Search, type(self._target))
         )
@@ -194,7 +194,7 @@ class Search:
 
     def _rank(self, quant: QuantConfig, seconds: float) -> list[Effect]:
         onnx, ranges, crops, _ = self._with(quant).measured(self._graph)
-        title = f"{self._graph.model} on {self._target.name}: sensitivity"
+        title = f"{self._graph.name} on {self._target.name}: sensitivity"
         with console.progress(title, "layers") as progress:
             return rank(onnx, ranges, crops, quant, self._target.grid(), seconds, progress)
 

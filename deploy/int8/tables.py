@@ -20,7 +20,7 @@ def show(results: list[Result]) -> None:
     for one in results:
         if one.chosen:
             for line in _remarks(one):
-                print(f"{one.model} {one.target}: {line}")
+                print(f"{one.name} {one.target}: {line}")
 
 
 def _row(one: Result) -> list[str]:
@@ -35,7 +35,7 @@ def _row(one: Result) -> list[str]:
             f"{100 * one.drift.agreement:.1f}",
         ]
     return [
-        one.model,
+        one.name,
         one.target,
         one.calibration.method,
         str(len(one.calibration.keep_float)),

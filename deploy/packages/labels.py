@@ -32,7 +32,7 @@ def find_labels(graph: Artifact, listing: Path | None) -> Labels:
     if classes == imagenet.CLASSES:
         return Labels(imagenet.imagenet_classes(), f"ImageNet's, from {imagenet.SOURCE}")
     say(
-        f"  {graph.model}: no list of its {classes} classes is known, so they are called by their "
+        f"  {graph.name}: no list of its {classes} classes is known, so they are called by their "
         "numbers; --labels names a list"
     )
     return Labels([str(number) for number in range(classes)], "numbers, since no list was given")

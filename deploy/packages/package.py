@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from deploy.verdict.validator import Judge
 
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 CROPS = "golden/crops.bin"
 LOGITS = "golden/logits.bin"
@@ -68,7 +68,7 @@ def package(
     content = _content(spec, graph, cell, built, labels, judge, images)
     step = Step(
         name="package",
-        model=spec.name,
+        build=graph.build,
         kind=_KIND,
         precision=f"{target.name}-{precision}",
         # The content and not the key of its artifact: Paddle Lite's differs from run to run.
@@ -80,7 +80,7 @@ def package(
         tools={},
         code=(package,),
     )
-    name = f"{spec.name}-{step.precision}"
+    name = f"{graph.name}-{step.precision}"
 
     def make(folder: Path) -> dict:
         for path, data in content.items():
@@ -109,16 +109,16 @@ def zip_path(made: Artifact) -> Path:
     return made.file(f"{made.facts['content']}.zip")
 
 
-def packaged(model: str, target: str, precision: str) -> Artifact | None:
+def packaged(name: str, target: str, precision: str) -> Artifact | None:
     """The package that was made earlier, if it is whole."""
-    return load(build_root() / model / _KIND / f"{target}-{precision}")
+    return load(build_root() / name / _KIND / f"{target}-{precision}")
 
 
-def package_folders(precisions: Sequence[str] | None, model: str = "*") -> list[Path]:
-    """Where packages were made earlier, in these precisions (None: all), of a model or of all."""
+def package_folders(precisions: Sequence[str] | None, name: str = "*") -> list[Path]:
+    """Where packages were made earlier, in these precisions (None: all), of a build or of all."""
     return [
         folder
-        for folder in sorted(build_root().glob(f"{model}/{_KIND}/[!.]*-*"))
+        for folder in sorted(build_root().glob(f"{name}/{_KIND}/[!.]*-*"))
         if folder.is_dir() and (not precisions or folder.name.rpartition("-")[2] in precisions)
     ]
 
@@ -143,6 +143,7 @@ def _content(
     about = {
         "schema": SCHEMA,
         "model": spec.name,
+        "name": graph.name,
         "target": target.name,
         "precision": precision,
         "engine": engine.name,
@@ -192,7 +193,7 @@ def _results(about: Mapping[str, Any]) -> list[Result]:
     """The results that are kept of this target, precision and weights, here or from phones."""
     wanted = (about["target"], about["precision"], about["weights"])
     return [
-        one for one in kept(about["model"]) if (one.target, one.precision, one.weights) == wanted
+        one for one in kept(about["name"]) if (one.target, one.precision, one.weights) == wanted
     ]
 
 

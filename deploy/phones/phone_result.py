@@ -20,6 +20,7 @@ from common.errors import UserError, suggest
 from common.strict_json import STRICT, FormError, decode, encode, parse, short
 from common.version import VERSION
 from convert.artifact import Artifact
+from convert.builds import exported
 from deploy.packages.package import (
     CROPS,
     GOLDEN,
@@ -120,7 +121,7 @@ FIELDS = {
 def import_results(paths: Sequence[Path], budget_pp: float | None = None) -> list[Result]:
     """Read, judge and keep the results in these files; nothing is kept unless all are sound.
 
-    Kept as `build/<model>/results/<target>-<precision>-<device>.json`. `budget_pp` is as for
+    Kept as `build/<name>/results/<target>-<precision>-<device>.json`. `budget_pp` is as for
     `deploy.verdict.drift.statistical_verdict`.
     """
     outcomes = [read_result(path, budget_pp) for path in paths]
@@ -139,7 +140,7 @@ def read_result(path: Path, budget_pp: float | None = None) -> Result:
         found = _read(path)
         _check_names(found)
         _check_sums(found)
-        made = packaged(found.model, found.target, found.precision)
+        made = packaged(found.name, found.target, found.precision)
         if made:
             _check_package(found, made)
         else:
@@ -157,15 +158,15 @@ def read_result(path: Path, budget_pp: float | None = None) -> Result:
 
 
 def beside(outcomes: Sequence[Result]) -> list[Result]:
-    """These results, which are kept, among the others of their models and weights, for one table.
+    """These results, which are kept, among the others of their builds and weights, for one table.
 
     Of the others those are left out, with a word, whose files are not (or no longer) in the build
     folder.
     """
-    wanted = dict.fromkeys((outcome.model, outcome.weights) for outcome in outcomes)
+    wanted = dict.fromkeys((outcome.name, outcome.weights) for outcome in outcomes)
     shown, left_out = [], 0
-    for model, weights in wanted:
-        for one in result.kept(model):
+    for name, weights in wanted:
+        for one in result.kept(name):
             if one.weights != weights:
                 continue
             if one in outcomes or _is_of_present_files(one):
@@ -179,7 +180,7 @@ def beside(outcomes: Sequence[Result]) -> list[Result]:
 
 def _is_of_present_files(one: Result) -> bool:
     target = TARGETS.get(one.target)
-    present = target.present_digests(one.model, one.precision) if target else None
+    present = target.present_digests(one.name, one.precision) if target else None
     return present is not None and one.files == present
 
 
@@ -227,6 +228,9 @@ def _check_names(found: PhoneResult) -> None:
     model, target, precision = found.model, found.target, found.precision
     if model not in MODELS:
         raise FormError(f"model is {model!r}, which is unknown: {suggest(model, MODELS)}")
+    there = exported(found.name)
+    if found.name != model and (found.name in MODELS or (there and there.model != model)):
+        raise FormError(f"name is {found.name!r}, which is another model's")
     if target not in app_targets():
         raise FormError(f"target is {target!r}, not {' or '.join(app_targets())}")
     if precision not in TARGETS[target].precisions:

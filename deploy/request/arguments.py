@@ -7,8 +7,10 @@ from calib.photos import COUNT
 from calib.quant_config import DEFAULT_METHOD, METHODS, QuantConfig
 from common.cli import Parser, choice, number, positive, whole, word_or_path
 from common.errors import UserError
+from convert.builds import NO_NAME, Chosen, add_name_argument
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from data.images import BUILT_IN
+from deploy.request.building import choose_builds
 from deploy.request.values import Cell, Files, Photos, check_methods
 from deploy.targets import TARGETS, all_precisions, find_cells
 from deploy.targets.base import Options
@@ -19,6 +21,32 @@ from runtimes.hosts.local import LOCAL
 from runtimes.paddle_lite_arm import library
 
 _ARM_ONLY = {"arm_cpu": "a processor of", "paddle_lite_arm": "a library for"}
+
+
+def add_build_arguments(parser: Parser, without: str = "") -> None:
+    """The arguments that name models and builds; `without` says what it means to name none, where
+    that means something."""
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="a model's name, or a build's; repeatable" + f" (default: {without})" * bool(without),
+    )
+    add_name_argument(parser)
+    parser.set_defaults(every_build=bool(without))
+
+
+def add_one_build_argument(parser: Parser) -> None:
+    """The same, of a command for one."""
+    parser.add_argument("--model", metavar="NAME", help="a model's name, or a build's")
+    add_name_argument(parser)
+
+
+def chosen_builds(options: argparse.Namespace) -> list[Chosen]:
+    """The builds that the arguments of `add_build_arguments` ask for (see `choose_builds`)."""
+    if not (options.model or options.name or options.every_build):
+        raise UserError(f"{NO_NAME} (see --help)")
+    return choose_builds(options.model, options.name, options.weights)
 
 
 def add_file_arguments(parser: Parser, target_default: list[str] | None = None) -> None:
@@ -101,7 +129,12 @@ def add_weight_arguments(parser: Parser) -> None:
         help="a file, a folder, official, demo or random (default: what was exported last, else "
         "what is found)",
     )
-    parser.add_argument("--classes", type=positive, metavar="N", help="default: 1000")
+    parser.add_argument(
+        "--classes",
+        type=positive,
+        metavar="N",
+        help="default: as many as the weights tell apart, else 1000",
+    )
 
 
 def add_data_arguments(parser: Parser) -> None:

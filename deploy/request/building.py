@@ -1,4 +1,4 @@
-"""From a model's name to the inference graph that all its files start from."""
+"""From a name to the inference graph that all files of a build start from."""
 
 import concurrent.futures
 import dataclasses
@@ -10,37 +10,41 @@ from calib.quant_config import QuantConfig
 from common import console, files, machine
 from common.errors import StepError, UserError
 from common.paths import build_root
+from convert import builds
 from convert.artifact import Artifact
-from convert.export import export, exported
+from convert.builds import Chosen
+from convert.export import export_build
 from convert.to_onnx import to_onnx
+from data import imagenet
 from deploy.request.values import FP16, INT8, Cell, Files
 from deploy.targets.base import Options, Target
-from models.registry import MODELS, ModelSpec, find_model
-from models.weights import available, find_weights
-
-_DEFAULT_CLASSES = 1000
+from models.registry import MODELS
+from models.weights import WORDS, available
 
 
-def class_count(spec: ModelSpec, files: Files) -> int:
-    """How many classes the model's inference graph has, or will have, known before any work."""
+def class_count(chosen: Chosen, files: Files) -> int:
+    """How many classes the inference graph has, or will have, known before any work."""
     if files.class_num:
         return files.class_num
-    found = None if files.weights else exported(spec.name)
-    return found.facts["class_num"] if found else _DEFAULT_CLASSES
+    found = None if files.weights else builds.exported(chosen.folder)
+    if found:
+        return found.facts["class_num"]
+    if files.weights in WORDS or not (files.weights or chosen.name or available(chosen.spec)):
+        return imagenet.CLASSES
+    return builds.class_count(builds.weights_of(chosen, files.weights))
 
 
-def inference_graph(spec: ModelSpec, files: Files) -> Artifact:
-    """The inference graph of a model.
+def inference_graph(chosen: Chosen, files: Files) -> Artifact:
+    """The inference graph of what a user has chosen.
 
-    With weights or a class count asked for it is made from those; without, the graph that an
-    earlier export left is taken as it is, and where there is none, the weights that are found
-    here.
+    With weights or a class count asked for it is made from those; without, the graph of that build
+    is taken as it is, and where there is none, the weights that are found here.
     """
-    classes = class_count(spec, files)
-    found = None if files.weights else exported(spec.name)
-    if found and found.facts["class_num"] == classes:
+    found = None if files.weights else builds.exported(chosen.folder)
+    if found and files.class_num in (None, found.facts["class_num"]):
+        builds.say_if_changed(found)
         return found
-    return export(spec, find_weights(spec, files.weights), classes)
+    return export_build(chosen, files.weights, files.class_num)
 
 
 def build_files(
@@ -69,7 +73,7 @@ def _warn_of_overflows(graph: Artifact, options: Options) -> None:
     """Say which layers leave float16's range, before FP16 files are made."""
     for what, size in beyond_fp16(to_onnx(graph, options.opset)):
         console.say(
-            f"  warning: {graph.model}: {what} reaches {size:.6g}, more than FP16's {LIMIT:g}: "
+            f"  warning: {graph.name}: {what} reaches {size:.6g}, more than FP16's {LIMIT:g}: "
             "expect infinite logits in FP16"
         )
 
@@ -96,28 +100,37 @@ def keep_quant_config(graph: Artifact, target: Target, quant: QuantConfig) -> No
 
 
 def _quant_config_path(graph: Artifact, target: Target) -> Path:
-    return build_root() / graph.model / "calibration" / f"{target.name}.json"
+    return build_root() / graph.name / "calibration" / f"{target.name}.json"
 
 
-def choose_models(names: Sequence[str] | None, weights: str | None) -> list[ModelSpec]:
-    """The models to work on; those that are skipped are named, with the reason.
+def choose_builds(
+    models: Sequence[str] | None, name: str | None, weights: str | None
+) -> list[Chosen]:
+    """The builds to work on; those that are skipped are named, with the reason.
 
-    Without names: every model that has weights here. A graph exported from random weights counts
-    only for a model that is named.
+    `models` are names of models or builds, `name` is a build's. Without either: every build here,
+    and every model that has weights here. A graph exported from random weights counts only for one
+    that is named.
     """
-    if names:
-        return [find_model(name) for name in dict.fromkeys(names)]
+    if name and len(models or ()) > 1:
+        raise UserError(f"--name {name} is one build's: give one --model with it")
+    if models:
+        return [builds.choose(one, name) for one in dict.fromkeys(models)]
+    if name:
+        return [builds.choose(None, name)]
     if weights is not None:
         raise UserError("--weights needs --model, so that it is clear whose weights they are")
-    chosen, random, absent = [], [], []
+    there = builds.builds()
+    random = [one for one, graph in there.items() if graph.facts["weights"] == "random"]
+    chosen, absent = [], []
     for spec in MODELS.values():
-        graph = exported(spec.name)
-        if graph and graph.facts["weights"] == "random":
-            random.append(spec.name)
-        elif graph or available(spec):
-            chosen.append(spec)
-        else:
-            absent.append(spec.name)
+        names = [one for one, graph in there.items() if graph.model == spec.name]
+        chosen += [builds.choose(one) for one in names if one not in random]
+        if spec.name not in names:
+            if available(spec):
+                chosen.append(Chosen(spec))
+            else:
+                absent.append(spec.name)
     for left_out, reason in (
         (random, "exported from random weights, so only by name (--model)"),
         (absent, "no weights here"),

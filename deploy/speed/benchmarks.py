@@ -10,6 +10,7 @@ from common import console
 from common.errors import StepError, UserError
 from common.strict_json import encode
 from convert.artifact import Artifact
+from convert.builds import Chosen
 from convert.to_onnx import to_onnx
 from deploy.request.building import build_files, inference_graph
 from deploy.request.values import Cell, Files
@@ -17,7 +18,6 @@ from deploy.speed import latency, roofline
 from deploy.speed.published import published_block
 from deploy.speed.roofline import Peak, Work
 from deploy.targets.base import Target
-from models.registry import ModelSpec
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 
 
@@ -32,10 +32,10 @@ class Ways:
 
 
 def benchmark(
-    spec: ModelSpec, cells: Sequence[Cell], wanted: Files, ways: Ways
+    chosen: Chosen, cells: Sequence[Cell], wanted: Files, ways: Ways
 ) -> Iterator[dict[str, Any]]:
     """Measure each cell of a model; yield the results, which are also kept as files."""
-    graph = inference_graph(spec, wanted)
+    graph = inference_graph(chosen, wanted)
     absent = [cell for cell in cells if not _has_speed(cell[0].timed_session_spec(cell[1]))]
     running = [cell for cell in cells if cell not in absent]
     running, options = wanted.with_calibration(running, graph.facts["class_num"])
@@ -52,7 +52,8 @@ def benchmark(
         )
         outcome = {
             "schema": 1,
-            "model": spec.name,
+            "model": graph.model,
+            "name": graph.name,
             "target": target.name,
             "precision": precision,
             "weights": graph.facts["weights"],
@@ -85,7 +86,7 @@ def _measure(
     session_spec = target.timed_session_spec(precision)
     figures, peers, environment = {}, {}, {}
     for batch in ways.batches:
-        where = f"{artifact.model} {target.name} {precision} batch {batch}"
+        where = f"{artifact.name} {target.name} {precision} batch {batch}"
         console.say(f"  timing {where}")
         figure = latency.measure(session_spec, artifact, precision, batch, ways.cores, ways.limit)
         environment = figure.pop("environment")
@@ -149,10 +150,10 @@ def _why_absent(target: Target, session_spec: SessionSpec) -> str:
 
 
 def compare_cells(
-    spec: ModelSpec, sides: Sequence[Cell], wanted: Files, ways: Ways
+    chosen: Chosen, sides: Sequence[Cell], wanted: Files, ways: Ways
 ) -> Iterator[dict[str, Any]]:
     """Run two cells of a model by turns; yield the ratio for each batch."""
-    graph = inference_graph(spec, wanted)
+    graph = inference_graph(chosen, wanted)
     for target, precision in sides:
         session_spec = target.timed_session_spec(precision)
         if not _has_speed(session_spec):
@@ -178,7 +179,8 @@ def compare_cells(
             figures = latency.compare_speed(timers[0].median, timers[1].median, 3 * ways.limit)
         yield {
             "schema": 1,
-            "model": spec.name,
+            "model": graph.model,
+            "name": graph.name,
             "weights": graph.facts["weights"],
             "batch": batch,
             "first": names[0],

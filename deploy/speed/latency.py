@@ -230,17 +230,17 @@ def _which(low: float, high: float) -> str:
 
 
 def write(outcome: dict[str, Any]) -> None:
-    """Keep a benchmark as `build/<model>/latency/<target>-<precision>.json`.
+    """Keep a benchmark as `build/<name>/latency/<target>-<precision>.json`.
 
     Validations keep theirs elsewhere, so that the two never write the same file.
     """
-    files.write_json(_path(outcome["model"], outcome["target"], outcome["precision"]), outcome)
+    files.write_json(_path(outcome["name"], outcome["target"], outcome["precision"]), outcome)
 
 
-def kept(model: str, target: str, precision: str, digests: Mapping[str, str]) -> dict[str, Latency]:
+def kept(name: str, target: str, precision: str, digests: Mapping[str, str]) -> dict[str, Latency]:
     """The latencies by batch that the last benchmark kept of the files with these sha256; else
     empty."""
-    found = files.read_json(_path(model, target, precision))
+    found = files.read_json(_path(name, target, precision))
     if not isinstance(found, dict) or found.get("files") != digests:
         return {}
     known = {
@@ -250,8 +250,8 @@ def kept(model: str, target: str, precision: str, digests: Mapping[str, str]) ->
     return decode(dict[str, Latency], known)
 
 
-def _path(model: str, target: str, precision: str) -> Path:
-    return build_root() / model / "latency" / f"{target}-{precision}.json"
+def _path(name: str, target: str, precision: str) -> Path:
+    return build_root() / name / "latency" / f"{target}-{precision}.json"
 
 
 def conditions(cores: Sequence[int]) -> dict[str, Any]:

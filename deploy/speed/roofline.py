@@ -59,7 +59,7 @@ def floors(
     The reads go over as much memory as the work moves, so that what fits a cache is held against
     that cache's speed.
     """
-    with Worker("main", f"measuring the floor of {onnx.model}", threads=1) as worker:
+    with Worker("main", f"measuring the floor of {onnx.name}", threads=1) as worker:
         path = str(onnx.file(FILE))
         works = [Work(**worker.call(count, path=path, batch=batch)) for batch in batches]
         sizes = [work.bytes for work in works]

@@ -11,7 +11,7 @@ def show(results: list[dict]) -> None:
     rows = [row for outcome in results for row in _rows(outcome)]
     console.table("Latency of a whole batch", columns, rows)
     for outcome in results:
-        name = f"{outcome['model']} {outcome['target']} {outcome['precision']}"
+        name = f"{outcome['name']} {outcome['target']} {outcome['precision']}"
         if "reason" in outcome:
             print(f"{name}: {outcome['verdict']}: {outcome['reason']}")
         for batch, figure in outcome.get("latency", {}).items():
@@ -21,7 +21,7 @@ def show(results: list[dict]) -> None:
         if block:
             print(f"{name}: {_published(block)}")
     floors = {
-        (outcome["model"], outcome["environment"]["threads"], batch): _parts(floor)
+        (outcome["name"], outcome["environment"]["threads"], batch): _parts(floor)
         for outcome in results
         for batch, floor in outcome.get("floor", {}).items()
     }
@@ -36,7 +36,7 @@ def show(results: list[dict]) -> None:
             ],
         )
     peers = [
-        [outcome["model"], outcome["target"], batch, peer, *_ratio(figures)]
+        [outcome["name"], outcome["target"], batch, peer, *_ratio(figures)]
         for outcome in results
         for batch, found in outcome.get("peers", {}).items()
         for peer, figures in found.items()
@@ -51,7 +51,7 @@ def show(results: list[dict]) -> None:
 
 
 def _rows(outcome: dict) -> list[list[str]]:
-    head = [outcome["model"], outcome["target"], outcome["precision"]]
+    head = [outcome["name"], outcome["target"], outcome["precision"]]
     if "latency" not in outcome:
         return [[*head, *["-"] * 10, f"[yellow]{outcome['verdict']}[/]"]]
     threads, floors = str(outcome["environment"]["threads"]), outcome.get("floor", {})

@@ -152,9 +152,9 @@ class Target(abc.ABC):
         """The sha256 of each file that is deployed, by name: what statements about it carry."""
         return artifact.digests(self.kinds[-1].files)
 
-    def present_digests(self, model: str, precision: str) -> dict[str, str] | None:
-        """Those of a model's files that lie in the build folder; None where they are not whole."""
-        found = load(self.kinds[-1].folder(model, precision))
+    def present_digests(self, build: str, precision: str) -> dict[str, str] | None:
+        """Those of a build's files that lie in the build folder; None where they are not whole."""
+        found = load(self.kinds[-1].folder(build, precision))
         return self.digests(found) if found else None
 
     def build_report(self, artifact: Artifact) -> str:

@@ -16,11 +16,13 @@ from common.cli import Exit
 from common.console import say, shown
 from common.paths import build_root
 from common.strict_json import STRICT, FormError, decode, encode, parse, short
+from convert.builds import NAME
 from runtimes.session_pool import SIMULATED, Execution
 
 SCHEMA = 2
 
 Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Batch = Annotated[str, Field(pattern="^[1-9][0-9]*$")]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -209,6 +211,7 @@ class Result:
     schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
     toolkit: Text
     model: Text
+    name: Name
     target: Text
     precision: Text
     weights: Text
@@ -237,26 +240,26 @@ class Result:
 
 
 def write(result: Result, device: str = "") -> None:
-    """Keep a result as `build/<model>/results/<target>-<precision>[-<device>].json`.
+    """Keep a result as `build/<name>/results/<target>-<precision>[-<device>].json`.
 
     `device`, as a part of a file's name, tells results from other machines from this one's: a
     phone's name, or a host's label ("onnx-int8-arm-cortex-a76.json").
     """
     name = "-".join(filter(None, (result.target, result.precision, device))) + ".json"
-    files.write_json(_folder(result.model) / name, encode(result))
+    files.write_json(_folder(result.name) / name, encode(result))
 
 
-def kept(model: str) -> list[Result]:
-    """The results of a model that are kept, in the order of their files' names.
+def kept(name: str) -> list[Result]:
+    """The results of a build that are kept, in the order of their files' names.
 
     A file that is none, as one that an older toolkit wrote, is left out with a sentence.
     """
     found = []
-    for path in sorted(_folder(model).glob("*.json")):
+    for path in sorted(_folder(name).glob("*.json")):
         try:
             found.append(read(path))
         except FormError as error:
-            again = f"make it again: make validate MODEL={model} TARGET=…"
+            again = f"make it again: make validate MODEL={name} TARGET=…"
             say(f"  {shown(path)} is left out: {error}; {again}")
     return found
 
@@ -289,5 +292,5 @@ def exit_status(results: Sequence[Result], accept_simulated: bool) -> Exit:
     return Exit.OK if verdicts == {"pass"} else Exit.UNDECIDED
 
 
-def _folder(model: str) -> Path:
-    return build_root() / model / "results"
+def _folder(name: str) -> Path:
+    return build_root() / name / "results"

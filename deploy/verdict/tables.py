@@ -36,9 +36,9 @@ def show(results: Sequence[Result]) -> None:
     )
     for one in results:
         if one.verdict != "pass":
-            print(f"{one.model} {_where(one)} {one.precision}: {one.verdict}: {one.reason}")
+            print(f"{one.name} {_where(one)} {one.precision}: {one.verdict}: {one.reason}")
         if one.build_report:
-            print(f"{one.model} {_where(one)} {one.precision}: {one.build_report}")
+            print(f"{one.name} {_where(one)} {one.precision}: {one.build_report}")
 
 
 def colored(verdict: str) -> str:
@@ -66,7 +66,7 @@ def _row(one: Result) -> list[str]:
             f"{one.drift.max_rel:.1e}",
         ]
     return [
-        one.model,
+        one.name,
         escape(_where(one)),  # a device may be called [red]
         one.precision,
         one.execution,

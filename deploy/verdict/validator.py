@@ -17,6 +17,7 @@ from common.strict_json import decode
 from common.version import VERSION
 from convert import simulate
 from convert.artifact import Artifact
+from convert.builds import Chosen
 from data.crops import Crops, load_crops
 from data.images import ImageSet, spread_rows
 from deploy.request.building import build_files, class_count, inference_graph, options_for
@@ -100,6 +101,7 @@ class Judge:
             schema=SCHEMA,
             toolkit=VERSION,
             model=self._spec.name,
+            name=self._graph.name,
             target=target.name,
             precision=precision,
             weights=self._graph.facts["weights"],
@@ -127,7 +129,7 @@ class Judge:
         environment: Environment,
     ) -> dict[str, Any]:
         """What the last benchmark measured of these very files, and the published figures."""
-        figures = latency.kept(self._spec.name, target.name, precision, about) if about else {}
+        figures = latency.kept(self._graph.name, target.name, precision, about) if about else {}
         medians = {batch: figure.median_ms for batch, figure in figures.items()}
         block = published_block(self._spec.name, target, precision, environment.gpu, medians)
         return {"latency": figures or None, "published": block}
@@ -141,7 +143,7 @@ class Judge:
         rows: list[int],
         budget_pp: float | None,
     ) -> "_Run":
-        title = f"{self._spec.name} on {target.name} {precision}"
+        title = f"{self._graph.name} on {target.name} {precision}"
         logits, environment = self._logits(session_spec, built, precision, rows, title)
         compared = drift.measure_drift(self.reference[rows], logits, self.crops.labels[rows])
         verdict = drift.judge(compared, precision, budget_pp)
@@ -186,7 +188,7 @@ class Judge:
         there: np.ndarray,
     ) -> str:
         """How far an INT8 file's logits on the host are from those of it here, a clause."""
-        title = f"{self._spec.name} on {target.name} {INT8}, here"
+        title = f"{self._graph.name} on {target.name} {INT8}, here"
         local, _ = self._logits(here, built, INT8, rows, title)
         found = drift.measure_drift(local, there, self.crops.labels[rows])
         what = "the simulation" if here.execution == SIMULATED else "the same file"
@@ -209,10 +211,10 @@ class Judge:
     def reference(self) -> np.ndarray:
         """Logits float32 [N, classes] of the reference, from an earlier run or a new one."""
         facts = {"graph": self._graph.key, "crops": self.crops.sha256}
-        path = build_root() / self._spec.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
+        path = build_root() / self._graph.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
         if path.exists():
             return np.load(path)
-        title = f"{self._spec.name} on the reference"
+        title = f"{self._graph.name} on the reference"
         rows = spread_rows(len(self.crops), None)
         logits, _ = self._run(REFERENCE, self._graph, "fp32", rows, title)
         with files.atomic(path, "wb") as stream:
@@ -274,29 +276,29 @@ def _calibration(target: Target, precision: str, options: Options) -> result.Cal
 
 
 def validate(
-    specs: Sequence[ModelSpec],
+    builds: Sequence[Chosen],
     cells: Sequence[Cell],
     files: Files,
     photos: Photos,
     budget_pp: float | None = None,
     host: hosts.Host = LOCAL,
 ) -> Iterator[Result]:
-    """Build and judge each cell of each model; yield the results, which are also kept as files.
+    """Build and judge each cell of each build; yield the results, which are also kept as files.
 
     `budget_pp` is the top-1 loss allowed in percentage points (None: 1 % of the reference's);
     `host`, which has no problem with any target, is where they run.
     Photos are opened before anything is built, so that a mistyped folder costs no time.
     """
-    counts = {class_count(spec, files) for spec in specs} or {files.class_num or 1000}
+    counts = {class_count(one, files) for one in builds} or {files.class_num or 1000}
     opened = {count: open_judging_photos(photos, cells, count) for count in counts}
     for target, precision in cells:
         if precision in target.on_request:
             say(f"  warning: {target.name} {precision}: {target.warning}")
-    for spec in specs:
-        graph = inference_graph(spec, files)
+    for one in builds:
+        graph = inference_graph(one, files)
         images, calibration = opened[graph.facts["class_num"]]
         options = dataclasses.replace(files.options, calibration=calibration)
-        judge = Judge(spec, graph, images, photos.skip_bad, host)
+        judge = Judge(one.spec, graph, images, photos.skip_bad, host)
         built = build_files(graph, cells, options)
         for cell in cells:
             chosen = options_for(cell, graph, options)

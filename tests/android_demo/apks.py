@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.artifact import Step, produce
+from convert.artifact import Build, Step, produce
 from tests.android_demo import java
 
 MODELS = {"lite-arm": "model.nb", "onnx": "model.onnx"}
@@ -28,7 +28,7 @@ def write_package(target: str, content: bytes, model: str = "Tiny") -> Path:
         (folder / f"{name}.zip").write_bytes(b"not for the app")
         return {"content": name}
 
-    step = Step("package", model, "package", f"{target}-fp32", {}, {}, {}, ())
+    step = Step("package", Build(model, model), "package", f"{target}-fp32", {}, {}, {}, ())
     return produce(step, make, shows=f"{name}.zip").file(name)
 
 

@@ -166,8 +166,9 @@ def _write_package(folder: Path, case: DriftCase) -> None:
     }
     content["manifest.json"] = _json(
         {
-            "schema": 1,
+            "schema": 2,
             "model": "SqueezeNet1_1",
+            "name": "SqueezeNet1_1",
             "target": "lite-arm",
             "precision": "fp32" if case.gate == "numeric" else "int8",
             "engine": "paddle-lite",

@@ -135,7 +135,8 @@ def test_a_table_of_measurements_is_read_by_another_csv_reader(junit, toolkit_da
     manifest = json.loads((toolkit_data / "packages" / "lite-arm" / "manifest.json").read_text())
     assert len(rows) == 2
     assert rows[1] == {
-        **{name: manifest[name] for name in ("model", "target", "precision", "weights", "engine")},
+        **{name: manifest[name] for name in ("model", "name", "target", "precision", "weights")},
+        "engine": manifest["engine"],
         "engine_version": "v2.14-rc",
         "threads": "4",
         "power_mode": "no_bind",

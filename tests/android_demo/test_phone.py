@@ -47,7 +47,8 @@ def result(decisions: list[int | None], *, agreed: int) -> dict:
     images = len(decisions)
     share = agreed / images
     return {
-        **{"schema": 2, "model": "SqueezeNet1_1", "target": "onnx", "precision": "fp32"},
+        **{"schema": 2, "model": "SqueezeNet1_1", "name": "SqueezeNet1_1"},
+        **{"target": "onnx", "precision": "fp32"},
         **{"weights": "random", "verdict": "pass", "reason": "as computed", "execution": "native"},
         "host": {"name": "phone", "isa": ["arm64-v8a"]},
         "files": {"model.onnx": "1" * 64},

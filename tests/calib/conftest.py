@@ -30,7 +30,7 @@ def measured(built, weights, photos):
     spec = MODELS["SqueezeNet1_1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BUILD_DIR", str(built))
-        inference = export(spec, find_weights(spec, str(weights)))
+        inference = export(spec, find_weights(spec, str(weights)), 1000, spec.name)
         onnx = to_onnx(inference)
         images = ImageSet.open(photos(60))
         apart = ImageSet("apart", images.paths[::3], images.labels[::3])

@@ -10,7 +10,7 @@ import pytest
 from common import files
 from common.errors import StepError, UserError
 from convert import artifact
-from convert.artifact import Step, load, produce
+from convert.artifact import Build, Step, load, produce
 
 
 class Maker:
@@ -29,7 +29,7 @@ class Maker:
 def step(**changes) -> Step:
     facts = {
         "name": "copy",
-        "model": "Toy",
+        "build": Build("Toy", "Toy"),
         "kind": "onnx",
         "precision": "fp32",
         "inputs": {"weights": "abc"},

@@ -24,7 +24,7 @@ def graph(built):
         patch.setenv("BUILD_DIR", str(built / "fitting"))
 
         def make(model: str, weights: str = "random"):
-            return export(MODELS[model], find_weights(MODELS[model], weights))
+            return export(MODELS[model], find_weights(MODELS[model], weights), 1000, model)
 
         yield make
 

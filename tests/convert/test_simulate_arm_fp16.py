@@ -141,7 +141,7 @@ def real(built, tmp_path_factory):
         spec = MODELS[model]
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("BUILD_DIR", str(built))
-            graph = to_onnx(export(spec, find_weights(spec, str(weights))))
+            graph = to_onnx(export(spec, find_weights(spec, str(weights)), 1000, spec.name))
             crops = load_crops(ImageSet.open(folder), spec.preprocess)
         photos = next(crops.batches(len(rows), spec.preprocess, rows))
         simulated = Session(str(graph.folder), "fp16", 1, fused=False).run(photos)

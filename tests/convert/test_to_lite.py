@@ -58,7 +58,7 @@ def squeezenet(built):
     spec = MODELS["SqueezeNet1_1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BUILD_DIR", str(built / "random"))
-        yield export(spec, find_weights(spec, "random"))
+        yield export(spec, find_weights(spec, "random"), 1000, spec.name)
 
 
 @lite_only

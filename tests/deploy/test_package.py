@@ -18,6 +18,7 @@ from common.errors import UserError
 from common.paths import ROOT
 from convert import lite_file
 from convert.artifact import Artifact
+from convert.builds import choose
 from data.preprocess import Preprocess
 from deploy.packages.labels import Labels, find_labels
 from deploy.packages.model_card import model_card
@@ -150,7 +151,7 @@ def test_the_card_is_silent_about_what_was_measured_of_another_file():
 def test_int8_is_packaged_for_the_statistical_gate(built, weights, photos, monkeypatch):
     monkeypatch.setenv("BUILD_DIR", str(built))
     wanted, cell = Files(str(weights)), (Onnx(), "int8")
-    graph = inference_graph(MODELS[MODEL], wanted)
+    graph = inference_graph(choose(MODEL), wanted)
     images, calibration = Photos(str(photos(12))).open_with_calibration(1000)
     options = dataclasses.replace(wanted.options, calibration=calibration)
     file = build_files(graph, [cell], options)[cell]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from common import files
+from convert.builds import choose
 from deploy.request.values import Files, Photos
 from deploy.speed.benchmarks import Ways, benchmark
 from deploy.targets import TARGETS
@@ -190,7 +191,7 @@ def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
     monkeypatch.setenv("BUILD_DIR", str(built))
     ways = Ways(batches=(1, 2), cores=(0,), limit=0, peers=False)
     cells = [(TARGETS["trt-t4"], "fp32")]
-    (one,) = benchmark(MODELS[MODEL], cells, Files(str(weights)), ways)
+    (one,) = benchmark(choose(MODEL), cells, Files(str(weights)), ways)
     assert one["verdict"] == "measured"
     environment = one["environment"]
     assert (environment["gpu"], environment["transfers"]) == (gpu[0], "not timed")

@@ -15,7 +15,7 @@ from deploy.verdict.result import Accuracy, Calibration, Data, Reference, Size, 
 from tests.deploy.verdict.results import a_drift, a_result
 
 LAYERS = ["one", "two", "three", "four"]
-GRAPH = SimpleNamespace(key="graph", model="Toy")
+GRAPH = SimpleNamespace(key="graph", name="Toy", model="Toy")
 
 
 @dataclasses.dataclass(frozen=True)

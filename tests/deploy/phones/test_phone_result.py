@@ -25,6 +25,7 @@ def phones_words(images: int = 4) -> dict:
     return {
         "schema": 2,
         "model": MODEL,
+        "name": MODEL,
         "target": "lite-arm",
         "precision": "fp32",
         "weights": "demo",

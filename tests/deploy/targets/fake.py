@@ -44,7 +44,7 @@ class Fake(Target):
     methods = ("guess",)
 
     def build(self, inference, precision, options):
-        step = Step("to_fake", inference.model, "fake", precision, {"": inference.key}, {}, {}, ())
+        step = Step("to_fake", inference.build, "fake", precision, {"": inference.key}, {}, {}, ())
 
         def make(folder):
             (folder / _FILE).write_text(str(inference.facts["class_num"]))

@@ -39,6 +39,7 @@ def a_result(**changes: Any) -> Result:
         "schema": SCHEMA,
         "toolkit": "0.1.0",
         "model": "SqueezeNet1_1",
+        "name": "SqueezeNet1_1",
         "target": "onnx",
         "precision": "fp32",
         "weights": "demo",

@@ -63,8 +63,8 @@ def test_what_is_absent_is_left_out_and_fields_keep_their_order():
     written = encode(a_result(reference=None, measured=None, drift=None, budget=None))
     assert "null" not in json.dumps(written)
     assert list(written) == [
-        *("schema", "toolkit", "model", "target", "precision", "weights", "host", "execution"),
-        *("data", "verdict", "reason", "environment"),
+        *("schema", "toolkit", "model", "name", "target", "precision", "weights", "host"),
+        *("execution", "data", "verdict", "reason", "environment"),
     ]
     assert list(encode(FULL)) == [field.name for field in dataclasses.fields(Result)]
     assert encode(FULL)["decisions"] == [1, None, 3]

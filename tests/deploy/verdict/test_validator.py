@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from common.errors import StepError
+from convert.builds import choose
 from convert.to_onnx import DEFAULT_OPSET
 from data.images import ImageSet
 from deploy.request.building import build_files, inference_graph
@@ -35,7 +36,7 @@ def make(built, weights, monkeypatch):
     files = Files(str(weights))
 
     def make(model: str):
-        graph = inference_graph(MODELS[model], files)
+        graph = inference_graph(choose(model), files)
         return build_files(graph, [CELL], files.options)[CELL]
 
     return make
@@ -46,7 +47,7 @@ def judge(make, weights, photos):
     files = Files(str(weights))
     spec = MODELS["SqueezeNet1_1"]
     images = ImageSet.open(photos(10))
-    return Judge(spec, inference_graph(spec, files), images, skip_bad=False)
+    return Judge(spec, inference_graph(choose(spec.name), files), images, skip_bad=False)
 
 
 def test_the_right_file_passes(judge, make):

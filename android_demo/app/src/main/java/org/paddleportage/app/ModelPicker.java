@@ -63,7 +63,7 @@ final class ModelPicker implements AdapterView.OnItemSelectedListener {
         } catch (PortageException unknown) {
             size = "?"; // opening it will say what is wrong
         }
-        String title = pack.model() + " " + pack.precision();
+        String title = pack.name() + " " + pack.precision();
         return activity.getString(R.string.model_line, title, pack.target(), size);
     }
 

@@ -60,7 +60,7 @@ final class PackageStore {
 
     /** A package's name, e.g. "SqueezeNet1_1-lite-arm-fp32". */
     static String title(ModelPackage pack) {
-        return pack.model() + "-" + pack.target() + "-" + pack.precision();
+        return pack.name() + "-" + pack.target() + "-" + pack.precision();
     }
 
     private void loadAssets(AssetManager assets, File root) {

@@ -90,8 +90,8 @@ public final class RunActivity extends Activity {
         }
         for (ModelPackage pack : store.packages()) {
             String title = PackageStore.title(pack);
-            List<String> models = Arrays.asList(text("model", pack.model()).split(","));
-            if (!models.contains(pack.model())) {
+            List<String> models = Arrays.asList(text("model", pack.name()).split(","));
+            if (!models.contains(pack.name())) {
                 continue;
             }
             running.show(() -> status.setText(title));

@@ -8,7 +8,7 @@ import java.util.Locale;
 public final class BenchCsv {
     private static final List<String> COLUMNS =
             Arrays.asList(
-                    "model", "target", "precision", "weights", "engine", "engine_version",
+                    "model", "name", "target", "precision", "weights", "engine", "engine_version",
                     "threads", "power_mode", "runs", "median_ms", "p90_ms", "p99_ms", "note",
                     "device", "soc", "abi", "android", "app");
 
@@ -23,8 +23,8 @@ public final class BenchCsv {
             Latency latency = row.latency();
             line(
                     Arrays.asList(
-                            pack.model(), pack.target(), pack.precision(), pack.weights(),
-                            pack.engine(), row.engineVersion(),
+                            pack.model(), pack.name(), pack.target(), pack.precision(),
+                            pack.weights(), pack.engine(), row.engineVersion(),
                             String.valueOf(row.threads()), row.powerMode(),
                             String.valueOf(latency.runs()),
                             ms(latency.medianMs()), ms(latency.p90Ms()), ms(latency.p99Ms()),

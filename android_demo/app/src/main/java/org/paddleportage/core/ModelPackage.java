@@ -15,13 +15,14 @@ public final class ModelPackage {
     /** The package's list of its own files. */
     public static final String MANIFEST = "manifest.json";
 
-    private static final int SCHEMA = 1;
+    private static final int SCHEMA = 2;
     private static final String PREPROCESS = "preprocess.json";
     private static final String LABELS = "labels.txt";
 
     private final File folder;
     private final Map<String, Fields> files = new LinkedHashMap<>();
     private final String model;
+    private final String name;
     private final String target;
     private final String precision;
     private final String weights;
@@ -37,6 +38,7 @@ public final class ModelPackage {
     private ModelPackage(File folder, Fields manifest) throws PortageException {
         this.folder = folder;
         model = manifest.text("model");
+        name = manifest.text("name");
         target = manifest.text("target");
         precision = manifest.text("precision");
         weights = manifest.text("weights");
@@ -60,8 +62,8 @@ public final class ModelPackage {
         photosName = photos.text("name");
         photosSha256 = photos.text("sha256");
         Fields listed = manifest.fields("files");
-        for (Object name : manifest.object("files").keySet()) {
-            files.put(inside((String) name), listed.fields((String) name));
+        for (Object file : manifest.object("files").keySet()) {
+            files.put(inside((String) file), listed.fields((String) file));
         }
         modelName = modelFileIn(files, manifest);
     }
@@ -185,6 +187,11 @@ public final class ModelPackage {
 
     public String model() {
         return model;
+    }
+
+    /** What the toolkit calls the model with these weights: "SqueezeNet1_1-flowers". */
+    public String name() {
+        return name;
     }
 
     /** The toolkit's name for what the model was made for, e.g. "lite-arm". */

@@ -31,6 +31,7 @@ public final class ResultJson {
                 object(
                         "schema", 2,
                         "model", pack.model(),
+                        "name", pack.name(),
                         "target", pack.target(),
                         "precision", pack.precision(),
                         "weights", pack.weights(),

@@ -50,6 +50,7 @@ public class ModelPackageTest {
         ModelPackage pack = open();
         assertEquals(Collections.emptyList(), pack.problems());
         assertEquals("SqueezeNet1_1", pack.model());
+        assertEquals("SqueezeNet1_1", pack.name());
         assertEquals("onnx", pack.target());
         assertEquals("fp32", pack.precision());
         assertEquals("onnxruntime", pack.engine());
@@ -116,8 +117,8 @@ public class ModelPackageTest {
 
     @Test
     public void anotherFormIsSaidToBe() throws Exception {
-        replace("manifest.json", "\"schema\": 1", "\"schema\": 2");
-        assertFault(Fault.OTHER_SCHEMA, this::open, "form 2", "form 1");
+        replace("manifest.json", "\"schema\": 2", "\"schema\": 3");
+        assertFault(Fault.OTHER_SCHEMA, this::open, "form 3", "form 2");
     }
 
     @Test

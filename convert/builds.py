@@ -1,0 +1,272 @@
+"""Which folder below build/ belongs to a checkpoint: its build, and what that is called.
+
+A build holds the files of one checkpoint. That of published weights has the model's own name, any
+other is `<Model>-<the checkpoint's name>`, and `NAME=` names another.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.cli import Parser
+from common.console import say, shown
+from common.errors import UserError, suggest
+from common.hashes import cached_sha256
+from common.paths import build_root
+from convert.artifact import MANIFEST, Artifact, load
+from convert.kind import Kind
+from data import imagenet
+from data.images import printable
+from models.registry import MODELS, ModelSpec, find_model
+from models.state import SUFFIXES
+from models.weights import WORDS, Weights, classes_in, find_weights, is_published, weights_folder
+
+GRAPH = "inference.pdmodel"
+PARAMETERS = "inference.pdiparams"
+KIND = Kind("inference", (GRAPH, PARAMETERS), shown=PARAMETERS)
+
+NO_NAME = "no model is named; give one, or the name of a build: MODEL=…"
+
+NAME = "[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"  # in a way that pydantic's patterns know, too
+_NAME = re.compile(NAME)
+_NO_CHARACTER = re.compile(r"[^A-Za-z0-9._+-]+")
+_TAKEN = ("all", "apk", "phone")  # a word of commands, and folders that are no builds
+# File names that say nothing of their own; the folder's does.
+_COMMON = ("", "pretrained", "best", "last", "final", "model", "checkpoint", "weights")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a user has named: a model and, where it is known by name, a build of it.
+
+    `checkpoint` is the one in the weights folder that the name stands for, where there is no such
+    build yet.
+    """
+
+    spec: ModelSpec
+    name: str | None = None
+    checkpoint: Path | None = None
+
+    @property
+    def folder(self) -> str:
+        """The name of the build that is meant where no weights are named."""
+        return self.name or self.spec.name
+
+
+# ---- what is there ----
+
+
+def exported(name: str) -> Artifact | None:
+    """The inference graph of the build of this name, if it is whole."""
+    found = load(KIND.folder(name))
+    # A folder that was renamed is the build of its new name.
+    return found and Artifact(found.folder, {**found.manifest, "build": name})
+
+
+def builds() -> dict[str, Artifact]:
+    """The inference graphs of all builds here, by name: in the order of the models."""
+    manifests = build_root().glob(f"*/{KIND.name}/fp32/{MANIFEST}")
+    names = sorted(path.parents[2].name for path in manifests)
+    found = {name: graph for name in names if (graph := exported(name))}
+    order = list(MODELS)
+    return dict(sorted(found.items(), key=lambda item: (order.index(item[1].model), item[0])))
+
+
+def _checkpoints() -> dict[str, tuple[ModelSpec, Path]]:
+    """The checkpoints in the weights folder by the names that their builds would have.
+
+    Those of `make train` are the best of a folder. A file that could be several models' is there
+    for each of them.
+    """
+    folder = weights_folder()
+    found = {}
+    for path in (*sorted(folder.glob("*/best.*")), *sorted(folder.glob("*.*"))):
+        if path.suffix in SUFFIXES and path.is_file():
+            for spec in MODELS.values():
+                if not is_published(spec, path):
+                    found[f"{spec.name}-{_label(spec, path)}"] = spec, path
+    return found
+
+
+# ---- what a user names ----
+
+
+def choose(model: str | None, name: str | None = None) -> Chosen:
+    """The model or the build that a user means: MODEL= takes either one's name, NAME= a build's.
+
+    With both, NAME= is what the build of that model is to be called. UserError where there is
+    neither.
+    """
+    if name:
+        check_name(name)
+    if model is None:
+        if name is None:
+            raise UserError(NO_NAME)
+        return _find(name)
+    chosen = _find(model)
+    if name is None or name == chosen.folder:
+        return chosen
+    if name in MODELS:
+        raise UserError(f"{name} is a model's name: name the build of {model} otherwise, NAME=…")
+    there = exported(name)
+    if there and there.model != chosen.spec.name:
+        raise UserError(
+            f"{name} is a build of {there.model}, not of {chosen.spec.name}; name another: NAME=…"
+        )
+    return Chosen(chosen.spec, name, chosen.checkpoint)
+
+
+def _find(word: str) -> Chosen:
+    if word in MODELS:
+        return Chosen(MODELS[word])
+    there = exported(word) if _NAME.fullmatch(word) else None
+    if there:
+        return Chosen(find_model(there.model), word)
+    checkpoints = _checkpoints()
+    if word in checkpoints:
+        spec, path = checkpoints[word]
+        return Chosen(spec, word, path)
+    written = [
+        name for name, (spec, path) in checkpoints.items() if path.stem.startswith(spec.name)
+    ]
+    raise UserError(
+        f"unknown model '{word}', and no build here is called so: "
+        f"{suggest(word, [*MODELS, *builds(), *written])}"
+    )
+
+
+def add_name_argument(parser: Parser) -> None:
+    """The argument of every command that makes or takes a build."""
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help="what the build is called, a folder below build/ (default: as the model for published "
+        "weights, <Model>-<checkpoint> for others); where it exists, no --model is needed",
+    )
+
+
+def check_name(name: str) -> None:
+    """Raise UserError for what no build can be called."""
+    if not _NAME.fullmatch(name) or name in _TAKEN:
+        raise UserError(
+            f"'{name}' cannot be the name of a build: give up to 100 letters, digits and . _ + -, "
+            f"the first a letter or digit, and not {' or '.join(_TAKEN)} (NAME=…)"
+        )
+
+
+def weights_of(chosen: Chosen, wanted: str | None) -> Weights:
+    """The weights that a user means: those named, else the build's own, else what is found."""
+    if wanted or chosen.name is None:
+        return find_weights(chosen.spec, wanted)
+    there = exported(chosen.name)
+    if there and there.facts["weights"] in WORDS:
+        return find_weights(chosen.spec, there.facts["weights"])
+    recorded = there.facts.get("weights_path") if there else chosen.checkpoint
+    return find_weights(chosen.spec, str(recorded) if recorded else None)
+
+
+def class_count(weights: Weights) -> int:
+    """How many classes weights tell apart; those that no file says are ImageNet's."""
+    for graph in builds().values():
+        same = graph.facts["weights_sha256"] == weights.sha256
+        if same and weights.origin == "file":
+            return graph.facts["class_num"]
+    if weights.origin != "file":
+        return imagenet.CLASSES
+    try:
+        return classes_in(weights)
+    except UserError:  # the export says it, and more
+        return imagenet.CLASSES
+
+
+# ---- the name of a new build ----
+
+
+def place(spec: ModelSpec, weights: Weights, class_num: int, name: str | None = None) -> str:
+    """The name of the build that these weights go into: `name`, or the first one that is free.
+
+    A build that holds another checkpoint is not free, unless it is made of random weights, or of
+    the same file, which has changed since: then what was measured is put aside, and the files are
+    made anew. UserError, saying what to do, where none is free.
+    """
+    wanted = [name] if name else _default_names(spec, weights, class_num)
+    holders = {one: exported(one) for one in wanted}
+    for one, holder in holders.items():
+        if holder is None or holder.facts["weights_sha256"] == weights.sha256:
+            break
+        if replaced := _why_replaced(holder, weights):
+            say(f"  {replaced}: {shown(build_root() / one)} is made anew")
+            _put_results_aside(one, holder)
+            break
+    else:
+        holder = holders[one]
+        assert holder
+        raise UserError(
+            f"{shown(build_root() / one)} holds the files of another checkpoint "
+            f"({_origin(holder)}); give this one another name, NAME={one}-2, or remove that folder"
+        )
+    if one != wanted[0]:
+        first = holders[wanted[0]]
+        assert first
+        say(
+            f"  {shown(build_root() / wanted[0])} holds the files of {_origin(first)}, so these go "
+            f"to {shown(build_root() / one)}; from now on: MODEL={one}"
+        )
+    return one
+
+
+def _default_names(spec: ModelSpec, weights: Weights, class_num: int) -> list[str]:
+    if weights.origin != "file":
+        return [spec.name, f"{spec.name}-{weights.origin}"]
+    own = f"{spec.name}-{_label(spec, weights.file) or weights.sha256[:8]}"
+    if is_published(spec, weights.file) and class_num == imagenet.CLASSES:
+        return [spec.name, own]
+    return [own]
+
+
+def _label(spec: ModelSpec, path: Path) -> str:
+    """What a checkpoint is called, without its model's name; "" where its path says nothing."""
+    for part in (path.stem, path.absolute().parent.name):
+        own = part.removeprefix(spec.name).removesuffix("_pretrained")
+        label = _NO_CHARACTER.sub("_", own).strip("._+-")[:60]
+        if label.lower() not in _COMMON:
+            return label
+    return ""
+
+
+def _why_replaced(holder: Artifact, weights: Weights) -> str | None:
+    """Why another checkpoint's build may be replaced; None where it may not."""
+    if holder.facts["weights"] == "random":
+        return None if weights.origin == "random" else f"{holder.name} was of random weights"
+    path = holder.facts.get("weights_path")
+    if weights.path and path == printable(weights.path.resolve()):
+        return f"{shown(weights.path)} has changed since it was exported"
+    return None
+
+
+def _put_results_aside(name: str, holder: Artifact) -> None:
+    """Keep what was measured of the former checkpoint where it is not taken for the new one's."""
+    results = build_root() / name / "results"
+    aside = results / f"of-{holder.facts['weights_sha256'][:12]}"
+    for path in sorted(results.glob("*.json")):
+        aside.mkdir(exist_ok=True)
+        path.replace(aside / path.name)
+
+
+def _origin(graph: Artifact) -> str:
+    label = graph.facts["weights"]
+    if label in WORDS:
+        return f"{label} weights"
+    return graph.facts.get("weights_path") or f"the checkpoint {label[:12]}"
+
+
+def say_if_changed(graph: Artifact) -> None:
+    """Say so where a build's checkpoint is no longer what the build was made of."""
+    path = graph.facts.get("weights_path")
+    if path is None or not Path(path).is_file():
+        return
+    if cached_sha256(Path(path)) != graph.facts["weights_sha256"]:
+        say(
+            f"  {path} has changed since {graph.name} was made of it; to take it as it is now: "
+            f"make export MODEL={graph.name}"
+        )
