@@ -135,15 +135,13 @@ def _in_words(preprocess: Preprocess) -> str:
 
 
 def _accuracy(spec: ModelSpec, kind: str, classes: int) -> str:
-    if spec.accuracy is None:
-        return "Nothing is published about this model's accuracy."
-    published = (
-        f"Published for PaddleClas' weights on ImageNet-1k's validation photos: top-1 "
-        f"{spec.accuracy.top1:.2%}, top-5 {spec.accuracy.top5:.2%} ({spec.accuracy.page})."
+    """What is published about these very weights; the model's figures are not about others."""
+    if kind != "official" or classes != imagenet.CLASSES or spec.accuracy is None:
+        return "Nothing is published about these weights."
+    return (
+        f"Published on ImageNet-1k's validation photos: top-1 {spec.accuracy.top1:.2%}, top-5 "
+        f"{spec.accuracy.top5:.2%} ({spec.accuracy.page})."
     )
-    if kind == "official" and classes == imagenet.CLASSES:
-        return published
-    return f"{published} These weights are others, and nothing is published about them."
 
 
 def _drift(result: Result) -> str:
