@@ -64,10 +64,10 @@ evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [CLASSES=N] <photos> [JSON=1]: 
 matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
 
-package:  ## MODEL=… [NAME=…] TARGET=onnx|lite-arm <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
+package:  ## MODEL=… [NAME=…] [TARGET=onnx|lite-arm] <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
-apk:  ## [MODELS=…] [PRECISION=…] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
+apk:  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
 phone:  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb

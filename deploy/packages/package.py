@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import UserError
 from common.paths import build_root
 from convert.artifact import Artifact, Step, load, produce
+from convert.builds import exported
 from deploy.packages.labels import Labels
 from deploy.packages.model_card import model_card
 from deploy.request.values import Cell
@@ -89,7 +90,8 @@ def package(
             file.write_bytes(data)
         shutil.copyfile(built.file(engine.file), folder / name / engine.file)
         _write_zip(folder / name, folder / f"{name}.zip")
-        return {**graph.inherited_facts, "content": name}
+        facts = {"weights_sha256": graph.facts["weights_sha256"], "content": name}
+        return {**graph.inherited_facts, **facts}
 
     return produce(step, make, shows=f"{name}.zip")
 
@@ -112,6 +114,24 @@ def zip_path(made: Artifact) -> Path:
 def packaged(name: str, target: str, precision: str) -> Artifact | None:
     """The package that was made earlier, if it is whole."""
     return load(build_root() / name / _KIND / f"{target}-{precision}")
+
+
+def is_current(made: Artifact, *, certain: bool = False) -> bool:
+    """Whether a package is of the file that its build has now.
+
+    Where the build has no such file it is, unless its checkpoint is another one by now; or, where
+    that must be `certain`, it is not.
+    """
+    name = made.folder.parents[1].name
+    word, _, precision = made.manifest["precision"].rpartition("-")
+    target = app_targets().get(word)
+    present = target.present_digests(name, precision) if target else None
+    if target and present:
+        file = _engine(target).file
+        return made.manifest["inputs"].get(file) == present[file]
+    graph = exported(name)
+    known = graph is None or made.facts.get("weights_sha256") == graph.facts["weights_sha256"]
+    return known and not certain
 
 
 def package_folders(precisions: Sequence[str] | None, name: str = "*") -> list[Path]:

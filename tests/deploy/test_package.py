@@ -226,7 +226,8 @@ def test_bad_lists_are_refused(tmp_path, content, words):
             ["--model", MODEL, "--target", "onnx", "--weights", "random", "--classes", "7"],
             ["demo", "the model has 7"],
         ),
-        (["--model", MODEL], ["--target"]),
+        ([], ["no model is named"]),
+        (["--model", MODEL, "--precision", "bf16"], ["no precision 'bf16'"]),
     ],
 )
 def test_mistakes_are_refused_before_any_work(command, tmp_path, arguments, words):

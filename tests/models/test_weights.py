@@ -92,8 +92,10 @@ def test_with_no_weights_at_all_every_option_is_named(folder):
     for option in ("official", "demo", "random", "<file or folder>", str(folder), "WEIGHTS_DIR"):
         assert option in text
     with pytest.raises(UserError) as error:
-        find_weights(ALEXNET, "")
+        find_weights(ALEXNET, "", "INIT")
     assert "demo" not in one_line(error)
+    assert "INIT=official" in one_line(error)
+    assert "WEIGHTS=" not in one_line(error)  # which such a command has not
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from deploy import apk, benchmark, build, doctor, matrix, package, phone, validate
-from deploy.android.build_apk import find_packages
+from deploy.packages.making import packages_here
 from deploy.packages.package import content_folder
 from deploy.targets import TARGETS
 from runtimes.hosts.local import Local
@@ -48,7 +48,7 @@ def say(monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize("command", [build, validate, matrix, package, benchmark])
+@pytest.mark.parametrize("command", [build, validate, matrix, package, benchmark, apk])
 def test_help_names_it_and_its_precisions(say, fake, command):
     status, text = say(command, "--help")
     assert status == 0
@@ -57,9 +57,8 @@ def test_help_names_it_and_its_precisions(say, fake, command):
     assert f"guess for {fake.name}" in " ".join(text.split())
 
 
-@pytest.mark.parametrize("command", [apk, phone])
-def test_the_apps_precisions_are_those_of_its_targets(say, fake, command):
-    assert "only fp32, fp16, int8, fp4" in " ".join(say(command, "--help")[1].split())
+def test_the_apps_precisions_are_those_of_its_targets(say, fake):
+    assert "only fp32, fp16, int8, fp4" in " ".join(say(phone, "--help")[1].split())
 
 
 def test_doctor_shows_its_tools_and_where_it_runs(say, fake):
@@ -92,7 +91,7 @@ def test_benchmark_times_it_and_its_peer(say, fake, folder, weights):
 def test_the_app_gets_its_package(say, fake, folder, weights, photos):
     words = ("--target", "fake", "--precision", "fp4", "--data", photos(4))
     assert say(package, "--model", MODEL, "--weights", weights, *words)[0] == 0
-    (found,) = find_packages([MODEL], ["fp4"])
+    (found,) = packages_here(["fp4"], MODEL)
     about = json.loads((content_folder(found) / "manifest.json").read_text())
     assert (about["engine"], about["engine_version"]) == ("fake-engine", "v1000")
     assert "model.fake" in about["files"]

@@ -1,0 +1,179 @@
+"""Packages as a user asks for them: those of a build's present files, or new ones."""
+
+import dataclasses
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from common.cli import Parser
+from common.console import say, shown
+from common.errors import StepError, UserError, suggest
+from common.paths import absolute
+from convert.artifact import Artifact, load
+from convert.builds import Chosen
+from deploy.packages.labels import find_labels, read_names
+from deploy.packages.package import is_current, package, package_folders, packaged, packaged_cells
+from deploy.request.arguments import (
+    add_data_arguments,
+    add_file_arguments,
+    chosen_builds,
+    chosen_cells,
+    chosen_files,
+    chosen_photos,
+)
+from deploy.request.building import build_files, class_count, inference_graph
+from deploy.request.values import INT8, Cell, Files, Photos
+from deploy.targets import all_precisions, app_targets, find_cells
+from deploy.verdict.result import kept
+
+if TYPE_CHECKING:
+    from calib.photos import Calibration
+    from data.images import ImageSet
+
+_PHOTOS = 16
+
+
+def add_package_arguments(parser: Parser) -> None:
+    """The arguments of every command that makes packages, but those that name builds."""
+    add_file_arguments(parser, target_default=["all"])
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--labels",
+        type=absolute,
+        metavar="FILE",
+        help="the classes' names, one a line (default: the list beside the checkpoint, ImageNet's "
+        "for 1000 classes, else numbers)",
+    )
+    parser.set_defaults(photos=_PHOTOS)
+
+
+def make_packages(options: Namespace, *, anew: bool) -> Iterator[tuple[str, Cell, Artifact | None]]:
+    """The packages that the arguments ask for: the build's name, the cell, and the package, or None
+    where its file cannot be made here.
+
+    With `anew` each is made for these arguments; else one that is of the build's present file is
+    taken as it is.
+    """
+    asked = [_Asked.of(one, options, anew) for one in chosen_builds(options)]
+    wanted, photos = chosen_files(options), chosen_photos(options)
+    opened = [one.open(options, wanted, photos) for one in asked]  # refused before any work
+    for one, there in zip(asked, opened, strict=True):
+        for cell, made in one.standing.items():
+            yield one.chosen.folder, cell, made
+        if there:
+            yield from one.make(options, wanted, photos, *there)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """What is asked for of one build: packages that stand, and cells to make them of."""
+
+    chosen: Chosen
+    standing: dict[Cell, Artifact]
+    missing: list[Cell]
+
+    @classmethod
+    def of(cls, chosen: Chosen, options: Namespace, anew: bool) -> "_Asked":
+        cells = _cells(chosen, options)
+        standing = {
+            (target, precision): made
+            for target, precision in cells
+            if not anew
+            and (made := packaged(chosen.folder, target.name, precision))
+            and is_current(made, certain=True)
+        }
+        return cls(chosen, standing, [cell for cell in cells if cell not in standing])
+
+    def open(
+        self, options: Namespace, wanted: Files, photos: Photos
+    ) -> "tuple[ImageSet, Calibration | None] | None":
+        """The photos for what is missing, if anything is."""
+        from deploy.verdict.validator import open_judging_photos  # here: --help needs no numpy
+
+        if not self.missing:
+            return None
+        classes = class_count(self.chosen, wanted)
+        if options.labels:
+            read_names(options.labels, classes)
+        return open_judging_photos(photos, self.missing, classes)
+
+    def make(
+        self,
+        options: Namespace,
+        wanted: Files,
+        photos: Photos,
+        images: "ImageSet",
+        calibration: "Calibration | None",
+    ) -> Iterator[tuple[str, Cell, Artifact | None]]:
+        graph = inference_graph(self.chosen, wanted)
+        labels = find_labels(graph, options.labels)
+        choices = dataclasses.replace(wanted.options, calibration=calibration)
+        built = build_files(graph, self.missing, choices)
+        for cell in self.missing:
+            outcome = built.get(cell)
+            if isinstance(outcome, StepError):
+                raise outcome
+            made = None
+            if outcome is None:
+                say(f"  {cell[0].name} {cell[1]} is unavailable: {cell[0].problem()}")
+            else:
+                spec = self.chosen.spec
+                made = package(spec, graph, cell, outcome, labels, images, photos.skip_bad)
+            yield graph.name, cell, made
+
+
+def _cells(chosen: Chosen, options: Namespace) -> list[Cell]:
+    """The cells of the app's targets; without a precision FP32, and INT8 that was judged here."""
+    named = options.target or options.target_default
+    if not options.precision:
+        found = packaged_cells(find_cells(named, ["fp32"]), named)
+        targets = [target for target, _ in found]
+        judged = [
+            (target, INT8)
+            for target in targets
+            if INT8 in target.precisions and _is_judged(chosen.folder, (target, INT8))
+        ]
+        return [*found, *judged]
+    check_precisions(options.precision)
+    return packaged_cells(chosen_cells(options), named)
+
+
+def check_precisions(words: Sequence[str] | None) -> None:
+    """Raise UserError for a precision that none of the app's targets has."""
+    known = all_precisions(app_targets().values())
+    for word in words or ():
+        if word not in known:
+            raise UserError(f"the app runs no precision '{word}', {suggest(word, known)}")
+
+
+def _is_judged(name: str, cell: Cell) -> bool:
+    """Whether a result of the very file that a build has of a cell is kept."""
+    target, precision = cell
+    present = target.present_digests(name, precision)
+    return present is not None and any(
+        (one.target, one.precision, one.files) == (target.name, precision, present)
+        for one in kept(name)
+    )
+
+
+def packages_here(precisions: Sequence[str] | None, name: str = "*") -> list[Artifact]:
+    """The packages of a build, or of all, that are of the files that are there now.
+
+    Those of other files are left out, with a word. UserError for one that is not whole.
+    """
+    found = []
+    for folder in package_folders(precisions, name):
+        made = load(folder)
+        if made is None:
+            raise UserError(
+                f"{shown(folder)} is not a whole package; remove it, and make it again: "
+                f"make package MODEL={folder.parents[1].name}"
+            )
+        if is_current(made):
+            found.append(made)
+        else:
+            say(
+                f"  left out: {made.facts['content']} is of another file than its build has now; "
+                f"make it anew: make package MODEL={made.name}"
+            )
+    return found
