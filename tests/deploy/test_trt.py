@@ -11,7 +11,6 @@ from deploy.speed.benchmarks import Ways, benchmark
 from deploy.targets import TARGETS
 from deploy.verdict.result import exit_status
 from deploy.verdict.validator import validate
-from models.registry import MODELS
 from models.state import read_state, write_state
 from runtimes import nvidia
 from runtimes.session_pool import NATIVE, SIMULATED
@@ -164,7 +163,7 @@ def test_an_engine_is_judged_on_photos(machine, built, weights, photos, monkeypa
     machine.install("8.6.0")
     monkeypatch.setenv("BUILD_DIR", str(built))
     (one,) = validate(
-        [MODELS[MODEL]],
+        [choose(MODEL)],
         [(TARGETS["trt-t4"], "fp32")],
         Files(str(weights)),
         Photos(str(photos(20))),
