@@ -59,7 +59,7 @@ def test_targets():
 def test_packages():
     """What the documents say of the app's targets, their engines and files."""
     page = (ROOT / "docs" / "package.md").read_text()
-    assert f"TARGET={'|'.join(app_targets())} " in (ROOT / "Makefile").read_text()
+    assert f"[TARGET={'|'.join(app_targets())}]" in (ROOT / "Makefile").read_text()
     engines = [target.engine for target in app_targets().values()]
     assert f"TARGET={'|'.join(app_targets())}`" in page
     assert f'"engine": "{"|".join(engine.name for engine in engines)}"' in page
