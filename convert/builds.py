@@ -5,6 +5,7 @@ other is `<Model>-<the checkpoint's name>`, and `NAME=` names another.
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,20 +73,31 @@ def builds() -> dict[str, Artifact]:
     return dict(sorted(found.items(), key=lambda item: (order.index(item[1].model), item[0])))
 
 
-def _checkpoints() -> dict[str, tuple[ModelSpec, Path]]:
+def _checkpoints() -> dict[str, list[Chosen]]:
     """The checkpoints in the weights folder by the names that their builds would have.
 
     Those of `make train` are the best of a folder. A file that could be several models' is there
     for each of them.
     """
     folder = weights_folder()
-    found = {}
-    for path in (*sorted(folder.glob("*/best.*")), *sorted(folder.glob("*.*"))):
+    found: dict[str, list[Chosen]] = {}
+    for path in (*sorted(folder.glob("*.*")), *sorted(folder.glob("*/best.*"))):
         if path.suffix in SUFFIXES and path.is_file():
             for spec in MODELS.values():
+                name = f"{spec.name}-{_label(spec, path)}"
                 if not is_published(spec, path):
-                    found[f"{spec.name}-{_label(spec, path)}"] = spec, path
+                    found.setdefault(name, []).append(Chosen(spec, name, path))
     return found
+
+
+def words_for(spec: ModelSpec, checkpoint: Path) -> str:
+    """What to type to mean a checkpoint: its build's name, or where that is not enough its file."""
+    for name, found in _checkpoints().items():
+        there = exported(name)
+        newest = there is None or there.facts["weights_sha256"] == cached_sha256(checkpoint)
+        if newest and found == [Chosen(spec, name, checkpoint.absolute())]:
+            return f"MODEL={name}"
+    return f"MODEL={spec.name} WEIGHTS={shlex.quote(str(checkpoint))}"
 
 
 # ---- what a user names ----
@@ -113,7 +125,8 @@ def choose(model: str | None, name: str | None = None) -> Chosen:
         raise UserError(
             f"{name} is a build of {there.model}, not of {chosen.spec.name}; name another: NAME=…"
         )
-    return Chosen(chosen.spec, name, chosen.checkpoint)
+    same = [one for one in _checkpoints().get(name, ()) if one.spec == chosen.spec]
+    return Chosen(chosen.spec, name, chosen.checkpoint or (same[0].checkpoint if same else None))
 
 
 def _find(word: str) -> Chosen:
@@ -123,11 +136,18 @@ def _find(word: str) -> Chosen:
     if there:
         return Chosen(find_model(there.model), word)
     checkpoints = _checkpoints()
-    if word in checkpoints:
-        spec, path = checkpoints[word]
-        return Chosen(spec, word, path)
+    if found := checkpoints.get(word):
+        if len(found) == 1:
+            return found[0]
+        paths = " and ".join(shown(one.checkpoint) for one in found if one.checkpoint)
+        raise UserError(
+            f"{paths} would both be {word}; name the file, and another build for it: "
+            f"MODEL={found[0].spec.name} WEIGHTS=… NAME=…"
+        )
     written = [
-        name for name, (spec, path) in checkpoints.items() if path.stem.startswith(spec.name)
+        name
+        for name, [one, *_] in checkpoints.items()
+        if one.checkpoint and one.spec.name in str(one.checkpoint.relative_to(weights_folder()))
     ]
     raise UserError(
         f"unknown model '{word}', and no build here is called so: "

@@ -6,7 +6,7 @@ from common import files
 from common.errors import UserError
 from convert import builds
 from convert.artifact import Build, Step, produce
-from convert.builds import Chosen, choose, place, weights_of
+from convert.builds import Chosen, choose, place, weights_of, words_for
 from models.registry import MODELS
 from models.state import write_state
 from models.weights import Weights, random_state
@@ -126,6 +126,15 @@ def test_a_build_is_named_instead_of_its_model(checkpoint):
     assert builds.class_count(weights) == 6
     assert list(builds.builds()) == [name, "mine"]
     assert choose(SPEC.name, "other") == Chosen(SPEC, "other")
+
+
+def test_two_checkpoints_that_would_be_called_alike_are_told_apart(checkpoint):
+    adapted = checkpoint("SqueezeNet1_1_flowers", 6)
+    assert words_for(SPEC, adapted.file) == "MODEL=SqueezeNet1_1-flowers"
+    trained = checkpoint("SqueezeNet1_1_flowers/best", 5)
+    with pytest.raises(UserError, match=r"best\.safetensors would both be SqueezeNet1_1-flowers"):
+        choose("SqueezeNet1_1-flowers")
+    assert words_for(SPEC, trained.file) == f"MODEL={SPEC.name} WEIGHTS={trained.path}"
 
 
 def test_a_renamed_folder_is_the_build_of_its_new_name(checkpoint, build_folder):
