@@ -16,7 +16,7 @@ FLAG = "--make"
 
 # Words that are for the environment, where any of our processes, or a tool, looks for them.
 _ENVIRONMENT = re.compile(
-    rf"{'|'.join(paths.VARIABLES)}|PORTAGE_\w+|PYTHON|HOME|PATH|SHELL|CUDA_VISIBLE_DEVICES"
+    rf"{'|'.join(paths.VARIABLES)}|PORTAGE_\w+|ANDROID_SERIAL|PYTHON|HOME|PATH|SHELL|CUDA_VISIBLE_DEVICES"
     r"|LANG|LC_\w+|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY"
 )
 _ALIASES = {

@@ -15,7 +15,6 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-import shutil
 from collections.abc import Sequence
 
 from common.cli import Exit, Parser, choice, positive, run
@@ -23,10 +22,11 @@ from common.console import say, shown
 from common.errors import UserError
 from common.paths import build_root
 from deploy.android.project import read_project
-from deploy.phones.adb import Outcome, Phone, find_serial
+from deploy.phones.adb import Outcome, Phone
 from deploy.request.arguments import add_build_arguments
 from deploy.request.building import choose_builds
 from deploy.targets import all_precisions, app_targets
+from runtimes.adb import find_adb, find_serial
 
 _RUNS = ("check", "bench")
 _APK = "apk/paddle-portage-demo.apk"
@@ -34,9 +34,7 @@ _APK = "apk/paddle-portage-demo.apk"
 
 def main() -> int:
     options = _parser().parse_args()
-    adb = shutil.which("adb")
-    if adb is None:
-        raise UserError("adb is not on this machine; install it (Debian: adb), or add it to PATH")
+    adb = find_adb()
     names = _names(options)
     packages = _packages(names, options.precision)
     apk = build_root() / _APK

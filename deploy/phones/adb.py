@@ -1,44 +1,25 @@
-"""A phone over adb: which one, and the app on it."""
+"""The app on a phone, over adb."""
 
 import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import files, process
+from common import files
 from common.console import say, shown
 from common.errors import StepError, UserError
+from runtimes import adb
 
 _NOTHING = "none"
 _DONE = "done.json"
 _POLL = 1.0  # seconds
 
 
-_SHORT, _LONG = 60.0, 900.0  # seconds, for a question, and for copying or installing
-
-
-def find_serial(adb: str, wanted: str | None) -> str | None:
-    """The phone to use; None where none is connected."""
-    lines = _adb([adb, "devices"], "adb devices").splitlines()
-    states = dict(line.split()[:2] for line in lines if len(line.split()) == 2)
-    if wanted and wanted not in states:
-        known = ", ".join(states) or "none"
-        raise UserError(f"phone {wanted} is not connected; connected: {known}")
-    ready = [serial for serial, state in states.items() if state == "device"]
-    if wanted:
-        ready = [serial for serial in ready if serial == wanted]
-    if len(ready) > 1:
-        raise UserError(f"{len(ready)} phones are connected; choose: --serial {ready[0]}")
-    if not ready and "unauthorized" in states.values():
-        raise UserError("the phone does not trust this machine yet; confirm on its screen")
-    return ready[0] if ready else None
-
-
 class Phone:
     """A phone over adb, with the app on it."""
 
-    def __init__(self, adb: str, serial: str, application: str):
-        self._command = [adb, "-s", serial]
+    def __init__(self, program: str, serial: str, application: str):
+        self._command = [program, "-s", serial]
         self._application = application
         self._files = f"/sdcard/Android/data/{application}/files"
 
@@ -46,7 +27,7 @@ class Phone:
         """Install the app, or update it, with its permissions granted."""
         say(f"  installing {shown(apk)}")
         try:
-            self._run("install", "-r", "-g", str(apk), limit=_LONG)
+            self._run("install", "-r", "-g", str(apk), limit=adb.LONG)
         except StepError as error:
             if "INSTALL_FAILED_UPDATE_INCOMPATIBLE" in str(error):
                 raise UserError(
@@ -61,19 +42,19 @@ class Phone:
         """Put packages beside those in the app; each takes the place of one of the same name."""
         if packages:
             # The folder must be the app's own: what a shell makes there is not always readable.
-            self._start(_NOTHING, {}, _LONG)
+            self._start(_NOTHING, {}, adb.LONG)
         for package in packages:
             target = f"{self._files}/packages/{package.name}"
             say(f"  pushing {package.name}")
             self._shell(f"rm -rf '{target}'")
-            self._run("push", str(package), target, limit=_LONG)
+            self._run("push", str(package), target, limit=adb.LONG)
 
     def run(self, word: str, extras: dict[str, str], limit: float, out: Path) -> "Outcome":
         """Let the app check or bench, wait, and pull what it wrote into a folder."""
         results, done = self._start(word, extras, limit)
         with files.atomic_folder(out) as folder:
             for name in done["files"]:
-                self._run("pull", f"{results}/{name}", str(folder / name), limit=_LONG)
+                self._run("pull", f"{results}/{name}", str(folder / name), limit=adb.LONG)
         return Outcome(word, [out / name for name in done["files"]], done["errors"])
 
     def _start(self, word: str, extras: dict[str, str], limit: float) -> tuple[str, dict]:
@@ -123,8 +104,8 @@ class Phone:
     def _shell(self, command: str) -> str:
         return self._run("shell", command)
 
-    def _run(self, *words: str, limit: float = _SHORT) -> str:
-        return _adb([*self._command, *words], f"adb {words[0]}", limit)
+    def _run(self, *words: str, limit: float = adb.SHORT) -> str:
+        return adb.ask([*self._command, *words], f"adb {words[0]}", limit)
 
 
 class Outcome:
@@ -134,12 +115,3 @@ class Outcome:
         self.word = word
         self.files = found
         self.errors = errors
-
-
-def _adb(command: Sequence[str], label: str, limit: float = _SHORT) -> str:
-    """Run adb; StepError with its last line when it fails or does not answer."""
-    return process.run(command, what=label, limit=limit, telling=_last_word).stdout
-
-
-def _last_word(done: process.Completed) -> str | None:
-    return process.last_line(process.Completed(done.status, stderr=done.stderr + done.stdout))

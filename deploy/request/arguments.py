@@ -18,9 +18,8 @@ from models.weights import WORDS
 from runtimes.hosts import arm
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL
+from runtimes.hosts.phone import Phone, connected_phone
 from runtimes.paddle_lite_arm import library
-
-_ARM_ONLY = {"arm_cpu": "a processor of", "paddle_lite_arm": "a library for"}
 
 
 def add_build_arguments(parser: Parser, without: str = "") -> None:
@@ -174,11 +173,11 @@ def add_host_arguments(parser: Parser) -> None:
     """The arguments of every command that can judge targets on another host."""
     parser.add_argument(
         "--host",
-        type=choice(LOCAL.name, arm.Arm.name),
+        type=choice(LOCAL.name, arm.Arm.name, Phone.name),
         default=LOCAL.name,
         metavar="HOST",
-        help=f"where targets run: {LOCAL.name} (default), or {arm.Arm.name}: ARM code, executed by "
-        "QEMU (see make setup-arm)",
+        help=f"where targets run: {LOCAL.name} (default), {arm.Arm.name}: ARM code, executed by "
+        f"QEMU (see make setup-arm), or {Phone.name}: the one that adb sees, for lite-arm",
     )
     parser.add_argument(
         "--arm-cpu",
@@ -192,23 +191,27 @@ def add_host_arguments(parser: Parser) -> None:
         "--paddle-lite-arm",
         type=word_or_path(library.OFFICIAL),
         metavar="L",
-        help=f"of --host {arm.Arm.name}: Paddle Lite's library for ARM Linux, for lite-arm: its "
-        f"archive, the folder that it unpacks to, or {library.OFFICIAL}, which fetches the "
-        f"release (default: ${library.VARIABLE})",
+        help="Paddle Lite's library for lite-arm on another host, for ARM Linux or, on a phone, "
+        f"for Android: its archive, the folder that it unpacks to, or {library.OFFICIAL}, which "
+        f"fetches the release (default: ${library.VARIABLE})",
     )
 
 
 def chosen_host(options: argparse.Namespace) -> Host:
     """The host that the arguments ask for; UserError where it is not set up."""
+    if options.arm_cpu and options.host != arm.Arm.name:
+        raise UserError(f"--arm-cpu is a processor of --host {arm.Arm.name} (with make: HOST=arm)")
     if options.host == LOCAL.name:
-        for flag, what in _ARM_ONLY.items():
-            if vars(options)[flag]:
-                name = flag.replace("_", "-")
-                raise UserError(f"--{name} is {what} --host {arm.Arm.name} (with make: HOST=arm)")
+        if options.paddle_lite_arm:
+            raise UserError("--paddle-lite-arm is for another host: --host arm (or HOST=arm)")
         return LOCAL
     if options.paddle_lite_arm:
         os.environ[library.VARIABLE] = options.paddle_lite_arm
-    host = arm.Arm(options.arm_cpu or arm.DEFAULT_CPU)
+    host: Host
+    if options.host == Phone.name:
+        host = connected_phone()
+    else:
+        host = arm.Arm(options.arm_cpu or arm.DEFAULT_CPU)
     if problem := host.problem():
         raise UserError(problem)
     return host

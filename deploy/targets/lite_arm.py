@@ -16,10 +16,12 @@ from deploy.targets.phone_cpu import ENOUGH, FP16_INSTRUCTIONS, simulated_fp16
 from runtimes.environments import LITE
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
+from runtimes.hosts.local import LOCAL, ByLocalPython
+from runtimes.hosts.phone import Phone
 from runtimes.paddle_lite_arm import library, program
 from runtimes.session_pool import NATIVE, NONE, SIMULATED, SessionSpec
 
-_ASK = f"HOST={Arm.name} {library.ASK}"
+_ASK = f"HOST={Arm.name} with {library.ASK}"
 _SESSION = "runtimes.sessions.paddle_lite_arm:Session"
 
 
@@ -27,14 +29,14 @@ class LiteArm(Target):
     name = "lite-arm"
     summary = "Paddle Lite on ARM phones and boards"
     runs_on = (
-        "an ARM device, or as ARM code (`HOST=arm`) where Paddle Lite's ARM library is given "
-        "(`PADDLE_LITE_ARM`); without both the file is built and inspected, fp16 and int8 are "
-        "simulated, and no verdict is `pass`"
+        "an ARM device (`HOST=phone`), or as ARM code (`HOST=arm`), where Paddle Lite's ARM "
+        "library is given (`PADDLE_LITE_ARM`); without both the file is built and inspected, fp16 "
+        "and int8 are simulated, and no verdict is `pass`"
     )
     precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, KINDS["arm"])
     tools = (Tool("paddlepaddle"), Tool("onnxruntime"), Tool("paddlelite", LITE))
-    hosts = (Arm.name,)
+    hosts = (Arm.name, Phone.name)
     fits_ranges = True
     # The app's library must be of the version that wrote the file.
     engine = Engine("paddle-lite", FILE, lambda path: lite_file.read(path).version)
@@ -47,7 +49,7 @@ class LiteArm(Target):
         return to_lite(inference, "arm", precision)
 
     def session_spec(self, precision: str) -> SessionSpec:
-        absent = f"no ARM device is here to run it, and nothing that executes its code: {_ASK}"
+        absent = f"no ARM device is here to run it ({_ASK} executes its code)"
         if self.problem() or precision == "fp32":
             checked = "; the file's header, version and kernels are checked when it is made"
             return SessionSpec(NONE, reason=self.problem() or absent + checked)
@@ -64,16 +66,16 @@ class LiteArm(Target):
             return problem
         if not library.given():
             return f"it takes Paddle Lite's library for ARM, which no package holds: {library.ASK}"
-        _runner(library.given())  # what is wrong with it is said before any work
+        _runner(library.given(), host.kind)  # what is wrong with it is said before any work
         return None
 
     def session_spec_on(self, host: Host, precision: str) -> SessionSpec:
-        if not isinstance(host, Arm) or (precision == "fp16" and FP16_INSTRUCTIONS not in host.isa):
+        lacking = precision == "fp16" and FP16_INSTRUCTIONS not in host.isa
+        if host is LOCAL or lacking:
             return self.session_spec(precision)
-        found, runner = _runner(library.given())
-        options = {"command": [*host.emulator, str(runner)], "libraries": str(found.lib)}
-        session_spec = SessionSpec(NATIVE, _SESSION, options=options)
-        return on_host(host.with_local_python(), session_spec, precision)
+        runner = f"{host.bring(_runner(library.given(), host.kind))}/{program.NAME}"
+        session_spec = SessionSpec(NATIVE, _SESSION, options={"command": host.command([runner])})
+        return on_host(ByLocalPython(host), session_spec, precision)
 
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
@@ -91,12 +93,13 @@ def _quantized(inference: Artifact, options: Options) -> Artifact:
 
 
 @functools.cache
-def _runner(named: str) -> tuple[library.Library, Path]:
-    """The library of that name, and the runner compiled against it."""
+def _runner(named: str, kind: str) -> Path:
+    """The folder with the runner for a library, which must be for this kind of host."""
     found = library.find_library(named)
-    if found.system == "android":
+    if (found.system == "android") != (kind == Phone.name):
+        fits = f"{Phone.name}, over adb" if found.system == "android" else Arm.name
         raise UserError(
-            f"{library.VARIABLE}={named} is Android's library, which takes a phone; for "
-            f"HOST={Arm.name} give that for Linux (armlinux)"
+            f"{library.VARIABLE}={named} is the library for {found.system.capitalize()}, which "
+            f"does not run on HOST={kind}: give the other one, or HOST={fits}"
         )
-    return found, program.compiled(found)
+    return program.compiled(found)

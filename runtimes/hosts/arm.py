@@ -18,7 +18,7 @@ from common.errors import StepError, UserError
 from common.paths import ROOT, given
 from runtimes.environments import MAIN, Environment, installed_version
 from runtimes.hosts.base import Child, Host
-from runtimes.hosts.local import LOCAL, start_here
+from runtimes.hosts.local import start_here
 
 PYTHON = "3.11"
 QEMU = "qemu-aarch64-static"
@@ -145,15 +145,6 @@ class Arm(Host):
     def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:
         return start_here(self._root.interpreter(self.cpu), settings, [self._root.packages])
 
-    @property
-    def emulator(self) -> list[str]:
-        """What stands before a program of ARM code on the command line."""
-        return list(map(str, self._root.emulator(self.cpu)))
-
-    def with_local_python(self) -> "Arm":
-        """The same CPU, for sessions in this machine's Python that start a program on it."""
-        return _Starter(self.cpu, self._root)
-
     def _is_whole(self) -> bool:
         return (
             is_wanted(files.read_json(self._root.stamp))
@@ -161,11 +152,6 @@ class Arm(Host):
             and bool(self.isa)
             and all(map(self.version, TOOLS))
         )
-
-
-class _Starter(Arm):
-    def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:
-        return LOCAL.start(environment, settings)
 
 
 def made_from() -> dict[str, str]:

@@ -94,6 +94,42 @@ def start_here(
 LOCAL = Local()
 
 
+class ByLocalPython(Host):
+    """Another host, for sessions in this machine's Python that start a program of it."""
+
+    def __init__(self, host: Host):
+        self.name, self.emulates, self.patience = host.name, host.emulates, host.patience
+        self._host = host
+
+    @property
+    def label(self) -> str:
+        return self._host.label
+
+    @property
+    def model(self) -> str:
+        return self._host.model
+
+    @property
+    def isa(self) -> list[str]:
+        return self._host.isa
+
+    @property
+    def cores(self) -> int:
+        return self._host.cores
+
+    def problem(self, environment: Environment) -> str | None:
+        return LOCAL.problem(environment) or self._host.problem(environment)
+
+    def bring(self, path: Path) -> str:
+        return self._host.bring(path)
+
+    def command(self, words: Sequence[str | Path]) -> list[str]:
+        return self._host.command(words)
+
+    def start(self, environment: Environment, settings: Mapping[str, str]) -> Child:
+        return LOCAL.start(environment, settings)
+
+
 def _memory() -> Path:
     """The folder that folders shared with children are made in: in memory, where there is one."""
     in_memory = Path("/dev/shm")

@@ -27,8 +27,8 @@ _RELEASES = "https://github.com/PaddlePaddle/Paddle-Lite/releases/download"
 RELEASE = f"{_RELEASES}/v2.14-rc/inference_lite_lib.armlinux.armv8.gcc.with_extra.with_cv.tar.gz"
 _WANTED = (f"cxx/lib/{FILE}", "cxx/include/*.h")
 _WHAT = (
-    "give the official archive inference_lite_lib.armlinux.armv8.gcc.with_extra.….tar.gz, the "
-    f"folder that it unpacks to, or the word {OFFICIAL}"
+    "give the official archive inference_lite_lib.armlinux.armv8.gcc.with_extra.….tar.gz (for a "
+    f"phone: android.armv8.clang), the folder that it unpacks to, or the word {OFFICIAL}"
 )
 _ABI = "arm64-v8a"  # Android's word for what Linux calls aarch64
 # Only Android's C library has this name.

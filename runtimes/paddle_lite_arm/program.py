@@ -16,15 +16,19 @@ COMPILER = "aarch64-linux-gnu-g++"
 _COMPILER_VARIABLE = "PORTAGE_ARM_CXX"
 _NDK = "ANDROID_NDK_HOME"
 _API = 23  # Android's version that the app asks for, too
-_FLAGS = ("-std=c++11", "-O2")
-_NAME = "runner"
+NAME = "runner"
+_FLAGS = ("-std=c++11", "-O2", "-Wl,-rpath,$ORIGIN")  # its libraries are beside it
+_ANDROIDS_STL = "libc++_shared.so"
 _LIMIT = 300.0
 
 
 def compiled(library: Library) -> Path:
-    """The runner for a library. UserError where no compiler is here, or it does not compile."""
-    compiler, libraries = _compiler(library)
-    key = files.sha256_of([library.sha256, files.sha256(SOURCE), _said(compiler)])
+    """The folder with the runner for a library, and the libraries that it takes with it.
+
+    UserError where no compiler is here, or it does not compile.
+    """
+    compiler, flags, beside = _toolchain(library)
+    key = files.sha256_of([library.sha256, files.sha256(SOURCE), _said(compiler), *flags])
     folder = cache_root() / "paddle-lite-arm" / "runners" / key[:16]
     with files.locked(folder.with_suffix(".lock")):
         if not folder.exists():
@@ -32,8 +36,8 @@ def compiled(library: Library) -> Path:
             with files.atomic_folder(folder) as scratch:
                 process.run(
                     [
-                        *(compiler, *_FLAGS, "-I", library.include, "-o", scratch / _NAME, SOURCE),
-                        *("-L", library.lib, "-lpaddle_light_api_shared", *libraries),
+                        *(compiler, *_FLAGS, "-I", library.include, "-o", scratch / NAME, SOURCE),
+                        *("-L", library.lib, "-lpaddle_light_api_shared", *flags),
                     ],
                     what=f"compiling the runner with {compiler.name}",
                     limit=_LIMIT,
@@ -42,13 +46,20 @@ def compiled(library: Library) -> Path:
                     remedy=f"is {VARIABLE}={library.given} Paddle Lite 2.9 or newer, with the "
                     "headers of its library?",
                 )
-    return folder / _NAME
+                for path in (library.file, *beside):
+                    shutil.copy(path, scratch)
+    return folder
 
 
-def _compiler(library: Library) -> tuple[Path, tuple[str, ...]]:
-    if library.system == "android":
-        return _ndk(), ("-llog",)
-    return _gcc(), ("-lgomp",)
+def _toolchain(library: Library) -> tuple[Path, tuple[str, ...], list[Path]]:
+    """The compiler, what links, and the libraries that another machine may lack."""
+    if library.system == "linux":
+        # The older kind of path, which the libraries' own libraries are looked for in, too.
+        return _gcc(), ("-lgomp", "-Wl,--disable-new-dtags"), []
+    compiler = _ndk()
+    own = library.lib / _ANDROIDS_STL
+    sysroot = compiler.parents[1] / "sysroot/usr/lib/aarch64-linux-android"
+    return compiler, ("-llog",), [own if own.is_file() else sysroot / _ANDROIDS_STL]
 
 
 def _gcc() -> Path:

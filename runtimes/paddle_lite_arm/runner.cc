@@ -1,13 +1,12 @@
 // Runs a .nb file on batches with Paddle Lite's C++ library.
 //
-//     runner MODEL THREADS [BATCHES LOGITS]
-//
-// Batches come from standard input, or from the file BATCHES: each is four int32 (N, C, H, W) and
-// N·C·H·W float32, all little-endian. What it says, on standard output or in the file LOGITS, are
-// lines: "file " and the version of the optimizer that wrote MODEL; once the library has opened
-// it, "library " and the library's own version, which may be empty; for every batch
-// "logits N CLASSES", followed by as many float32. In place of any of them may come "error " and a
-// sentence; the status is 1 then. It ends with the input.
+// Standard input begins with the line "THREADS MODEL": words on the command line would pass through
+// shells on their way to another machine. Batches follow: each is four int32 (N, C, H, W) and
+// N·C·H·W float32, all little-endian. What it says on standard output are lines: "file " and the
+// version of the optimizer that wrote MODEL; once the library has opened it, "library " and the
+// library's own version, which may be empty; for every batch "logits N CLASSES", followed by as
+// many float32. In place of any of them may come "error " and a sentence; the status is 1 then. It
+// ends with the input.
 //
 // The library aborts where it fails, and prints to standard error, in some versions to standard
 // output too: so that is moved away from under it.
@@ -34,12 +33,6 @@ using paddle::lite_api::PaddlePredictor;
 
 const int64_t kMostValues = int64_t{1} << 30;
 
-std::FILE* Open(const char* path, const char* mode) {
-  std::FILE* file = std::fopen(path, mode);
-  if (!file) throw std::runtime_error(std::string("cannot open ") + path);
-  return file;
-}
-
 void Write(std::FILE* out, const void* data, size_t bytes) {
   if (std::fwrite(data, 1, bytes, out) != bytes) throw std::runtime_error("cannot write the answer");
 }
@@ -52,11 +45,12 @@ void Say(std::FILE* out, const std::string& line) {
 
 // The version of the optimizer: up to 16 characters behind a uint16, the number of the format.
 std::string OptimizerVersion(const char* path) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(Open(path, "rb"), std::fclose);
   char head[18];
-  if (std::fread(head, 1, sizeof head, file.get()) != sizeof head) {
-    throw std::runtime_error(std::string(path) + " is cut short");
-  }
+  std::FILE* file = std::fopen(path, "rb");
+  if (!file) throw std::runtime_error(std::string("cannot open ") + path);
+  const size_t read = std::fread(head, 1, sizeof head, file);
+  std::fclose(file);
+  if (read != sizeof head) throw std::runtime_error(std::string(path) + " is cut short");
   return std::string(head + 2, strnlen(head + 2, 16));
 }
 
@@ -98,34 +92,34 @@ void Serve(PaddlePredictor* predictor, std::FILE* in, std::FILE* out) {
   if (read) throw std::runtime_error("a batch is cut short");
 }
 
-int Main(int count, char** words, std::FILE* out) {
-  if (count != 3 && count != 5) throw std::runtime_error("runner MODEL THREADS [BATCHES LOGITS]");
-  Say(out, "file " + OptimizerVersion(words[1]));
+void Main(std::FILE* in, std::FILE* out) {
+  std::string line;
+  for (int one; (one = std::fgetc(in)) != EOF && one != '\n';) line += static_cast<char>(one);
+  const size_t blank = line.find(' ');
+  if (blank == std::string::npos) throw std::runtime_error("no file is named");
+  const std::string model = line.substr(blank + 1);
+  Say(out, "file " + OptimizerVersion(model.c_str()));
   MobileConfig config;
-  config.set_model_from_file(words[1]);
-  config.set_threads(std::atoi(words[2]));
+  config.set_model_from_file(model);
+  config.set_threads(std::atoi(line.c_str()));
   std::shared_ptr<PaddlePredictor> predictor = CreatePaddlePredictor<MobileConfig>(config);
   if (!predictor) throw std::runtime_error("the library does not open the file");
   Say(out, "library " + predictor->GetVersion());
-  Serve(predictor.get(), count == 5 ? Open(words[3], "rb") : stdin, out);
-  return 0;
+  Serve(predictor.get(), in, out);
 }
 
 }  // namespace
 
-int main(int count, char** words) {
-  std::FILE* out = count == 5 ? std::fopen(words[4], "wb") : fdopen(dup(STDOUT_FILENO), "wb");
-  if (!out) {
-    std::fprintf(stderr, "cannot write the answers\n");
-    return 1;
-  }
+int main() {
+  std::FILE* out = fdopen(dup(STDOUT_FILENO), "wb");
   dup2(STDERR_FILENO, STDOUT_FILENO);
-  int status = 1;
+  int status = 0;
   try {
-    status = Main(count, words, out);
+    Main(stdin, out);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     std::fprintf(out, "error %s\n", error.what());
+    status = 1;
   }
   std::fclose(out);
   std::_Exit(status);  // the library crashes in its destructors on some devices

@@ -13,7 +13,8 @@ _RELEASE = re.compile(r"v?(\d+\.\d+\S*)")
 _LACKING = re.compile(r"(operator|kernel for) '(\w+)'")
 _OTHER_VERSION = re.compile(r"version of current Paddle-Lite:\s*(\S+)")
 STARTING, OPENING, RUNNING = "starting the runner", "opening the file", "running the file"
-_SHELL = 128  # a shell's status for a program that a signal ended is this, and the signal
+# A shell's status for a program that a signal ended is 128 and the signal.
+_SIGNALS = {128 + number: -number for number in signal.valid_signals()}
 
 
 class Silence(Exception):  # noqa: N818 - no error yet: the caller finds out why
@@ -22,6 +23,11 @@ class Silence(Exception):  # noqa: N818 - no error yet: the caller finds out why
     def __init__(self, doing: str):
         super().__init__(doing)
         self.doing = doing
+
+
+def named(model: str, threads: int) -> bytes:
+    """How a runner's input begins."""
+    return f"{threads} {model}\n".encode()
 
 
 def packed(batch: np.ndarray) -> bytes:
@@ -77,8 +83,7 @@ def why(silence: Silence, status: int, said: str, precision: str) -> StepError:
 
     The library aborts where it lacks something, often without a word.
     """
-    if status > _SHELL:
-        status = _SHELL - status
+    status = _SIGNALS.get(status, status)
     what = f"{silence.doing} with Paddle Lite on ARM"
     how = f"the runner {process.ending(status)}"
     fit = "give one that has all operators (an archive with_extra)"
@@ -98,7 +103,7 @@ def why(silence: Silence, status: int, said: str, precision: str) -> StepError:
         remedy = f"the library says that its version is {other[1]}; " if other else ""
         remedy += f"where it lacks something, {fit}, of the version that wrote the file"
         return UnavailableError(process.sentence(what, how, last, remedy))
-    # The loader's own status, where it does not find what the library needs.
-    absent = silence.doing == STARTING and status > 0
-    error = UnavailableError if absent else StepError
+    # Its own failures are signals or sentences: a status is the loader's, which does not find what
+    # the library needs, or that of the way to another machine.
+    error = UnavailableError if status > 0 else StepError
     return error(process.sentence(what, how, last))

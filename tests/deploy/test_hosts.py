@@ -1,19 +1,26 @@
 """Targets on another host: `HOST=arm` executes ARM code, and what cannot be is refused at once."""
 
+import shutil
+
+import numpy as np
 import pytest
 
 from common import files
-from common.errors import UserError
+from common.errors import UnavailableError, UserError
 from deploy.request.arguments import chosen_cells
 from deploy.targets import TARGETS
 from deploy.targets.base import on_host
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.local import LOCAL
-from runtimes.session_pool import EMULATED, NATIVE, NONE, SIMULATED, SessionSpec
+from runtimes.hosts.phone import Phone, connected_phone
+from runtimes.paddle_lite_arm.library import FILE
+from runtimes.session_pool import EMULATED, NATIVE, NONE, SIMULATED, SessionSpec, open_sessions
 from tests.conftest import assert_refused
+from tests.convert.test_lite_file import nb_bytes
 from tests.deploy.test_validate import results
 from tests.runtimes import stand_in
 from tests.runtimes.arm import fake_qemu, fake_root
+from tests.runtimes.played_phone import PlayedPhone
 
 needs_arm = pytest.mark.skipif(Arm().problem() is not None, reason=str(Arm().problem()))
 LITE = "lite-arm"
@@ -54,7 +61,7 @@ def test_arm_code_computes_what_this_cpu_computes(command, built, weights, photo
     ("arguments", "words"),
     [
         (["--host", "arm"], ["PORTAGE_QEMU=/no/such/qemu is no program"]),
-        (["--host", "phone"], ["unknown 'phone'", "arm"]),
+        (["--host", "fone"], ["unknown 'fone'", "phone"]),
         (["--host", "arm", "--arm-cpu", "cortex-a7"], ["unknown 'cortex-a7'", "cortex-a76"]),
         (["--arm-cpu", "max"], ["--arm-cpu", "HOST=arm"]),
         (["--paddle-lite-arm", "official"], ["--paddle-lite-arm", "HOST=arm"]),
@@ -177,3 +184,50 @@ def test_fp16_is_emulated_where_the_cpu_has_it(tmp_path, monkeypatch, target, fe
     cpuinfo.write_text(f"processor\t: 0\nFeatures\t: fp asimd {features}\n")
     assert TARGETS[target].session_spec_on(host, "fp16").execution == execution
     assert TARGETS[target].session_spec_on(host, "fp32").execution == "emulated"
+
+
+@needs_arm
+def test_androids_library_runs_on_a_phone(monkeypatch, tmp_path, paddle_lite):
+    """The phone is played: what the NDK's stand-in compiled goes there, and QEMU executes it."""
+    phone = PlayedPhone(tmp_path / "phone", monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    android = stand_in.build(tmp_path / "android", needs=phone.libc)
+    monkeypatch.setenv("PADDLE_LITE_ARM", str(android))
+    folder = tmp_path / "SqueezeNet1_1" / "lite-arm" / "fp32"
+    folder.mkdir(parents=True)
+    (folder / "model.nb").write_bytes(nb_bytes())
+    host, target = connected_phone(), TARGETS[LITE]
+    assert {one.name for one, _ in chosen_cells(Arguments("all"), host)} == {LITE}
+    session_spec = target.session_spec_on(host, "fp32")
+    assert (session_spec.execution, session_spec.photos) == (NATIVE, None)
+    batch = np.random.default_rng(0).normal(size=(2, 3, 9, 700)).astype(np.float32)
+    with open_sessions(session_spec, folder, "fp32") as sessions:
+        logits = sessions([batch, batch[:1]], lambda done, total: None, 3)
+        assert sessions.environment()["cpu"] == "Acme One"
+    np.testing.assert_allclose(logits[:2], stand_in.logits(batch), atol=1e-3)
+    np.testing.assert_array_equal(logits[2], logits[0])
+    assert {"runner", "libpaddle_light_api_shared.so", "libc++_shared.so"} < {*phone.pushed}
+    monkeypatch.setenv("STAND_IN_FAULT", "operator")
+    with (
+        pytest.raises(UnavailableError, match="the library has no operator 'layer_norm'"),
+        open_sessions(session_spec, folder, "fp32"),
+    ):
+        pass
+
+
+def test_a_library_goes_where_it_is_for(monkeypatch, tmp_path, paddle_lite):
+    library = tmp_path / "android" / "cxx" / "lib" / FILE
+    shutil.copytree(paddle_lite, tmp_path / "android")
+    library.write_bytes(library.read_bytes().replace(b"libc.so.6\0", b"libc.so\0\0\0"))
+    monkeypatch.setenv("PADDLE_LITE_ARM", str(tmp_path / "android"))
+    with pytest.raises(UserError, match=r"is the library for Android, which does not .*HOST=phone"):
+        chosen_cells(Arguments(LITE), Arm())
+    monkeypatch.delenv("ANDROID_NDK_HOME", raising=False)
+    with pytest.raises(UserError, match=r"compiled by Android's NDK: .*ANDROID_NDK_HOME=/path"):
+        chosen_cells(Arguments(LITE), Phone("adb", "serial"))
+    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=f"ANDROID_NDK_HOME={tmp_path} has no toolchains/llvm"):
+        chosen_cells(Arguments(LITE), Phone("adb", "serial"))
+    monkeypatch.setenv("PADDLE_LITE_ARM", str(paddle_lite))
+    with pytest.raises(UserError, match=r"the library for Linux, which does not .*HOST=arm"):
+        chosen_cells(Arguments(LITE), Phone("adb", "serial"))

@@ -6,19 +6,20 @@ import pytest
 
 from common.errors import UserError
 from common.paths import cache_root
-from runtimes.paddle_lite_arm.library import find_library
-from runtimes.paddle_lite_arm.program import compiled
+from runtimes.paddle_lite_arm.library import FILE, find_library
+from runtimes.paddle_lite_arm.program import NAME, compiled
 
 
 def test_it_is_compiled_once_for_each_library(paddle_lite, tmp_path, capsys):
-    program = compiled(find_library(str(paddle_lite)))
-    before = program.stat()
-    assert program.read_bytes()[:4] == b"\x7fELF"
-    assert compiled(find_library(str(paddle_lite))).stat() == before
+    folder = compiled(find_library(str(paddle_lite)))
+    assert {path.name for path in folder.iterdir()} == {NAME, FILE}
+    before = (folder / NAME).stat()
+    assert (folder / NAME).read_bytes()[:4] == b"\x7fELF"
+    assert (compiled(find_library(str(paddle_lite))) / NAME).stat() == before
     other = shutil.copytree(paddle_lite, tmp_path / "other")
     header = other / "cxx" / "include" / "paddle_place.h"
     header.write_text(header.read_text() + "// another release\n")
-    assert compiled(find_library(str(other))) != program
+    assert compiled(find_library(str(other))) != folder
 
 
 def test_without_a_compiler_the_package_is_named(paddle_lite, monkeypatch):

@@ -11,8 +11,9 @@ import pytest
 
 from common.errors import StepError, UnavailableError
 from runtimes.hosts.arm import Arm
+from runtimes.hosts.local import ByLocalPython
 from runtimes.paddle_lite_arm.library import find_library
-from runtimes.paddle_lite_arm.program import compiled
+from runtimes.paddle_lite_arm.program import NAME, compiled
 from runtimes.worker import Worker
 from tests.convert.test_lite_file import nb_bytes
 from tests.runtimes import stand_in
@@ -29,7 +30,7 @@ FP16 = ", built with FP16 (with_arm82_fp16=ON)"
 def opened(paddle_lite, tmp_path):
     """A worker with the session of a file, opened by `opened(precision)`."""
     (tmp_path / "model.nb").write_bytes(nb_bytes(version=b"v2.14-rc"))
-    library, host = find_library(str(paddle_lite)), Arm().with_local_python()
+    library, host = find_library(str(paddle_lite)), ByLocalPython(Arm())
     workers = []
 
     def open_file(precision: str = "fp32") -> Worker:
@@ -40,8 +41,7 @@ def opened(paddle_lite, tmp_path):
             folder=str(tmp_path),
             precision=precision,
             threads=1,
-            command=[*host.emulator, str(compiled(library))],
-            libraries=str(library.lib),
+            command=host.command([compiled(library) / NAME]),
         )
         return worker
 

@@ -19,8 +19,8 @@ def problem() -> str | None:
     return None if shutil.which(COMPILER) else f"{COMPILER} is not on this machine"
 
 
-def build(folder: Path) -> Path:
-    """Fill a folder as Paddle Lite's archives are."""
+def build(folder: Path, needs: Path | None = None) -> Path:
+    """Fill a folder as Paddle Lite's archives are; the library may need another one."""
     include, lib = folder / "cxx" / "include", folder / "cxx" / "lib"
     for made in (include, lib):
         made.mkdir(parents=True)
@@ -28,6 +28,7 @@ def build(folder: Path) -> Path:
         shutil.copy(header, include)
     command = [COMPILER, "-std=c++11", "-O1", "-fPIC", "-shared", f"-Wl,-soname,{FILE}"]
     command += ["-I", str(include), "-o", str(lib / FILE), str(HERE / "library.cc")]
+    command += ["-Wl,--no-as-needed", str(needs)] if needs else []
     subprocess.run(command, check=True, timeout=120)
     return folder
 

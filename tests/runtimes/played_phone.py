@@ -1,0 +1,115 @@
+"""Scripts in the place of adb and of the NDK's compiler: a phone that is a folder.
+
+Its programs are ARM code, executed by QEMU with the ARM64 root's own C library.
+"""
+
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtimes.hosts import phone
+from runtimes.hosts.arm import ARM_ROOT, DEFAULT_CPU, qemu
+from runtimes.paddle_lite_arm.program import COMPILER
+
+SERIAL = "played:5555"
+# The phone's files are under PHONE; what is asked of it is noted in PHONE/calls.
+_ADB = """import json, os, pathlib, shutil, subprocess, sys
+phone = pathlib.Path({phone!r})
+words = sys.argv[1:]
+with (phone / "calls").open("a") as calls:
+    calls.write(json.dumps(words) + "\\n")
+if words == ["devices"]:
+    print("List of devices attached")
+    print((phone / "devices").read_text())
+    sys.exit()
+assert words[:2] == ["-s", {serial!r}], words
+match words[2:]:
+    case ["push", source, target]:
+        shutil.copyfile(source, target)
+    case ["shell", *flags, command]:
+        command = command.replace("cat /proc/cpuinfo", "cat " + str(phone / "cpuinfo"))
+        path = str(phone / "bin") + ":" + os.environ["PATH"]
+        os.execve("/bin/sh", ["sh", "-c", command], os.environ | {{"PATH": path}})
+"""
+# Compiles for Linux, and puts a program that starts QEMU in the place of what it compiled.
+_CLANG = """#!/bin/sh
+case "$1" in --version) echo "a stand-in for clang"; exit;; esac
+for word; do
+  shift
+  case "$word" in -llog) continue;; */runner) word="$word.arm"; made="$word";; esac
+  set -- "$@" "$word"
+done
+{compiler} "$@" || exit
+cat > "${{made%.arm}}" <<'END'
+#!/bin/sh
+folder=$(dirname "$0")
+LD_LIBRARY_PATH="$folder:{system}" exec {qemu} "$folder/runner.arm" "$@"
+END
+chmod 755 "${{made%.arm}}"
+"""
+
+
+class PlayedPhone:
+    """`libc` is by its name what makes a library that needs it Android's; `folder` is where adb's
+    shell may write."""
+
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch):
+        self.root = root
+        programs = root / "here"
+        (root / "bin").mkdir(parents=True)
+        programs.mkdir()
+        self.folder = root / "tmp"
+        self.folder.mkdir()
+        (root / "devices").write_text(f"{SERIAL}\tdevice")
+        (root / "cpuinfo").write_text("processor\t: 0\nFeatures\t: fp asimd asimdhp\n")
+        script = root / "adb.py"
+        script.write_text(_ADB.format(phone=str(root), serial=SERIAL))
+        line = shlex.join([sys.executable, str(script)])
+        _program(programs / "adb", f'#!/bin/sh\nexec {line} "$@"\n')
+        self.is_a(sdk=34, abi="arm64-v8a")
+        self.libc = empty_library(root / "system" / "libc.so")
+        path = f"{programs}:{os.environ['PATH']}"
+        patch.setenv("PATH", path)
+        patch.setenv("ANDROID_NDK_HOME", str(root / "ndk"))
+        patch.setattr(phone, "FOLDER", str(self.folder))
+        self._make_ndk(root / "ndk" / "toolchains" / "llvm" / "prebuilt" / "linux-x86_64")
+
+    def is_a(self, sdk: int, abi: str) -> None:
+        """Let it say that it has this version of Android's interface, and these ABIs."""
+        said = {"manufacturer": "Acme", "product.model": "One", "sdk": sdk, "abilist64": abi}
+        cases = " ".join(f"*{end}) echo '{value}';;" for end, value in said.items())
+        _program(self.root / "bin" / "getprop", f'#!/bin/sh\ncase "$1" in {cases} esac\n')
+
+    @property
+    def pushed(self) -> list[str]:
+        """The names of the files that were copied to it."""
+        calls = [json.loads(line) for line in (self.root / "calls").read_text().splitlines()]
+        return [Path(words[4]).name for words in calls if words[2:3] == ["push"]]
+
+    def _make_ndk(self, toolchain: Path) -> None:
+        emulator = [str(qemu()), "-cpu", DEFAULT_CPU, "-L", str(ARM_ROOT.of(DEFAULT_CPU))]
+        names = {"qemu": shlex.join(emulator), "system": self.libc.parent}
+        script = _CLANG.format(compiler=COMPILER, **names)
+        _program(toolchain / "bin" / "aarch64-linux-android23-clang++", script)
+        stl = toolchain / "sysroot" / "usr" / "lib" / "aarch64-linux-android" / "libc++_shared.so"
+        empty_library(stl)
+
+
+def empty_library(path: Path) -> Path:
+    """A library of that name, for ARM, with nothing inside."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = [COMPILER, "-shared", f"-Wl,-soname,{path.name}", "-x", "c", "/dev/null"]
+    subprocess.run([*command, "-o", path], check=True, timeout=60)
+    return path
+
+
+def _program(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(script)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
