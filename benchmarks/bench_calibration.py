@@ -253,6 +253,7 @@ def _prepare(model: str, photos: int, options, scratch: Path) -> _Case:
     if load(folder) is None:
         run_command(
             *(sys.executable, ROOT / "deploy" / "build.py", "--model", model),
+            *("--name", model),
             *("--target", Onnx.name, "--precision", "fp32", "--weights", options.weights),
             BUILD_DIR=scratch / "build",
         )

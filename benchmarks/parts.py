@@ -151,6 +151,7 @@ def _validate_ours(setting: Setting) -> Sample:
     with _scratch(setting) as cache:
         seconds, printed = run_command(
             *(sys.executable, ROOT / "deploy" / "validate.py", "--model", setting.spec.name),
+            *("--name", setting.spec.name),
             *(word for target in setting.runnable for word in ("--target", target.name)),
             *("--precision", "fp32", "--data", setting.listing, "--json"),
             XDG_CACHE_HOME=cache,
@@ -220,6 +221,7 @@ def build(setting: Setting, root: Path) -> float:
     assert setting.weights
     seconds, _ = run_command(
         *(sys.executable, ROOT / "deploy" / "build.py", "--model", setting.spec.name),
+        *("--name", setting.spec.name),
         *(word for target in setting.targets for word in ("--target", target.name)),
         *("--precision", "fp32", "--weights", setting.weights.file),
         BUILD_DIR=root,

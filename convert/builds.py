@@ -6,7 +6,7 @@ other is `<Model>-<the checkpoint's name>`, and `NAME=` names another.
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.cli import Parser
@@ -114,10 +114,12 @@ def choose(model: str | None, name: str | None = None) -> Chosen:
     if model is None:
         if name is None:
             raise UserError(NO_NAME)
-        return _find(name)
+        return replace(_find(name), name=name)
     chosen = _find(model)
-    if name is None or name == chosen.folder:
+    if name is None:
         return chosen
+    if name == chosen.folder:
+        return replace(chosen, name=name)
     if name in MODELS:
         raise UserError(f"{name} is a model's name: name the build of {model} otherwise, NAME=…")
     there = exported(name)

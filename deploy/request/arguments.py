@@ -125,8 +125,8 @@ def add_weight_arguments(parser: Parser) -> None:
         "--weights",
         type=word_or_path(*WORDS),
         metavar="W",
-        help="a file, a folder, official, demo or random (default: what was exported last, else "
-        "what is found)",
+        help="a file, a folder, official, demo or random (default: those of the build, else what "
+        "is found)",
     )
     parser.add_argument(
         "--classes",

@@ -126,6 +126,8 @@ def test_a_build_is_named_instead_of_its_model(checkpoint):
     assert builds.class_count(weights) == 6
     assert list(builds.builds()) == [name, "mine"]
     assert choose(SPEC.name, "other") == Chosen(SPEC, "other")
+    named = choose(SPEC.name, SPEC.name)  # as the model, whatever the weights
+    assert put(weights, 6, named.name) == SPEC.name
 
 
 def test_two_checkpoints_that_would_be_called_alike_are_told_apart(checkpoint):
