@@ -95,11 +95,12 @@ def _quantized(inference: Artifact, options: Options) -> Artifact:
 @functools.cache
 def _runner(named: str, kind: str) -> Path:
     """The folder with the runner for a library, which must be for this kind of host."""
-    found = library.find_library(named)
-    if (found.system == "android") != (kind == Phone.name):
-        fits = f"{Phone.name}, over adb" if found.system == "android" else Arm.name
+    wanted: library.System = "android" if kind == Phone.name else "linux"
+    found = library.find_library(named, wanted)
+    if found.system != wanted:
+        other = Phone.name if found.system == "android" else Arm.name
         raise UserError(
             f"{library.VARIABLE}={named} is the library for {found.system.capitalize()}, which "
-            f"does not run on HOST={kind}: give the other one, or HOST={fits}"
+            f"does not run on HOST={kind}: give the one for {wanted.capitalize()}, or HOST={other}"
         )
     return program.compiled(found)

@@ -22,9 +22,14 @@ OFFICIAL = "official"
 FILE = "libpaddle_light_api_shared.so"
 HEADER = "paddle_api.h"
 ASK = f"{VARIABLE}=archive, folder or {OFFICIAL}"
-_RELEASES = "https://github.com/PaddlePaddle/Paddle-Lite/releases/download"
-# The release of the optimizer in .venv-lite; with_extra: AlexNet, ResNeSt50 and the Twins need it.
-RELEASE = f"{_RELEASES}/v2.14-rc/inference_lite_lib.armlinux.armv8.gcc.with_extra.with_cv.tar.gz"
+System = Literal["linux", "android"]
+# Of the optimizer in .venv-lite.
+RELEASE = "https://github.com/PaddlePaddle/Paddle-Lite/releases/download/v2.14-rc"
+# with_extra: AlexNet, ResNeSt50 and the Twins need it.
+ARCHIVES: dict[System, str] = {
+    "linux": "inference_lite_lib.armlinux.armv8.gcc.with_extra.with_cv.tar.gz",
+    "android": "inference_lite_lib.android.armv8.clang.c++_shared.with_extra.with_cv.tar.gz",
+}
 _WANTED = (f"cxx/lib/{FILE}", "cxx/include/*.h")
 _WHAT = (
     "give the official archive inference_lite_lib.armlinux.armv8.gcc.with_extra.….tar.gz (for a "
@@ -42,7 +47,7 @@ class Library:
     given: str
     include: Path
     lib: Path
-    system: Literal["linux", "android"]
+    system: System
     sha256: str
 
     @property
@@ -55,21 +60,23 @@ def given() -> str:
     return os.environ.get(VARIABLE, "")
 
 
-def find_library(named: str) -> Library:
+def find_library(named: str, system: System = "linux") -> Library:
     """The library that is named so; UserError where it is none for 64-bit ARM.
 
-    The official archive is fetched first where it is not in the cache yet.
+    The official archive, for a system, is fetched first where it is not in the cache yet; what
+    else is named may be for either.
     """
     if named == OFFICIAL:
+        url = f"{RELEASE}/{ARCHIVES[system]}"
         with console.progress("Paddle Lite's library for ARM", "bytes") as progress:
-            archive = fetch.download(RELEASE, _cache(), progress=progress)
-        return _checked(named, _unpacked(archive))
+            archive = fetch.download(url, _cache(), progress=progress)
+        return _checked(f"{OFFICIAL} ({system})", _unpacked(archive))
     path = absolute(named)
     if path.is_dir():
-        return _checked(named, _folder(path))
+        return _checked(str(path), _folder(path))
     if not path.is_file():
         raise UserError(f"{VARIABLE}={named}: there is no such file or folder; {_WHAT}")
-    return _checked(named, _unpacked(path))
+    return _checked(str(path), _unpacked(path))
 
 
 def _cache() -> Path:
@@ -128,7 +135,7 @@ def _checked(named: str, folder: Path) -> Library:
             f"(armv8); {_WHAT}"
         )
     listing = {path.name: files.sha256(path) for path in (*sorted(include.glob("*.h")), file)}
-    system: Literal["linux", "android"] = "android" if _ANDROIDS in found.needed else "linux"
+    system: System = "android" if _ANDROIDS in found.needed else "linux"
     library = Library(named, include, lib, system, files.sha256_of(listing))
     _note(library)
     return library

@@ -10,6 +10,7 @@ import pytest
 
 from common.errors import UserError
 from common.paths import cache_root
+from runtimes.environments import LITE
 from runtimes.paddle_lite_arm import library
 from runtimes.paddle_lite_arm.library import FILE, find_library
 from tests.runtimes import stand_in
@@ -112,10 +113,8 @@ def releases(tmp_path, monkeypatch):
     handler = partial(Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        name = library.RELEASE.rpartition("/")[2]
-        url = f"http://127.0.0.1:{server.server_port}/{name}"
-        monkeypatch.setattr(library, "RELEASE", url)
-        yield folder / name, asked
+        monkeypatch.setattr(library, "RELEASE", f"http://127.0.0.1:{server.server_port}")
+        yield folder / library.ARCHIVES["linux"], asked
         server.shutdown()
 
 
@@ -133,6 +132,17 @@ def test_the_official_release_is_fetched_once_and_trusted_from_then_on(paddle_li
     with pytest.raises(UserError, match="is not the expected file"):
         find_library("official")
     assert not kept.exists()
+
+
+def test_the_release_is_that_of_the_optimizer():
+    pinned = re.search(r"^paddlelite==([\d.]+)(rc|)\d*", LITE.lock_path.read_text(), re.M)
+    assert library.RELEASE.endswith(f"/v{pinned[1]}{'-rc' * bool(pinned[2])}")
+
+
+def test_a_phones_release_is_another(paddle_lite, releases):
+    stand_in.packed(paddle_lite, releases[0])
+    with pytest.raises(UserError, match=r"inference_lite_lib\.android\.armv8\..* \(HTTP 404\)"):
+        find_library("official", "android")
 
 
 def test_a_release_that_is_not_there_is_a_sentence(releases):
