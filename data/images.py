@@ -114,8 +114,8 @@ def _demo(class_num: int | None, split: str) -> _Content:
 
     if class_num not in (None, CLASSES):
         raise UserError(
-            f"{DEMO} has photos of ImageNet's {CLASSES} classes, the model has {class_num}; give "
-            "photos of the model's own classes (DATA=folder; to calibrate on: CALIB=folder)"
+            f"{DEMO} has photos of ImageNet's {CLASSES} classes, the model has {class_num}; name "
+            "a folder with photos of the model's own classes"
         )
     if split == "train":
         raise UserError(

@@ -1,13 +1,16 @@
 """A checkpoint of one's own beside the published one of its model, through the commands."""
 
 import json
+import re
 
 import pytest
 
 from common import files
 from models.state import read_state, write_state
 from tests.conftest import assert_refused
+from tests.test_make import COMMANDS, MAKEFILE, listed
 
+TO_JUDGE = ("validate", "calibrate", "evaluate", "package", "apk")
 MODEL, NAME = "SqueezeNet1_1", "SqueezeNet1_1-six"
 CLASSES = ["ape", "bee", "cat", "dog", "elk", "fox"]
 
@@ -68,3 +71,15 @@ def test_checkpoints_live_side_by_side(command, built, weights, six, animals, tm
     write_state(other, {name: 2 * value for name, value in read_state(six).items()})
     done = command("convert/export.py", "--model", MODEL, "--weights", other, BUILD_DIR=built)
     assert_refused(done, f"{NAME} holds the files of another checkpoint", f"NAME={NAME}-2")
+
+
+@pytest.mark.parametrize("target", [*TO_JUDGE, "convert", "benchmark"])
+def test_errors_advise_words_that_the_command_has(command, six, target):
+    """Without photos of the model's classes, which demo has none of."""
+    words = ["--model", MODEL, "--weights", six]
+    if target != "evaluate":
+        words += ["--target", "onnx", "--precision", "int8"]
+    done = command(COMMANDS[target], *words)
+    assert_refused(done, "demo has photos of ImageNet's 1000 classes, the model has 6")
+    line = re.search(rf"^{target}:.*?## (.*)", MAKEFILE, re.M)[1]
+    assert set(re.findall(r"\b([A-Z_]+)=", done.stderr)) <= listed(line)
