@@ -11,6 +11,7 @@ from convert.builds import NO_NAME, Chosen, add_name_argument
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from data.images import BUILT_IN
 from deploy.request.building import choose_builds
+from deploy.request.own_photos import with_photos
 from deploy.request.values import Cell, Files, Photos, check_methods
 from deploy.targets import TARGETS, all_precisions, find_cells
 from deploy.targets.base import Options
@@ -45,7 +46,10 @@ def chosen_builds(options: argparse.Namespace) -> list[Chosen]:
     """The builds that the arguments of `add_build_arguments` ask for (see `choose_builds`)."""
     if not (options.model or options.name or options.every_build):
         raise UserError(f"{NO_NAME} (see --help)")
-    return choose_builds(options.model, options.name, options.weights)
+    chosen = choose_builds(options.model, options.name, options.weights)
+    if options.model or options.name or "data" not in options:
+        return chosen
+    return with_photos(chosen, options.data)
 
 
 def add_file_arguments(parser: Parser, target_default: list[str] | None = None) -> None:
