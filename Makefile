@@ -43,7 +43,7 @@ calibrate:  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_B
 validate:  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [IMPORT=result.json] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
-benchmark:  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [JSON=1]: latency here
+benchmark:  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [FRESH=1] [JSON=1]: latency here
 	$(call run,deploy/benchmark.py)
 
 reference:  ## [MODEL=…] [JSON=1]: the published figures, and which of them are contested

@@ -8,6 +8,7 @@ from pathlib import Path
 
 Progress = Callable[[int, int | None], None]
 
+_WIDTH_OF_FILES = 500  # columns: a table that is no terminal's keeps its rows on a line each
 _terminal = threading.Lock()  # a terminal shows one bar at a time
 
 
@@ -23,6 +24,14 @@ def report(
     size = f"{path.stat().st_size / 1e6:7.1f} MB"
     behind = f"  ({note})" if note else ""
     say(f"  {step:<12} {model} {precision:<5} {seconds:6.1f} s  {size}  {shown(path)}{behind}")
+
+
+def span(seconds: float) -> str:
+    """A time in words, as a person would round it: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def shown(path: Path) -> str:
@@ -111,7 +120,7 @@ def table(title: str, headers: list[str], rows: list[list[str]]) -> None:
         )
     for row in rows:
         display.add_row(*(Text.from_markup(cell) for cell in row))
-    width = None if sys.stdout.isatty() else 140
+    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
     console = Console(width=width)
     # rich would end the process with status 1: drift
     console.on_broken_pipe = _reader_went_away  # type: ignore[method-assign]

@@ -75,6 +75,14 @@ def governor() -> str | None:
         return None
 
 
+def boot() -> str | None:
+    """An identity of the system's last start; None where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
 def busy_seconds(cores: Iterable[int]) -> float:
     """How long these cores have worked since the start, for anybody, stolen time included."""
     wanted = {f"cpu{core}" for core in cores}

@@ -6,7 +6,8 @@
 Each figure is taken in a process of its own on pinned cores; deploy/speed/latency.py says how,
 and what makes it noisy. The floor is what the model's multiply-adds and bytes take at this CPU's
 measured peak. A target that does not run here is unavailable, and a simulation has no speed.
---compare runs two by turns and gives the ratio with a 95 % interval.
+--compare runs two by turns and gives the ratio with a 95 % interval. What an interrupted run had
+finished is taken over by the next that asks the same of the same machine within a day.
 
 Exit status: 0 all measured, 1 a target broke, 2 bad input, 3 a target is unavailable here.
 """
@@ -24,6 +25,7 @@ if __name__ == "__main__":
 from collections.abc import Callable
 
 from common.cli import Exit, Parser, number, positive, run, several
+from common.console import say
 from common.errors import UserError
 from deploy.request.arguments import (
     add_build_arguments,
@@ -34,7 +36,8 @@ from deploy.request.arguments import (
 )
 from deploy.request.values import Cell
 from deploy.speed import tables
-from deploy.speed.benchmarks import Ways, benchmark, compare_cells
+from deploy.speed.benchmarks import Ways, benchmark, compare_cells, planned
+from deploy.speed.sitting import Sitting
 from deploy.targets import TARGETS, find_cells
 
 _BATCHES = (1, 4, 8)  # those of the published tables
@@ -48,12 +51,18 @@ def main() -> int:
     if options.compare:
         files = dataclasses.replace(files, named=True)
         sides = [_side(word) for word in options.compare]
-        outcomes = [outcome for one in builds for outcome in compare_cells(one, sides, files, ways)]
+        sitting = Sitting([ways.by_turns] * len(ways.batches) * len(builds), options.fresh)
+        outcomes = [
+            outcome for one in builds for outcome in compare_cells(one, sides, files, ways, sitting)
+        ]
         _print(outcomes, options.json, tables.show_comparisons)
+        _finish(sitting)
         return Exit.OK if outcomes else Exit.UNDECIDED
     cells = chosen_cells(options)
-    results = [outcome for one in builds for outcome in benchmark(one, cells, files, ways)]
+    sitting = Sitting(planned(cells, ways) * len(builds), options.fresh)
+    results = [outcome for one in builds for outcome in benchmark(one, cells, files, ways, sitting)]
     _print(results, options.json, tables.show)
+    _finish(sitting)
     if any(outcome["verdict"] == "fail" for outcome in results):
         return Exit.BROKEN
     if not results or any(outcome["verdict"] == "unavailable" for outcome in results):
@@ -69,6 +78,12 @@ def _print(outcomes: list[dict], as_json: bool, show: Callable[[list[dict]], Non
         show(outcomes)
     else:
         print("nothing to measure: no model has weights here; see --weights and --model")
+
+
+def _finish(sitting: Sitting) -> None:
+    if reused := sitting.reused():
+        say(f"\n{reused}")
+    sitting.finish()
 
 
 def _parse() -> argparse.Namespace:
@@ -96,6 +111,11 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--compare", nargs=2, metavar=("A", "B"), help="two targets, or target:precision"
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="measure anew what an interrupted benchmark had finished",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser.parse_args()

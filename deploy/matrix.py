@@ -16,6 +16,7 @@ if __name__ == "__main__":
 from common import console, files
 from common.cli import Exit, Parser, positive, run
 from common.errors import StepError
+from common.strict_json import encode
 from convert.artifact import MANIFEST
 from convert.builds import Chosen
 from convert.kind import Kind
@@ -30,6 +31,7 @@ from deploy.request.arguments import (
     chosen_host,
     chosen_photos,
 )
+from deploy.speed.tables import show_beside
 from deploy.targets.base import Target
 from deploy.verdict.result import Result, exit_status
 from deploy.verdict.tables import colored
@@ -73,6 +75,7 @@ def main() -> int:
     console.table("Verdicts", ["model", *columns], [_verdicts(*row) for row in results.items()])
     print()
     _show_costs(list(results), [target for target, _ in cells])
+    show_beside([encode(one) for row in results.values() for one in row])
     print(f"\n{len(builds)} models in {time.monotonic() - started:.0f} s")
     for name, reason in broken.items():
         print(f"{name} is broken: {reason}")

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common import console
 from common.errors import StepError, UserError
 from common.strict_json import encode
 from convert.artifact import Artifact
@@ -15,10 +14,14 @@ from convert.to_onnx import to_onnx
 from deploy.request.building import build_files, inference_graph
 from deploy.request.values import Cell, Files
 from deploy.speed import latency, roofline
+from deploy.speed.peers import Peer
 from deploy.speed.published import published_block
 from deploy.speed.roofline import Peak, Work
+from deploy.speed.sitting import Sitting
 from deploy.targets.base import Target
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
+
+_WARM_UP = 4.0  # seconds, until a session is open and has settled
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,40 @@ class Ways:
     limit: float
     peers: bool
 
+    @property
+    def alone(self) -> float:
+        """The seconds that a figure may take, with its warm-up."""
+        return _WARM_UP + self.limit
+
+    @property
+    def by_turns(self) -> float:
+        """The seconds that a ratio may take."""
+        return 2 * _WARM_UP + 3 * self.limit
+
+
+def planned(cells: Sequence[Cell], ways: Ways) -> list[float]:
+    """The seconds that each of the cells' figures may take, without those that have no speed."""
+    return [
+        seconds
+        for target, precision in cells
+        if _has_speed(target.timed_session_spec(precision))
+        for _ in ways.batches
+        for seconds in (ways.alone, *[ways.by_turns] * (ways.peers * len(target.peers)))
+    ]
+
 
 def benchmark(
-    chosen: Chosen, cells: Sequence[Cell], wanted: Files, ways: Ways
+    chosen: Chosen, cells: Sequence[Cell], wanted: Files, ways: Ways, sitting: Sitting
 ) -> Iterator[dict[str, Any]]:
-    """Measure each cell of a model; yield the results, which are also kept as files."""
+    """Measure each cell of a model; yield the results, which are also kept as files.
+
+    `sitting` expects what `planned` says of the cells.
+    """
     graph = inference_graph(chosen, wanted)
     absent = [cell for cell in cells if not _has_speed(cell[0].timed_session_spec(cell[1]))]
-    running = [cell for cell in cells if cell not in absent]
-    running, options = wanted.with_calibration(running, graph.facts["class_num"])
+    to_run = [cell for cell in cells if cell not in absent]
+    running, options = wanted.with_calibration(to_run, graph.facts["class_num"])
+    sitting.leave_out(planned([cell for cell in to_run if cell not in running], ways))
     built = build_files(graph, running, options)
     taken = {_cores_of(cell, ways) for cell in running if _on_cpu_in_fp32(cell)}
     floors = {}
@@ -60,17 +88,18 @@ def benchmark(
             "execution": session_spec.execution,
             "verdict": "measured",
         }
-        conditions = latency.conditions(ways.cores)
+        conditions, before = latency.conditions(ways.cores), sitting.done
         try:
             if isinstance(artifact, StepError):
                 raise artifact
             if not _has_speed(session_spec) or artifact is None:
                 outcome |= {"verdict": "unavailable", "reason": _why_absent(target, session_spec)}
             else:
-                outcome |= _measure(target, precision, artifact, ways, floors)
+                outcome |= _measure(target, precision, artifact, ways, floors, sitting)
                 outcome["environment"] |= {**conditions, "load_after": list(os.getloadavg())}
         except StepError as error:
             outcome |= {"verdict": "fail", "reason": str(error)}
+        sitting.leave_out(planned([(target, precision)], ways)[sitting.done - before :])
         latency.write(outcome)
         yield outcome
 
@@ -81,22 +110,30 @@ def _measure(
     artifact: Artifact,
     ways: Ways,
     floors: dict[tuple[int, ...], dict[int, tuple]],
+    sitting: Sitting,
 ) -> dict[str, Any]:
     """The figures of a cell that runs here, and what belongs beside them."""
     session_spec = target.timed_session_spec(precision)
-    figures, peers, environment = {}, {}, {}
+    figures, taken, peers, environment = {}, {}, {}, {}
     for batch in ways.batches:
-        where = f"{artifact.name} {target.name} {precision} batch {batch}"
-        console.say(f"  timing {where}")
-        figure = latency.measure(session_spec, artifact, precision, batch, ways.cores, ways.limit)
-        environment = figure.pop("environment")
+        name = f"{artifact.name} {target.name} {precision} batch {batch}"
+
+        def alone(batch=batch) -> dict[str, Any]:
+            return latency.measure(session_spec, artifact, precision, batch, ways.cores, ways.limit)
+
+        question = {**_side(target, precision, artifact), **_way(batch, ways)}
+        figure = sitting.take(artifact.name, name, question, ways.alone, alone)
+        environment, taken[str(batch)] = figure.pop("environment"), figure.pop("taken")
         figures[str(batch)] = figure
         if ways.peers and target.peers:
-            console.say(f"  timing {where}, and others by turns")
-            peers[str(batch)] = _against_peers(target, precision, artifact, batch, ways)
+            peers[str(batch)] = {
+                peer.name: _against(peer, target, precision, artifact, batch, ways, sitting)
+                for peer in target.peers
+            }
     outcome = {
         "files": target.digests(artifact),
         "latency": figures,
+        "taken": taken,
         "environment": environment,
     }
     if _on_cpu_in_fp32((target, precision)):
@@ -110,6 +147,21 @@ def _measure(
     medians = {batch: figure["median_ms"] for batch, figure in figures.items()}
     block = published_block(artifact.model, target, precision, environment.get("gpu"), medians)
     return {**outcome, "published": encode(block)} if block else outcome
+
+
+def _side(target: Target, precision: str, artifact: Artifact) -> dict[str, Any]:
+    """What a latency depends on beside the machine and the way to measure it."""
+    session_spec = target.timed_session_spec(precision)
+    return {
+        "files": target.digests(artifact),
+        "precision": precision,
+        "session": [session_spec.session, session_spec.environment, dict(session_spec.options)],
+        "tools": {tool.package: tool.version for tool in target.tools},
+    }
+
+
+def _way(batch: int, ways: Ways) -> dict[str, Any]:
+    return {"batch": batch, "cores": list(ways.cores), "limit": ways.limit}
 
 
 def _on_cpu_in_fp32(cell: Cell) -> bool:
@@ -150,9 +202,12 @@ def _why_absent(target: Target, session_spec: SessionSpec) -> str:
 
 
 def compare_cells(
-    chosen: Chosen, sides: Sequence[Cell], wanted: Files, ways: Ways
+    chosen: Chosen, sides: Sequence[Cell], wanted: Files, ways: Ways, sitting: Sitting
 ) -> Iterator[dict[str, Any]]:
-    """Run two cells of a model by turns; yield the ratio for each batch."""
+    """Run two cells of a model by turns; yield the ratio for each batch.
+
+    `sitting` expects a figure of `ways.by_turns` seconds for each.
+    """
     graph = inference_graph(chosen, wanted)
     for target, precision in sides:
         session_spec = target.timed_session_spec(precision)
@@ -167,16 +222,29 @@ def compare_cells(
         if isinstance(artifact, StepError):
             raise artifact
         files[cell] = artifact
+    names = [f"{target.name} {precision}" for target, precision in sides]
     for batch in ways.batches:
-        with contextlib.ExitStack() as stack:
-            timers = []
-            for target, precision in sides:
-                session_spec, file = target.timed_session_spec(precision), files[target, precision]
-                opened = latency.open_timer(session_spec, file, precision, batch, ways.cores)
-                timers.append(stack.enter_context(opened))
-            names = [f"{target.name} {precision}" for target, precision in sides]
-            console.say(f"  timing {names[0]} and {names[1]} by turns, batch {batch}")
-            figures = latency.compare_speed(timers[0].median, timers[1].median, 3 * ways.limit)
+
+        def by_turns(batch=batch) -> dict[str, Any]:
+            with contextlib.ExitStack() as stack:
+                timers = []
+                for target, precision in sides:
+                    session_spec, file = (
+                        target.timed_session_spec(precision),
+                        files[target, precision],
+                    )
+                    opened = latency.open_timer(session_spec, file, precision, batch, ways.cores)
+                    timers.append(stack.enter_context(opened))
+                return latency.compare_speed(timers[0].median, timers[1].median, 3 * ways.limit)
+
+        question: dict[str, Any] = {
+            "sides": [
+                _side(target, precision, files[target, precision]) for target, precision in sides
+            ],
+            **_way(batch, ways),
+        }
+        name = f"{graph.name} {names[0]} and {names[1]} by turns, batch {batch}"
+        figures = sitting.take(graph.name, name, question, ways.by_turns, by_turns)
         yield {
             "schema": 1,
             "model": graph.model,
@@ -190,15 +258,25 @@ def compare_cells(
         }
 
 
-def _against_peers(
-    target: Target, precision: str, artifact: Artifact, batch: int, ways: Ways
-) -> dict[str, dict]:
-    """Our session and each other tool by turns; "first" is ours."""
-    session_spec, found = target.timed_session_spec(precision), {}
-    for peer in target.peers:
+def _against(
+    peer: Peer,
+    target: Target,
+    precision: str,
+    artifact: Artifact,
+    batch: int,
+    ways: Ways,
+    sitting: Sitting,
+) -> dict[str, Any]:
+    """Our session and another tool by turns; "first" is ours."""
+
+    def by_turns() -> dict[str, Any]:
+        session_spec = target.timed_session_spec(precision)
         with (
             latency.open_timer(session_spec, artifact, precision, batch, ways.cores) as ours,
             peer.open(artifact, precision, batch, ways.cores) as theirs,
         ):
-            found[peer.name] = latency.compare_speed(ours.median, theirs, 3 * ways.limit)
-    return found
+            return latency.compare_speed(ours.median, theirs, 3 * ways.limit)
+
+    question = {**_side(target, precision, artifact), **_way(batch, ways), "peer": peer.name}
+    name = f"{artifact.name} {target.name} {precision} batch {batch}, by turns with {peer.name}"
+    return sitting.take(artifact.name, name, question, ways.by_turns, by_turns)

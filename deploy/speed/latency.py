@@ -10,7 +10,8 @@ is timed in blocks, between which the parent decides:
   (`common.intervals.median_ranks`), and stopping by it is the rule of Hoefler and Belli,
   "Scientific benchmarking of parallel computing systems" (SC 2015).
 - A figure is noisy where the spread, (p90 - p10) / median, is above 10 %, where other processes
-  took above 5 % of the cores, or where one of the two rules above was not met.
+  took above 5 % of the cores, or where one of the two rules above was not met. A ratio is, where
+  the spread of either side's blocks is, or where it was not known when the time was up.
 """
 
 import contextlib
@@ -198,7 +199,7 @@ def compare_speed(
     pairs of second / first, so above 1 means that the first is faster; its interval is that of
     order statistics over the pairs, which share what the machine did at the time. Ends when the
     interval is within 1 % of the ratio, not before 10 pairs, or when the time is up, not before
-    6, which are the fewest for an interval.
+    6, which are the fewest for an interval. "noisy" has the reasons not to trust it.
     """
     pairs: list[tuple[float, float]] = []
     end = time.monotonic() + limit
@@ -212,7 +213,8 @@ def compare_speed(
         close = len(pairs) >= 10 and max(high - ratio, ratio - low) <= _WANTED * ratio
         if close or (median_ranks(len(pairs)) and time.monotonic() > end):
             break
-    medians = np.median(np.array(pairs), axis=0)
+    sides = np.array(pairs)
+    medians = np.median(sides, axis=0)
     return {
         "first_ms": float(medians[0]),
         "second_ms": float(medians[1]),
@@ -220,7 +222,27 @@ def compare_speed(
         "ci95": [low, high],
         "pairs": len(pairs),
         "verdict": _which(low, high),
+        "noisy": _noise_of_turns(sides, ratio, (low, high), close),
     }
+
+
+def _noise_of_turns(
+    sides: np.ndarray, ratio: float, interval: tuple[float, float], close: bool
+) -> list[str]:
+    """Why a ratio is not to be trusted; `sides` are the blocks' medians, [pairs, 2]."""
+    reasons = []
+    for name, (p10, median, p90) in zip(
+        ("first", "second"),
+        np.percentile(sides, (10, 50, 90), axis=0, method="inverted_cdf").T,
+        strict=True,
+    ):
+        spread = (p90 - p10) / median
+        if spread > _SPREAD:
+            reasons.append(f"spread of the {name} one's blocks {spread:.0%}, above {_SPREAD:.0%}")
+    if not close:
+        low, high = (bound / ratio - 1 for bound in interval)
+        reasons.append(f"time was up at {len(sides)} pairs, interval {low:+.1%} {high:+.1%}")
+    return reasons
 
 
 def _which(low: float, high: float) -> str:
@@ -248,6 +270,11 @@ def kept(name: str, target: str, precision: str, digests: Mapping[str, str]) -> 
         for batch, figure in found["latency"].items()
     }
     return decode(dict[str, Latency], known)
+
+
+def unfinished(name: str) -> Path:
+    """The folder of the figures that an interrupted benchmark of a build had taken."""
+    return build_root() / name / "latency" / "unfinished"
 
 
 def _path(name: str, target: str, precision: str) -> Path:

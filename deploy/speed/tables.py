@@ -17,9 +17,6 @@ def show(results: list[dict]) -> None:
         for batch, figure in outcome.get("latency", {}).items():
             if figure["noisy"]:
                 print(f"{name} batch {batch}: noisy: {'; '.join(figure['noisy'])}")
-        block = outcome.get("published")
-        if block:
-            print(f"{name}: {_published(block)}")
     floors = {
         (outcome["name"], outcome["environment"]["threads"], batch): _parts(floor)
         for outcome in results
@@ -35,19 +32,71 @@ def show(results: list[dict]) -> None:
                 for (model, threads, batch), parts in floors.items()
             ],
         )
-    peers = [
-        [outcome["name"], outcome["target"], batch, peer, *_ratio(figures)]
-        for outcome in results
-        for batch, found in outcome.get("peers", {}).items()
-        for peer, figures in found.items()
-    ]
-    if peers:
+    _show_peers(results)
+    show_beside(results)
+
+
+def _show_peers(results: list[dict]) -> None:
+    rows, reasons = [], []
+    for outcome in results:
+        cell = [outcome["name"], outcome["target"], outcome["precision"]]
+        for batch, found in outcome.get("peers", {}).items():
+            for peer, figures in found.items():
+                noisy = list(figures["noisy"])
+                if outcome["latency"][batch]["noisy"]:
+                    noisy.append("so is ours alone, above")
+                mark = "[yellow]noisy[/]" if noisy else ""
+                rows.append([*cell, batch, peer, *_ratio(figures), mark])
+                if noisy:
+                    name = f"{' '.join(cell)} batch {batch}, {peer}"
+                    reasons.append(f"{name}: noisy: {'; '.join(noisy)}")
+    if rows:
         print()
         console.table(
-            "Against other tools on the same file, by turns (ratio: theirs / ours)",
-            ["model", "target", ">batch", "other", *_RATIO],
-            peers,
+            "Against other tools on the same file, by turns",
+            ["model", "target", "precision", ">batch", "other", *_RATIO, ""],
+            rows,
         )
+        print(
+            f"{_BY_TURNS} Ours is the first. It is not the figure of the table above, where it had "
+            "the cores to itself: here each block begins with what the other tool's left of caches "
+            "and clocks."
+        )
+        for reason in reasons:
+            print(reason)
+
+
+def show_beside(results: list[dict]) -> None:
+    """Print the published latencies beside those measured, where there are both, and why they
+    cannot be compared; of benchmarks, or of results as JSON values."""
+    both = [one for one in results if one.get("latency") and one.get("published")]
+    rows: list[list[str]] = []
+    contested: dict[str, int] = {}
+    for one in both:
+        block = one["published"]
+        for batch, figure in one["latency"].items():
+            if published := block["batch"].get(batch):
+                marks = [
+                    f" ({contested.setdefault(reason, len(contested) + 1)})"
+                    for reason in published.get("contested", ())
+                ]
+                ratio = f"{published['ratio']:.2f}" if "ratio" in published else "-"
+                cell = [one["name"], one["target"], one["precision"], batch]
+                measured = f"{figure['median_ms']:.2f}"
+                rows.append([*cell, measured, f"{published['ms']}{''.join(marks)}", ratio])
+    if rows:
+        print()
+        console.table(
+            "Measured beside published, ms of the whole batch (ratio: measured / published)",
+            ["model", "target", "precision", ">batch", ">measured", ">published", ">ratio"],
+            rows,
+        )
+    for reason, number in contested.items():
+        print(f"({number}) contested: {reason}")
+    for one in both:
+        if not one["published"]["comparable"]:
+            name = f"{one['name']} {one['target']} {one['precision']}"
+            print(f"{name}: not comparable with the published figures: {one['published']['why']}")
 
 
 def _rows(outcome: dict) -> list[list[str]]:
@@ -98,19 +147,11 @@ def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _published(block: dict) -> str:
-    if not block["comparable"]:
-        return f"not comparable with the published figures: {block['why']}"
-    ratios = (
-        f"batch {batch} {row['ratio']:.2f} of {row['ms']} ms"
-        + ("".join(f", contested: {reason}" for reason in row.get("contested", ())))
-        for batch, row in block["batch"].items()
-        if "ratio" in row
-    )
-    return f"against the published {block['gpu']} figures: {'; '.join(ratios)}"
-
-
 _RATIO = (">ours ms", ">theirs ms", ">ratio", ">95 % interval", ">pairs", "verdict")
+_BY_TURNS = (
+    "ms: the median of a side's blocks, which were taken by turns; ratio: the median, over pairs "
+    "of blocks, of the second side's time over the first's, with its 95 % interval."
+)
 _WORDS = {
     "first is faster": "[green]ours is faster[/]",
     "second is faster": "[yellow]ours is slower[/]",
@@ -131,7 +172,11 @@ def show_comparisons(outcomes: list[dict]) -> None:
     first, second = outcomes[0]["first"], outcomes[0]["second"]
     words = {"first is faster": f"{first} is faster", "second is faster": f"{second} is faster"}
     console.table(
-        f"{first} and {second} by turns (ratio: {second} / {first})",
-        ["model", ">batch", f">{first} ms", f">{second} ms", *_RATIO[2:]],
-        [[one["model"], str(one["batch"]), *_ratio(one, words)] for one in outcomes],
+        f"{first} and {second} by turns",
+        ["model", ">batch", f">{first} ms", f">{second} ms", *_RATIO[2:], ""],
+        [[one["name"], str(one["batch"]), *_ratio(one, words), _mark(one)] for one in outcomes],
     )
+    print(_BY_TURNS)
+    for one in outcomes:
+        if one["noisy"]:
+            print(f"{one['name']} batch {one['batch']}: noisy: {'; '.join(one['noisy'])}")

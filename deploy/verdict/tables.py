@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from common import console
+from common.strict_json import encode
+from deploy.speed.tables import show_beside
 from deploy.verdict.result import Result
 from runtimes.hosts.local import Local
 
@@ -39,6 +41,7 @@ def show(results: Sequence[Result]) -> None:
             print(f"{one.name} {_where(one)} {one.precision}: {one.verdict}: {one.reason}")
         if one.build_report:
             print(f"{one.name} {_where(one)} {one.precision}: {one.build_report}")
+    show_beside([encode(one) for one in results])
 
 
 def colored(verdict: str) -> str:

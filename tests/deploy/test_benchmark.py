@@ -1,11 +1,16 @@
 """`make benchmark`: a figure where a target runs here, a reason where it does not."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from common import machine
+from common.paths import ROOT
 from deploy.speed.peers import benchmark_app
 from runtimes.environments import LITE
 from tests.conftest import assert_refused
@@ -85,8 +90,46 @@ def test_the_table_compares_with_the_default_session(benchmark):
     assert done.returncode == 0, done.stderr
     assert re.search(r"onnx +fp32 +\d+ +1 +\d+\.\d\d +-?\d.* % .*\d+%.* \d+\.\d\d", done.stdout)
     assert re.search(r"SqueezeNet1_1 +\d+ +1 +0\.350 .* (arithmetic|memory)", done.stdout)
-    row = next(line for line in done.stdout.splitlines() if "default session" in line)
+    row = next(line for line in done.stdout.splitlines() if "default session  " in line)
+    assert re.match(r"SqueezeNet1_1 +onnx +fp32 +1 +ONNX Runtime, default session ", row)
     assert re.search(r"\d+\.\d{3} +\d\.\d{3} … \d+\.\d{3} +\d+ +(ours is|no difference)", row)
+    assert row.endswith("  noisy")  # a tenth of a second is too little
+    assert "default session: noisy: " in done.stdout
+    assert "\nms: the median of a side's blocks, which were taken by turns; ratio: " in done.stdout
+
+
+def test_what_an_interrupted_run_had_finished_counts(built, weights, tmp_path):
+    """Interrupted at its third figure, run again, and once more when all was done."""
+    words = (*START, "--weights", weights, "--precision", "fp32", "--target", "onnx")
+    how = ("--batch", "1,2,3", "--limit", "0", "--json")
+    settings = os.environ | {"BUILD_DIR": str(built), "WEIGHTS_DIR": str(tmp_path)}
+
+    def start() -> subprocess.Popen:
+        command = [sys.executable, ROOT / words[0], *map(str, (*words[1:], *how))]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=settings)
+
+    with start() as first:
+        for line in first.stderr:
+            if "timing 3 of 3: " in line:
+                first.send_signal(signal.SIGINT)
+                break
+        assert "what was finished is kept, run again to go on" in first.stderr.read()
+        assert (first.stdout.read(), first.wait()) == ("", 130)
+
+    with start() as second:
+        out, err = second.communicate(timeout=120)
+    steps = re.findall(r"^  (timing )?(\d) of 3: (.*?)(?:;|: taken over)", err, re.M)
+    name = "SqueezeNet1_1 onnx fp32 batch"
+    assert steps == [("", "1", f"{name} 1"), ("", "2", f"{name} 2"), ("timing ", "3", f"{name} 3")]
+    assert "2 of 3 figures were taken over from a benchmark that was interrupted" in err
+    outcome = json.loads(out)
+    assert outcome["taken"]["1"] <= outcome["taken"]["2"] < outcome["taken"]["3"]
+
+    with start() as third:
+        out, err = third.communicate(timeout=120)
+    assert "timing 1 of 3: " in err
+    assert "taken over" not in err
 
 
 def test_openvinos_own_tool_reports_latency_and_pace(benchmark, built):

@@ -1,14 +1,18 @@
 """The TensorRT targets: simulated without a GPU, real with one, and which of the two is said."""
 
 import json
+import re
 
 import pytest
 
 from common import files
 from convert.builds import choose
 from deploy.request.values import Files, Photos
-from deploy.speed.benchmarks import Ways, benchmark
+from deploy.speed import tables as speed_tables
+from deploy.speed.benchmarks import Ways, benchmark, planned
+from deploy.speed.sitting import Sitting
 from deploy.targets import TARGETS
+from deploy.verdict import tables as verdict_tables
 from deploy.verdict.result import exit_status
 from deploy.verdict.validator import validate
 from models.state import read_state, write_state
@@ -183,14 +187,16 @@ def test_an_engine_is_judged_on_photos(machine, built, weights, photos, monkeypa
 
 @pytest.mark.parametrize("gpu", [T4, H100])
 def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
-    machine, built, weights, monkeypatch, gpu
+    machine, built, weights, photos, monkeypatch, capsys, gpu
 ):
     machine.plug_in(*gpu)
     machine.install("8.6.0")
     monkeypatch.setenv("BUILD_DIR", str(built))
     ways = Ways(batches=(1, 2), cores=(0,), limit=0, peers=False)
     cells = [(TARGETS["trt-t4"], "fp32")]
-    (one,) = benchmark(choose(MODEL), cells, Files(str(weights)), ways)
+    sitting = Sitting(planned(cells, ways))
+    (one,) = benchmark(choose(MODEL), cells, Files(str(weights)), ways, sitting)
+    sitting.finish()
     assert one["verdict"] == "measured"
     environment = one["environment"]
     assert (environment["gpu"], environment["transfers"]) == (gpu[0], "not timed")
@@ -203,10 +209,24 @@ def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
         ratio = one["latency"]["1"]["median_ms"] / rows["1"]["ms"]
         assert rows["1"]["ratio"] == pytest.approx(ratio)
         assert "ratio" not in rows["4"]
+        beside = (
+            rf"{MODEL} +trt-t4 +fp32 +1 +{one['latency']['1']['median_ms']:.2f} +{rows['1']['ms']}"
+            rf".* +{ratio:.2f}\n"
+        )
+        speed_tables.show([one])
+        assert re.search(beside, capsys.readouterr().out)
+        judged = list(validate([choose(MODEL)], cells, Files(), Photos(str(photos(10)))))
+        assert judged[0].published.batch["1"].ratio == pytest.approx(ratio)
+        verdict_tables.show(judged)
+        assert re.search(beside, capsys.readouterr().out)
     else:
         assert not one["published"]["comparable"]
         assert one["published"]["why"] == "this GPU, NVIDIA H100 80GB HBM3, is not a T4"
         assert "ratio" not in rows["1"]
+        speed_tables.show([one])
+        shown = capsys.readouterr().out
+        assert re.search(rf"{MODEL} +trt-t4 +fp32 +1 +[\d.]+ +{rows['1']['ms']}.* +-\n", shown)
+        assert f"not comparable with the published figures: {one['published']['why']}" in shown
         assert one["execution"] == SIMULATED
         assert one["latency"]["1"]["median_ms"] > 0
 

@@ -158,6 +158,10 @@ def test_two_sides_take_turns_and_the_machines_mood_cancels_out():
     assert found["ratio"] == pytest.approx(1.3)
     assert found["ci95"] == pytest.approx([1.3, 1.3])
     assert found["verdict"] == "first is faster"
+    assert [reason.split(" blocks ")[0] for reason in found["noisy"]] == [
+        "spread of the first one's",
+        "spread of the second one's",
+    ]
 
 
 def test_a_difference_within_the_noise_is_not_claimed():
@@ -166,6 +170,12 @@ def test_a_difference_within_the_noise_is_not_claimed():
     assert found["pairs"] == 6  # the fewest for an interval, however short the time
     assert found["ci95"] == [0.8, 1.3]
     assert found["verdict"] == "no difference shown"
+    assert found["noisy"][1] == "time was up at 6 pairs, interval -20.0% +30.0%"
+
+
+def test_a_ratio_that_is_known_is_not_noisy():
+    found = latency.compare_speed(*scripted_sides([], [1.0], [1.2]), limit=60)
+    assert (found["pairs"], found["noisy"]) == (10, [])
 
 
 def test_the_second_can_be_the_faster_one():
