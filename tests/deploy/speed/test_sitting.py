@@ -1,6 +1,7 @@
 """What an interrupted benchmark had finished, and which of how many figures is taken."""
 
 import datetime
+import re
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_figure_counts_until_its_command_is_through(kept, capsys):
     sitting = Sitting([SECONDS] * 2)
     assert (take(sitting, "a", 2.0), take(sitting, "b", 3.0)) == (1.0, 3.0)
     said = capsys.readouterr().err
-    assert "  1 of 2: M a: taken over, 0 s old (load " in said
+    assert re.search(r"^  1 of 2: M a: taken over, \d+ s old \(load ", said, re.M)
     assert "  timing 2 of 2: M b; at most about 10 s for all\n" in said
     assert sitting.reused().startswith("1 of 2 figures were taken over")
     sitting.finish()
