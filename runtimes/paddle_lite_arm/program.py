@@ -57,9 +57,11 @@ def _toolchain(library: Library) -> tuple[Path, tuple[str, ...], list[Path]]:
         # The older kind of path, which the libraries' own libraries are looked for in, too.
         return _gcc(), ("-lgomp", "-Wl,--disable-new-dtags"), []
     compiler = _ndk()
-    own = library.lib / _ANDROIDS_STL
     sysroot = compiler.parents[1] / "sysroot/usr/lib/aarch64-linux-android"
-    return compiler, ("-llog",), [own if own.is_file() else sysroot / _ANDROIDS_STL]
+    for folder in (library.lib, sysroot):
+        if (folder / _ANDROIDS_STL).is_file():
+            return compiler, ("-llog",), [folder / _ANDROIDS_STL]
+    raise UserError(f"{_NDK}={given(_NDK)} has no {_ANDROIDS_STL} in {sysroot}")
 
 
 def _gcc() -> Path:

@@ -13,6 +13,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -117,8 +118,9 @@ int main() {
   try {
     Main(stdin, out);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    std::fprintf(out, "error %s\n", error.what());
+    std::string sentence = error.what();  // the library's are of several lines
+    std::replace(sentence.begin(), sentence.end(), '\n', ' ');
+    std::fprintf(out, "error %s\n", sentence.c_str());
     status = 1;
   }
   std::fclose(out);

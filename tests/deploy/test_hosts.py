@@ -123,18 +123,21 @@ def test_paddle_lites_files_are_run_and_judged(command, built, weights, photos, 
     words = ("--model", "SqueezeNet1_1", "--target", LITE, "--host", "arm", "--weights", weights)
     words = ("deploy/validate.py", *words, "--data", photos(6), "--photos", "2", "--json")
     words = (*words, "--precision", "fp32", "--paddle-lite-arm", paddle_lite)
-    found = results(command(*words, BUILD_DIR=built))[LITE, "fp32"]
-    assert found["execution"] == "emulated"
-    assert found["verdict"] == "fail"
-    assert found["drift"]["max_rel"] > 1
-    assert found["environment"]["versions"] == {"paddlelite": stand_in.VERSION}
-    assert found["environment"]["cpu"].startswith("cortex-a76, executed by QEMU ")
+    found = results(command(*words, "--precision", "int8", BUILD_DIR=built))
+    for one in found.values():
+        assert one["execution"] == "emulated"
+        assert one["verdict"] == ("fail" if one["precision"] == "fp32" else "undecided")
+        assert one["drift"]["max_rel"] > 1
+        assert one["environment"]["versions"] == {"paddlelite": stand_in.VERSION}
+        assert one["environment"]["cpu"].startswith("cortex-a76, executed by QEMU ")
+    beside = "; beside the simulation on this machine's own CPU 2 of 2 decisions differ"
+    assert beside in found[LITE, "int8"]["reason"]
 
-    done = command(*words, "--precision", "int8", BUILD_DIR=built, STAND_IN_FAULT="operator")
+    done = command(*words, BUILD_DIR=built, STAND_IN_FAULT="operator")
     assert done.returncode == 3
-    for one in results(done).values():
-        assert (one["execution"], one["verdict"]) == ("none", "unavailable")
-        assert "the library has no operator 'layer_norm'" in one["reason"]
+    (one,) = results(done).values()
+    assert (one["execution"], one["verdict"]) == ("none", "unavailable")
+    assert "the library has no operator 'layer_norm'" in one["reason"]
 
 
 def test_only_what_is_native_here_is_emulated_there():

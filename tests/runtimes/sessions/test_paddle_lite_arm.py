@@ -3,6 +3,7 @@
 The library is a stand-in, built for ARM and executed by QEMU; what it computes is no network's.
 """
 
+import shutil
 import threading
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from common.errors import StepError, UnavailableError
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.local import ByLocalPython
-from runtimes.paddle_lite_arm.library import find_library
+from runtimes.paddle_lite_arm.library import FILE, find_library
 from runtimes.paddle_lite_arm.program import NAME, compiled
 from runtimes.worker import Worker
 from tests.convert.test_lite_file import nb_bytes
@@ -81,6 +82,7 @@ def test_the_runner_ends_with_its_session(opened):
     ("fault", "precision", "sentence"),
     [
         ("operator", "fp32", f"{LACKS}the library has no operator 'layer_norm'; {EXTRA}"),
+        ("operator, throwing", "fp32", f"{LACKS}the library has no operator 'layer_norm'; {EXTRA}"),
         ("kernel", "fp16", f"{LACKS}the library has no kernel 'conv2d'; {EXTRA}{FP16}"),
         ("silently", "int8", f"{LACKS}the runner was ended by SIGABRT"),
         ("throwing", "fp32", f"{LACKS}the file is damaged"),
@@ -121,15 +123,37 @@ def test_a_killed_emulator(opened, monkeypatch):
     timer.join()
 
 
-@pytest.mark.parametrize("version", ["v2.13", "2.13-rc"])
-def test_a_library_of_another_version_than_the_file(opened, monkeypatch, version):
+@pytest.mark.parametrize(
+    ("version", "optimizer"), [("v2.13", "v2.14-rc"), ("2.13-rc", "v2.14-rc"), ("v2.14", "v2.12")]
+)
+def test_a_library_of_another_version_than_the_file(
+    opened, tmp_path, monkeypatch, version, optimizer
+):
     monkeypatch.setenv("STAND_IN_VERSION", version)
+    (tmp_path / "model.nb").write_bytes(nb_bytes(version=optimizer.encode()))
     with pytest.raises(UnavailableError) as caught:
         opened()
     assert str(caught.value) == (
-        f"Paddle Lite's library is of version {version}, and the file was written for v2.14-rc: "
+        f"Paddle Lite's library is of version {version}, and the file was written for {optimizer}: "
         "give the library of that version"
     )
+
+
+def test_what_the_loader_does_not_find(paddle_lite, tmp_path):
+    folder = shutil.copytree(compiled(find_library(str(paddle_lite))), tmp_path / "runner")
+    (folder / FILE).unlink()
+    host = ByLocalPython(Arm())
+    with (
+        Worker("main", "lite-arm", host=host) as worker,
+        pytest.raises(UnavailableError, match=f"ended with status 127: .*{FILE}: cannot open"),
+    ):
+        worker.open(
+            "runtimes.sessions.paddle_lite_arm:Session",
+            folder=str(tmp_path),
+            precision="fp32",
+            threads=1,
+            command=host.command([folder / NAME]),
+        )
 
 
 @pytest.mark.parametrize("version", ["v2.14-rc", "2.14-rc", "3f2a9c1", ""])

@@ -41,13 +41,12 @@ class StandIn : public PaddlePredictor {
   explicit StandIn(const MobileConfig&) {
     std::printf("a line on standard output\n");
     std::fflush(stdout);
-    if (Fails("operator")) {
-      Abort(
-          "[F  1/ 1  0: 0: 0.  0 program.cc:1 RuntimeProgram] Check failed: op: \n"
-          "Error: Please use Paddle-Lite lib with all ops, which is marked with `with_extra`. "
-          "Current lib is of tiny_publish, in which only basic ops are included and we can not "
-          "create operator 'layer_norm'.\n Two ways are suggested\n");
-    }
+    const char* lacking =
+        "\nError: Please use Paddle-Lite lib with all ops, which is marked with `with_extra`. "
+        "Current lib is of tiny_publish, in which only basic ops are included and we can not "
+        "create operator 'layer_norm'.\n Two ways are suggested\n";
+    if (Fails("operator")) Abort(lacking);
+    if (Fails("operator, throwing")) throw std::runtime_error(lacking);
     if (Fails("kernel")) {
       Abort(
           "\nError: This model is not supported, because kernel for 'conv2d' is not supported by "
