@@ -15,11 +15,12 @@ LAYERS = ("Conv", "Gemm", "MatMul")  # what does nearly all the arithmetic
 @dataclass(frozen=True)
 class Grid:
     """The integers of a target: int8 activations around zero or uint8 ones, and weights of
-    -limit…limit.
+    -limit…limit, with a scale per output channel, or `per_group` of a grouped convolution.
     """
 
     symmetric: bool
     weight_limit: int
+    per_group: bool = False
 
     @property
     def weight_bits(self) -> int:
@@ -35,15 +36,19 @@ class Grid:
         scale = (high - low) / 255 or 1.0
         return np.array(scale, np.float32), np.array(round(-low / scale), np.uint8)
 
-    def rounded(self, weight: np.ndarray, axis: int) -> np.ndarray:
-        """Weights as INT8 has them: one scale per channel of the axis, by the largest magnitude."""
-        scale = self.weight_scales(weight, axis)
+    def rounded(self, weight: np.ndarray, node) -> np.ndarray:
+        """A layer's weights as INT8 has them, scaled by their largest magnitude."""
+        scale = self.weight_scales(weight, node)
         return (np.rint(weight / scale) * scale).astype(np.float32)
 
-    def weight_scales(self, weight: np.ndarray, axis: int) -> np.ndarray:
-        """The scales of `rounded`, in a shape that multiplies the weights."""
-        others = tuple(row for row in range(weight.ndim) if row != axis % weight.ndim)
+    def weight_scales(self, weight: np.ndarray, node) -> np.ndarray:
+        """The scales of `rounded`, one per channel, in a shape that multiplies the weights."""
+        axis = channel_axis(node) % weight.ndim
+        others = tuple(row for row in range(weight.ndim) if row != axis)
         scale = np.abs(weight).max(others, keepdims=True) / self.weight_limit
+        if self.per_group and group_count(node) > 1:
+            groups = scale.reshape(group_count(node), -1)
+            groups[:] = groups.max(axis=1, keepdims=True)
         scale[scale == 0] = 1.0
         return scale
 
@@ -89,7 +94,7 @@ class FakeQuantGraph:
         fake_output.output[0] = f"{name}/out"
         fake_output.input[0] = self._add_rounding(node.input[0], f"{name}/first")
         if self.has_weights(node):
-            weight = self._grid.rounded(self.weights[node.input[1]], channel_axis(node))
+            weight = self._grid.rounded(self.weights[node.input[1]], node)
             self.constant(f"{name}/weight", weight)
             fake_output.input[1] = f"{name}/weight"
         else:
@@ -151,3 +156,8 @@ def channel_axis(node) -> int:
         return 0
     transposed = any(found.name == "transB" and found.i for found in node.attribute)
     return 0 if transposed else -1
+
+
+def group_count(node) -> int:
+    """How many groups a layer's channels are in."""
+    return next((found.i for found in node.attribute if found.name == "group"), 1)

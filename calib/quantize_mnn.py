@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from calib.bias_correction import measure_errors
-from calib.fake_quant import LAYERS, Grid, channel_axis
+from calib.fake_quant import LAYERS, Grid
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
 from calib.ranges import Ranges
@@ -106,9 +106,7 @@ def write_scales(
         weight = numpy_helper.to_array(weights[node.input[1]])
         layer = {
             "input": [_scales(entry, [_of_range(ranges[entry])])],
-            "weight": [
-                _scales(node.input[1], GRID.weight_scales(weight, channel_axis(node)).ravel())
-            ],
+            "weight": [_scales(node.input[1], GRID.weight_scales(weight, node).ravel())],
             "method": 0,
         }
         behind = [

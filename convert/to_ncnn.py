@@ -43,39 +43,42 @@ def to_ncnn(onnx: Artifact, precision: str = "fp32") -> Artifact:
 
     def make(folder: Path) -> dict:
         with Worker("main", label) as worker:
-            scratch = folder / "pnnx"
-            scratch.mkdir()
-            prepared = worker.call(
-                write_prepared,
-                source=str(onnx.file(ONNX_FILE)),
-                output=str(scratch / ONNX_FILE),
+            shape = onnx.facts["input_shape"]
+            prepared = convert(
+                worker, onnx.file(ONNX_FILE), shape, folder, fp16=precision == "fp16"
             )
-            _convert(scratch, onnx.facts["input_shape"], precision == "fp16", folder, label)
-            shutil.rmtree(scratch)
             checked = step_check.verify(worker, SESSION, folder, onnx, precision)
         return {**onnx.inherited_facts, "batch": 1, **prepared, **checked}
 
     return produce(step, make, shows=KIND.shown)
 
 
-def _convert(
-    scratch: Path, shape: tuple[int, int, int], fp16: bool, folder: Path, label: str
-) -> None:
-    """Run pnnx on the ONNX file in `scratch`, which it fills with side files.
+def convert(
+    worker: Worker, source: Path, shape: tuple[int, int, int], folder: Path, *, fp16: bool = False
+) -> dict[str, int]:
+    """Write the ncnn files of an ONNX file into a folder; what `write_prepared` counts.
 
-    Its status is 0 for graphs that ncnn cannot load as well.
+    By pnnx, which fills a folder with side files, and whose status is 0 for graphs that ncnn cannot
+    load as well.
     """
+    scratch = folder / "pnnx"
+    scratch.mkdir()
+    prepared = worker.call(write_prepared, source=str(source), output=str(scratch / ONNX_FILE))
     sizes = ",".join(map(str, (1, *shape)))
     command = [_pnnx(), ONNX_FILE, f"inputshape=[{sizes}]", f"fp16={fp16:d}"]
     settings = {"TMPDIR": str(scratch)}
-    done = process.run(command, what=label, limit=_LIMIT, folder=scratch, environment=settings)
+    done = process.run(
+        command, what=worker.label, limit=_LIMIT, folder=scratch, environment=settings
+    )
     stem = Path(ONNX_FILE).stem
     for name in KIND.files:
         made = scratch / f"{stem}.ncnn{Path(name).suffix}"
         if not made.exists():
             how = f"pnnx wrote no {made.name}"
-            raise StepError(process.sentence(label, how, process.error_line(done)))
+            raise StepError(process.sentence(worker.label, how, process.error_line(done)))
         made.rename(folder / name)
+    shutil.rmtree(scratch)
+    return prepared
 
 
 def _pnnx() -> Path:

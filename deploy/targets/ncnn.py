@@ -1,5 +1,7 @@
 """ncnn on this CPU; the same files run on ARM phones and boards."""
 
+from calib.fake_quant import Grid
+from calib.quantize_ncnn import GRID, quantize_ncnn
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.to_ncnn import KIND, SESSION, to_ncnn
@@ -18,7 +20,7 @@ class Ncnn(PhoneCpu):
         "ncnn on this CPU, or as ARM code (`HOST=arm`), one image at a time; fp16, which it "
         "computes in fp32 on x86, is simulated here"
     )
-    precisions = ("fp32", "fp16")
+    precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, ONNX, KIND)
     tools = (Tool("onnxruntime"), Tool("pnnx"), Tool("ncnn"))
     hosts = (Local.name, Arm.name)
@@ -29,6 +31,11 @@ class Ncnn(PhoneCpu):
     )
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
+        if precision == "int8":
+            return quantize_ncnn(*options.measured(inference))
         if precision == "fp16":
             inference = options.fitted(inference)
         return to_ncnn(to_onnx(inference, options.opset), precision)
+
+    def grid(self) -> Grid:
+        return GRID

@@ -23,9 +23,11 @@ class Session:
         self._threads = threads
         self._net = ncnn.Net()
         self._net.opt.num_threads = threads
-        self._fp16 = precision == "fp16"
+        fp16 = precision == "fp16"
         for option in (*_FP16, *_BF16):
-            setattr(self._net.opt, option, self._fp16 and option in _FP16)
+            setattr(self._net.opt, option, fp16 and option in _FP16)
+        half = fp16 and ncnn.cpu_support_arm_asimdhp()
+        self._arithmetic = "fp16" if half else {"int8": "int8, fp32"}.get(precision, "fp32")
         _check_layers(Path(graph))
         if self._net.load_param(graph):
             raise ValueError("ncnn does not load model.param")
@@ -39,7 +41,7 @@ class Session:
     def environment(self) -> dict:
         return {
             "threads": self._threads,
-            "arithmetic": "fp16" if self._fp16 and ncnn.cpu_support_arm_asimdhp() else "fp32",
+            "arithmetic": self._arithmetic,
             "versions": {"ncnn": ncnn.__version__},
         }
 

@@ -13,15 +13,19 @@ from calib import quantize_mnn as mnn
 from calib.quant_config import NNCF, QuantConfig
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
 from calib.quantize_mnn import quantize_mnn
+from calib.quantize_ncnn import quantize_ncnn
 from calib.quantize_onnx import quantize_onnx
 from calib.quantize_openvino import quantize_openvino
 from calib.quantize_trt import quantize_trt
 from common.errors import StepError, UserError
+from convert import ncnn_file
 from convert.export import SESSION as PADDLE
 from convert.mnn_file import int8_layers
 from convert.to_lite import to_lite
 from convert.to_mnn import SESSION as MNN
 from convert.to_mnn import to_mnn
+from convert.to_ncnn import GRAPH as NCNN_GRAPH
+from convert.to_ncnn import SESSION as NCNN
 from convert.to_onnx import SESSION as ONNX
 from convert.to_openvino import SESSION as OPENVINO
 from runtimes.environments import LITE
@@ -117,7 +121,9 @@ def test_onnx_runtime_does_not_quantize_what_is_kept_in_float(measured, tmp_path
     assert [node.op_type for node in graph.node].count("QLinearConv") == 24
 
 
-@pytest.mark.parametrize("writer", [quantize_onnx, quantize_trt, quantize_openvino, quantize_mnn])
+@pytest.mark.parametrize(
+    "writer", [quantize_onnx, quantize_trt, quantize_openvino, quantize_mnn, quantize_ncnn]
+)
 def test_an_unknown_layer_is_refused_with_a_suggestion(measured, writer):
     with pytest.raises(UserError, match=r"no layer 'Conv\.99'.*Conv\.\d"):
         writer(*writers(measured), QuantConfig("mse", ("Conv.99",)))
@@ -187,6 +193,25 @@ def test_scales_that_mnn_does_not_take_are_noticed(measured, tmp_path, monkeypat
     with pytest.raises(StepError, match="MNN's converter left every layer in float"):
         quantize_mnn(*writers(measured), MSE)
     assert not [path for path in tmp_path.rglob("*") if path.name == "model.mnn"]
+
+
+def test_ncnn_computes_all_layers_in_integers(measured, expected):
+    made = quantize_ncnn(*writers(measured), MSE)
+    assert_close_and_not_equal(run(NCNN, made, measured.others), expected)
+    assert (made.facts["layers"], made.facts["layers_int8"]) == (26, 26)
+    assert made.facts["layers_float"] == {}
+    assert made.facts["corrected_biases"] == 26
+    assert made.facts["batch"] == 1
+    assert set(made.manifest["files"]) == {"model.param", "model.bin", "probe.npy"}
+    assert made.file("model.bin").stat().st_size < 1.3e6  # 4.9 MB in float
+
+
+def test_ncnn_leaves_a_layer_in_float(measured):
+    made = quantize_ncnn(*writers(measured), QuantConfig("mse", ("Conv.0", "Conv.25")))
+    layers = ncnn_file.read_graph(made.file(NCNN_GRAPH))
+    terms = [layer.integer(ncnn_file.INT8_TERM) for layer in layers if "Conv" in layer.kind]
+    assert terms == [0, *[2] * 24, 0]
+    assert (made.facts["layers_int8"], made.facts["layers_float"]) == (24, {"Conv": 2})
 
 
 def test_paddles_graph_gets_every_range_and_is_close(measured, expected):

@@ -12,7 +12,13 @@ from convert.artifact import Artifact
 from convert.to_onnx import FILE
 
 SHAPE = (3, 32, 32)
-WEIGHTS = {"kernel": (8, 3, 3, 3), "w": (8, 5), "matrix": (8, 6), "bias": (6,)}
+WEIGHTS = {
+    "kernel": (8, 3, 3, 3),
+    "grouped": (8, 4, 3, 3),
+    "w": (8, 5),
+    "matrix": (8, 6),
+    "bias": (6,),
+}
 SIZES = {"windows": [-1, 4, 2, 5, 6, 30], "back": [-1, 30, 30, 8]}
 
 # A node: operator, inputs, outputs, and its attributes if it has any.
@@ -21,6 +27,7 @@ RELU = ("Relu", ["a"], ["b"])
 POOL = ("GlobalAveragePool", ["b"], ["c"])
 FLATTEN = ("Flatten", ["c"], ["logits"])
 CONVOLUTIONAL = (CONV, RELU, POOL, FLATTEN)
+GROUPED = (CONV, ("Conv", ["a", "grouped"], ["b"], {"group": 2}), POOL, FLATTEN)
 FULLY_CONNECTED = (CONV, RELU, POOL, ("Flatten", ["c"], ["d"]), ("Gemm", ["d", "w"], ["logits"]))
 CLASSIFIER = (*FULLY_CONNECTED[:-1], ("Gemm", ["d", "matrix", "bias"], ["logits"]))
 WINDOWED = (
