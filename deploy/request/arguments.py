@@ -223,7 +223,7 @@ def chosen_host(options: argparse.Namespace) -> Host:
 
 def chosen_cells(options: argparse.Namespace, host: Host = LOCAL) -> list[Cell]:
     """The cells that the arguments ask for, without those that "all" means and the host cannot
-    run; UserError for a name that there is not, or that it cannot run."""
+    run; UserError for a name that there is not, or that it cannot run, and where none is left."""
     names = options.target or options.target_default
     cells = find_cells(names, options.precision)
     check_methods(cells, options.method)
@@ -233,7 +233,11 @@ def chosen_cells(options: argparse.Namespace, host: Host = LOCAL) -> list[Cell]:
     for name, problem in problems.items():
         if problem and name in names:
             raise UserError(f"target {name} does not run on host {host.name}: {problem}")
-    return [(target, precision) for target, precision in cells if not problems[target.name]]
+    left = [(target, precision) for target, precision in cells if not problems[target.name]]
+    if not left:
+        why = [f"{name}: {problem}" for name, problem in problems.items()]
+        raise UserError(f"no target runs on host {host.name}: {'; '.join(why)}")
+    return left
 
 
 def chosen_files(options: argparse.Namespace) -> Files:

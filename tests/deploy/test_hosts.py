@@ -96,6 +96,8 @@ def test_all_means_those_that_the_host_can_run():
 def test_paddle_lite_takes_its_library(monkeypatch, tmp_path, paddle_lite):
     with pytest.raises(UserError, match=r"lite-arm does not .* PADDLE_LITE_ARM=archive, folder or"):
         chosen_cells(Arguments(LITE), Arm())
+    with pytest.raises(UserError, match=r"no target runs on host phone: .*; lite-arm: it ta"):
+        chosen_cells(Arguments("all"), Phone("adb", "serial"))
     monkeypatch.setenv("PADDLE_LITE_ARM", str(tmp_path / "none"))
     with pytest.raises(UserError, match=f"PADDLE_LITE_ARM={tmp_path}/none: there is no such file"):
         chosen_cells(Arguments("all"), Arm())  # it was given, so it is meant
