@@ -85,7 +85,7 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit-no-deps.in -o requirements/toolkit-no-deps.txt
 	uv pip compile --quiet --python-version 3.7 --generate-hashes --no-emit-index-url --no-header requirements/lite.in -o requirements/lite.txt
 	uv pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-header requirements/trt.in -o requirements/trt.txt
-	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
+	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --constraints requirements/toolkit-no-deps.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
 
 clean:  ## remove build/ (downloads stay in the cache)
 	$(no_words)rm -rf build

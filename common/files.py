@@ -73,6 +73,14 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def place(source: Path, destination: Path) -> None:
+    """The same file under another name; without a second copy where the disk allows it."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copyfile(source, destination)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, indented, with a final line break."""
     with atomic(path) as stream:

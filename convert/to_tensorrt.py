@@ -5,9 +5,7 @@ before anything is built.
 """
 
 import contextlib
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -115,7 +113,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, gpu: str, architectur
             checked = _check(worker, onnx, WANTED)
             entry = worker.call(tensorrt_folder.axes, source=str(onnx.file(ONNX_FILE)))
             built = _ahead_of_time(worker, onnx, folder, precision, architecture)
-        _place(onnx.file(ONNX_FILE), folder / ONNX_FILE)
+        files.place(onnx.file(ONNX_FILE), folder / ONNX_FILE)
         facts = {
             **onnx.inherited_facts,
             **checked,
@@ -212,11 +210,3 @@ def _alone(version: str, gpu: Gpu) -> Iterator[Path]:
     cache = cache_root() / "tensorrt" / f"{name}.cache"
     with files.locked(cache.with_name("build.lock")):
         yield cache
-
-
-def _place(source: Path, destination: Path) -> None:
-    """The same file in another artifact; without a second copy where the disk allows it."""
-    try:
-        os.link(source, destination)
-    except OSError:
-        shutil.copyfile(source, destination)

@@ -111,7 +111,7 @@ MAIN = Environment(
         "pnnx": "ONNX to ncnn",
         "ncnn": "runs ncnn files",
         "tensorrt_rtx_cu13": "parses and builds where no GPU is",
-        "opencv-python-headless": "decoding and bilinear resizing",
+        "opencv-python-headless": "decoding, bilinear resizing; runs ONNX files",
         "pillow": "bicubic resizing (Twins)",
     },
     required=True,

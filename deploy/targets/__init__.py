@@ -9,6 +9,7 @@ from deploy.targets.lite_x86 import LiteX86
 from deploy.targets.mnn import Mnn
 from deploy.targets.ncnn import Ncnn
 from deploy.targets.onnx import Onnx
+from deploy.targets.opencv import OpenCv
 from deploy.targets.openvino import OpenVino
 from deploy.targets.paddle import Paddle
 from deploy.targets.tensorrt import TensorRt
@@ -21,6 +22,7 @@ TARGETS: dict[str, Target] = {
         OpenVino(),
         Mnn(),
         Ncnn(),
+        OpenCv(),
         TensorRt("trt-v100", "V100", "sm_70"),
         TensorRt("trt-t4", "T4", "sm_75"),
         LiteX86(),

@@ -94,6 +94,7 @@ TOOLS = {
     "openvino": "runs OpenVINO's files",
     "ncnn": "runs ncnn's files",
     "MNN": "runs MNN's files",
+    "opencv-python-headless": "runs ONNX files by OpenCV's own kernels",
 }
 
 

@@ -22,7 +22,7 @@ WEIGHTS = {
 SIZES = {"windows": [-1, 4, 2, 5, 6, 30], "back": [-1, 30, 30, 8]}
 
 # A node: operator, inputs, outputs, and its attributes if it has any.
-CONV = ("Conv", ["x", "kernel"], ["a"])
+CONV = ("Conv", ["x", "kernel"], ["a"], {"kernel_shape": [3, 3]})
 RELU = ("Relu", ["a"], ["b"])
 POOL = ("GlobalAveragePool", ["b"], ["c"])
 FLATTEN = ("Flatten", ["c"], ["logits"])
