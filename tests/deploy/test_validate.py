@@ -29,7 +29,7 @@ def test_real_weights_decide_alike_on_every_fp32_target(command, built, weights,
     )
     assert done.returncode == 3, done.stderr  # lite-arm has no device here
     found = results(done)
-    for target in ("paddle", "onnx", "openvino", "mnn", "ncnn", "lite-x86"):
+    for target in ("paddle", "onnx", "openvino", "mnn", "ncnn", "opencv", "lite-x86"):
         one = found[target, "fp32"]
         assert one["verdict"] == "pass"
         assert one["execution"] == "native"
