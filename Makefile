@@ -28,7 +28,7 @@ setup-arm:  ## an ARM64 root in .arm, to execute ARM code on this machine (needs
 doctor:  ## what this machine has, what is missing, how to get it
 	$(call run,deploy/doctor.py)
 
-demo: setup  ## the whole chain on real photos, and the drift table
+demo: setup  ## [VERBOSE=1]: the whole chain on real photos, and the drift table
 	$(call run,deploy/demo.py)
 
 export:  ## MODEL=… [NAME=…] [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoint to inference graph
@@ -40,7 +40,7 @@ convert:  ## MODEL=… [NAME=…] TARGET=…|all <files>: the files of a target
 calibrate:  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
 	$(call run,deploy/calibrate.py)
 
-validate:  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [IMPORT=result.json] [JSON=1]: top-1 drift on photos
+validate:  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [IMPORT=result.json] [VERBOSE=1] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
 benchmark:  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [FRESH=1] [JSON=1]: latency here

@@ -88,7 +88,7 @@ def _row(setting: Setting, entry: dict) -> list[str]:
     for side in ("ours", "plain"):
         cells.append(_speed(setting, entry["part"], entry[side]["median_s"]))
         cells.append(f"{100 * entry[side]['spread']:.0f} %")
-    noisy = "[yellow]noisy[/yellow]" if entry["noisy"] else ""
+    noisy = console.colored("noisy", "yellow") if entry["noisy"] else ""
     return [_PARTS[entry["part"]].title, *cells, f"{entry['ratio']:.2f}", noisy]
 
 

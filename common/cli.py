@@ -157,10 +157,12 @@ _DISK_ERRORS = {
     errno.EACCES: "no permission; make it accessible or choose another place",
 }
 _LONGEST = 200  # characters of an exception's own words
-# What `make` shows before its own last line, which looks like a crash.
+# What comes before make's own last line, "Error 3", which looks like a crash.
 _IN_WORDS = {
-    Exit.BROKEN: "status 1: a result is outside of its budget",
-    Exit.UNDECIDED: "status 3: not decided, as hardware is absent or the photos are too few",
+    Exit.BROKEN: "status 1: something is outside of its budget, or broken, as said above; next: "
+    "mend that, or allow more with BUDGET= where it is drift",
+    Exit.UNDECIDED: "status 3, which is no error: not decided, as hardware is absent or the photos "
+    "are too few; next: more photos (DATA=/your/photos), or see what is missing here (make doctor)",
 }
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 Progress = Callable[[int, int | None], None]
 
 _WIDTH_OF_FILES = 500  # columns: a table that is no terminal's keeps its rows on a line each
+_WORD = 16  # columns of the longest word, such as a verdict, that is to stay in one piece
+_GAP = 2  # columns between two of a table's
 _terminal = threading.Lock()  # a terminal shows one bar at a time
 
 
@@ -105,26 +107,62 @@ def _plain_lines(title: str, unit: str) -> Progress:
     return update
 
 
-def table(title: str, headers: list[str], rows: list[list[str]]) -> None:
-    """Print a table on standard output; columns whose header starts with ">" align right."""
+class _Colored(str):
+    """A cell that has a colour."""
+
+    __slots__ = ("color",)
+
+    color: str
+
+
+def colored(text: str, color: str) -> str:
+    """A cell for `table` in a colour ("green", "yellow", "red")."""
+    cell = _Colored(text)
+    cell.color = color
+    return cell
+
+
+def table(
+    title: str, headers: list[str], rows: list[list[str]], important: tuple[str, ...] = ()
+) -> None:
+    """Print a table on standard output, every cell as it is.
+
+    Headers that start with ">" or "<" are of figures, aligned right or left. On a terminal that is
+    too narrow figures give way, those on the right first and the `important` ones last, and a line
+    names them; what the others have in a cell is never cut, but may take two lines.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    display = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for header in headers:
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+    names = [header.lstrip("<>") for header in headers]
+    widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    figures = [at for at, header in enumerate(headers) if header != names[at]]
+    # Those that are left out first, from the right.
+    figures = sorted(figures, key=lambda at: (names[at] in important, -at))
+    shown = list(range(len(headers)))
+    for at in figures:
+        if sum(widths[one] + _GAP for one in shown) - _GAP > console.width:
+            shown.remove(at)
+    display = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    last = max((at for at in shown if names[at]), default=0)
+    for at in shown:
         display.add_column(
-            header.removeprefix(">"),
-            justify="right" if header.startswith(">") else "left",
-            no_wrap=header.startswith(">"),
+            Text(names[at]),
+            justify="right" if headers[at].startswith(">") else "left",
+            no_wrap=at in figures or (at == last and widths[at] <= _WORD),
+            overflow="fold",
         )
     for row in rows:
-        display.add_row(*(Text.from_markup(cell) for cell in row))
-    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
-    console = Console(width=width)
+        display.add_row(*(Text(row[at], style=getattr(row[at], "color", "")) for at in shown))
     # rich would end the process with status 1: drift
     console.on_broken_pipe = _reader_went_away  # type: ignore[method-assign]
     console.print(display)
+    if len(shown) < len(headers):
+        left_out = ", ".join(name for at, name in enumerate(names) if at not in shown)
+        print(f"({left_out}: on a wider terminal, or in a file)")
 
 
 def _reader_went_away() -> None:

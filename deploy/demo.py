@@ -11,8 +11,10 @@ from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.paths import build_root, cache_root
 from convert.builds import choose
+from deploy.request.arguments import add_verbose_argument
 from deploy.request.values import INT8, Cell, Files, Photos, every_cell
 from deploy.verdict import tables
+from deploy.verdict.reasons import sentences
 from deploy.verdict.validator import validate
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
@@ -36,7 +38,9 @@ What to type next:
 
 
 def main() -> int:
-    Parser(prog="python deploy/demo.py", description=__doc__).parse_args()
+    parser = Parser(prog="python deploy/demo.py", description=__doc__)
+    add_verbose_argument(parser)
+    options = parser.parse_args()
     started = time.monotonic()
     say(f"{_MODEL}: demo weights to every target, then 70 labelled photos through each of them")
     chosen, files = [choose(_MODEL)], Files(weights="demo")
@@ -51,7 +55,14 @@ def main() -> int:
         say(f"  as ARM code, {_ARM_PHOTOS} of the photos")
         results += validate(chosen, cells, files, Photos("demo", _ARM_PHOTOS), host=host)
     print()
-    tables.show(results)
+    if options.verbose:
+        tables.show(results, verbose=True)
+    else:
+        # Before the table, which is to be seen together with what to type next.
+        for line in sentences(results, verbose=False):
+            print(line)
+        print()
+        tables.show_verdicts(results)
     name = results[0].name
     print(f"\nDone in {time.monotonic() - started:.0f} s. Where everything is:", end="")
     print(

@@ -1,4 +1,7 @@
-"""What this machine has for the toolkit, what is missing, and how to get it (`make doctor`)."""
+"""What this machine has for the toolkit, what is missing, and how to get it (`make doctor`).
+
+Exit status: 0 all that is required is here, 1 something required is missing.
+"""
 
 import re
 import shutil
@@ -11,7 +14,7 @@ if __name__ == "__main__":
 
 from common import machine, process
 from common.cli import Exit, Parser, run
-from common.console import table
+from common.console import colored, table
 from common.errors import StepError, UserError
 from common.paths import build_root, cache_root
 from deploy.targets import TARGETS
@@ -24,7 +27,6 @@ from runtimes.paddle_lite_arm import library
 from runtimes.paddle_lite_arm.program import COMPILER
 from runtimes.session_pool import NATIVE
 
-_OK = "[green]ok[/green]"
 # Programs that only some commands need: what for, and Debian's package.
 _PROGRAMS = {
     "javac": ("make apk: compiles (17 or newer)", "openjdk-17-jdk-headless"),
@@ -43,8 +45,18 @@ def main() -> int:
     table("Targets", ["target", "precision", "hosts", "runs here", "why not"], _targets())
     print()
     table("Machine", ["", ""], _machine())
-    required = [environment for environment in ENVIRONMENTS.values() if environment.required]
-    return Exit.USAGE if any(item.problem() for item in required) else Exit.OK
+    problems = [one.problem() for one in ENVIRONMENTS.values() if one.required]
+    problem = next(filter(None, problems), None)
+    print(f"\nNext: {problem or _next()}")
+    return Exit.BROKEN if problem else Exit.OK
+
+
+def _next() -> str:
+    """What to type where all that is required is here."""
+    have = next((name for name, spec in MODELS.items() if available(spec)), None)
+    if have is None:
+        return "make demo (all that is required is here, but no weights yet)"
+    return f"make validate MODEL={have} TARGET=all DATA=/your/photos (all that is required is here)"
 
 
 def _tools(environment: Environment) -> list[list[str]]:
@@ -70,7 +82,7 @@ def _tool(
     version = environment.version(tool)
     if not problem and not version:
         problem = f"{environment.folder} lacks it; run: make setup"
-    state = _missing(problem) if problem else f"{_OK} ({environment.folder})"
+    state = _missing(problem) if problem else _ok(str(environment.folder))
     return [tool, version or "-", purpose, state]
 
 
@@ -85,7 +97,7 @@ def _targets() -> list[list[str]]:
                     target.name,
                     precision,
                     ", ".join(target.hosts) or "-",
-                    f"[{color}]{session_spec.execution}[/{color}]",
+                    colored(session_spec.execution, color),
                     session_spec.reason,
                 ]
             )
@@ -108,7 +120,7 @@ def _arm() -> list[str]:
     purpose = f"HOST={arm.Arm.name}: executes ARM code, for {', '.join(runs)}"
     version = None if arm.qemu_problem() else arm.qemu_version()
     problem = arm.Arm().problem()
-    return [arm.QEMU, version or "-", purpose, _missing(problem) if problem else f"{_OK} (.arm)"]
+    return [arm.QEMU, version or "-", purpose, _missing(problem) if problem else _ok(".arm")]
 
 
 def _paddle_lite() -> list[str]:
@@ -122,7 +134,7 @@ def _paddle_lite() -> list[str]:
             row[1] = library.find_library(named).system
     except UserError as error:
         return [*row, _missing(str(error))]
-    return [*row, f"{_OK} ({named})"]
+    return [*row, _ok(str(named))]
 
 
 def _nvidia() -> list[str]:
@@ -131,7 +143,7 @@ def _nvidia() -> list[str]:
     if not found:
         return ["NVIDIA GPU", "-", purpose, _missing(reason)]
     named = [f"{gpu.name} ({gpu.architecture}), driver {gpu.driver}" for gpu in found]
-    return ["NVIDIA GPU", "; ".join(named), purpose, _OK]
+    return ["NVIDIA GPU", "; ".join(named), purpose, _ok()]
 
 
 def _adb() -> list[str]:
@@ -142,7 +154,7 @@ def _adb() -> list[str]:
     devices = [line.split()[0] for line in found[1:] if line.endswith("device")]
     if not devices:
         return ["adb", "-", purpose, _missing("no device: connect one with USB debugging on")]
-    return ["adb", ", ".join(devices), purpose, _OK]
+    return ["adb", ", ".join(devices), purpose, _ok()]
 
 
 def _program(name: str) -> list[str]:
@@ -151,7 +163,7 @@ def _program(name: str) -> list[str]:
     version = re.search(r"(?<![\w\[])\d+(\.\d+)*", "".join(said or []))  # mvn colours its own
     if not version:
         return [name, "-", purpose, _missing(f"install it (Debian: apt-get install {package})")]
-    return [name, version[0], purpose, _OK]
+    return [name, version[0], purpose, _ok()]
 
 
 def _ask(command: list[str]) -> list[str] | None:
@@ -162,8 +174,12 @@ def _ask(command: list[str]) -> list[str] | None:
         return None
 
 
+def _ok(where: str = "") -> str:
+    return colored(f"ok ({where})" if where else "ok", "green")
+
+
 def _missing(what: str) -> str:
-    return f"[yellow]missing[/yellow]: {what}"
+    return colored(f"missing: {what}", "yellow")
 
 
 if __name__ == "__main__":

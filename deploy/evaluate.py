@@ -96,7 +96,7 @@ def _show(found: dict[str, Any]) -> None:
                     entry["class"],
                     str(entry["photos"]),
                     f"{100 * entry['recall']:.0f}",
-                    entry["taken_for"],
+                    entry["taken_for"] or "-",
                 ]
                 for entry in found["worst_classes"]
             ],

@@ -24,6 +24,7 @@ from deploy.request.arguments import (
     add_file_arguments,
     add_host_arguments,
     add_photo_arguments,
+    add_verbose_argument,
     chosen_builds,
     chosen_cells,
     chosen_files,
@@ -41,13 +42,15 @@ def main() -> int:
     add_file_arguments(parser, target_default=[])
     add_photo_arguments(parser)
     add_host_arguments(parser)
+    add_verbose_argument(parser)
     parser.add_argument(
         "--import",
         action="append",
         type=absolute,
         dest="imports",
         metavar="FILE",
-        help="take in a result that the app exported (with --budget and --json only); repeatable",
+        help="take in a result that the app exported (with --budget, --verbose and --json only); "
+        "repeatable",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     options = parser.parse_args()
@@ -67,14 +70,19 @@ def main() -> int:
         if options.json:
             print(json.dumps(encode(outcome), ensure_ascii=False), flush=True)
     if not options.json:
-        tables.show(results)
+        tables.show(results, options.verbose)
     return exit_status(results, options.accept_simulated)
 
 
 def _take_in(parser: Parser, options: argparse.Namespace) -> Exit:
     """Keep the results of phones, and show them beside the others of their models."""
     for name, value in vars(options).items():
-        if value != parser.get_default(name) and name not in ("imports", "budget", "json"):
+        if value != parser.get_default(name) and name not in (
+            "imports",
+            "budget",
+            "json",
+            "verbose",
+        ):
             parser.error(
                 f"--import takes results as they are: leave out --{name.replace('_', '-')}"
             )
@@ -85,7 +93,7 @@ def _take_in(parser: Parser, options: argparse.Namespace) -> Exit:
         for outcome in outcomes:
             print(json.dumps(encode(outcome), ensure_ascii=False))
     else:
-        tables.show(phone_result.beside(outcomes))
+        tables.show(phone_result.beside(outcomes), options.verbose)
     return exit_status(outcomes, accept_simulated=False)
 
 

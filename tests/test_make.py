@@ -95,7 +95,8 @@ def test_the_last_but_one_line_says_what_a_status_means(make, tmp_path):
     done = make("validate", "TARGET=onnx")  # no model has weights in an empty folder
     assert done.returncode == 2
     ours, theirs = done.stderr.splitlines()[-2:]
-    assert ours.startswith("status 3: not decided")
+    assert ours.startswith("status 3, which is no error: not decided")
+    assert "; next: more photos (DATA=/your/photos)" in ours
     assert theirs.endswith("Error 3")
 
 

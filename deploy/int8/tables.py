@@ -13,9 +13,10 @@ def show(results: list[Result]) -> None:
         "INT8 against Paddle Inference in FP32",
         [
             *("model", "target", "method", ">in float", "execution", ">photos", ">top-1 %"),
-            *(">drift pp", "95 % interval", ">agree %", ">FP32/INT8", ">MB", "verdict", ""),
+            *(">drift pp", "<95 % interval", ">agree %", ">FP32/INT8", ">MB", "verdict", ""),
         ],
         [_row(one) for one in results],
+        important=("drift pp",),
     )
     for one in results:
         if one.chosen:

@@ -6,6 +6,7 @@ import os
 from calib.photos import COUNT
 from calib.quant_config import DEFAULT_METHOD, METHODS, QuantConfig
 from common.cli import Parser, choice, number, positive, whole, word_or_path
+from common.console import say
 from common.errors import UserError
 from convert.builds import NO_NAME, Chosen, add_name_argument
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
@@ -173,6 +174,15 @@ def add_photo_arguments(parser: Parser) -> None:
     )
 
 
+def add_verbose_argument(parser: Parser) -> None:
+    """The argument of the commands that show many results."""
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="give each result's reason by itself, not once for all that share it",
+    )
+
+
 def add_host_arguments(parser: Parser) -> None:
     """The arguments of every command that can judge targets on another host."""
     parser.add_argument(
@@ -226,6 +236,9 @@ def chosen_cells(options: argparse.Namespace, host: Host = LOCAL) -> list[Cell]:
     run; UserError for a name that there is not, or that it cannot run, and where none is left."""
     names = options.target or options.target_default
     cells = find_cells(names, options.precision)
+    for name in names:
+        if name in TARGETS and not any(target.name == name for target, _ in cells):
+            say(f"  target {name} has no {' or '.join(options.precision)}, and is left out")
     check_methods(cells, options.method)
     if host is LOCAL:
         return cells

@@ -9,7 +9,7 @@ def show(results: list[dict]) -> None:
     right = (f">{name}" for name in (*figures, "floor ms", "x floor"))
     columns = ["model", "target", "precision", *right, ""]
     rows = [row for outcome in results for row in _rows(outcome)]
-    console.table("Latency of a whole batch", columns, rows)
+    console.table("Latency of a whole batch", columns, rows, important=("batch", "median ms"))
     for outcome in results:
         name = f"{outcome['name']} {outcome['target']} {outcome['precision']}"
         if "reason" in outcome:
@@ -45,7 +45,7 @@ def _show_peers(results: list[dict]) -> None:
                 noisy = list(figures["noisy"])
                 if outcome["latency"][batch]["noisy"]:
                     noisy.append("so is ours alone, above")
-                mark = "[yellow]noisy[/]" if noisy else ""
+                mark = console.colored("noisy", "yellow") if noisy else ""
                 rows.append([*cell, batch, peer, *_ratio(figures), mark])
                 if noisy:
                     name = f"{' '.join(cell)} batch {batch}, {peer}"
@@ -56,6 +56,7 @@ def _show_peers(results: list[dict]) -> None:
             "Against other tools on the same file, by turns",
             ["model", "target", "precision", ">batch", "other", *_RATIO, ""],
             rows,
+            important=("batch", "ratio"),
         )
         print(
             f"{_BY_TURNS} Ours is the first. It is not the figure of the table above, where it had "
@@ -102,7 +103,7 @@ def show_beside(results: list[dict]) -> None:
 def _rows(outcome: dict) -> list[list[str]]:
     head = [outcome["name"], outcome["target"], outcome["precision"]]
     if "latency" not in outcome:
-        return [[*head, *["-"] * 10, f"[yellow]{outcome['verdict']}[/]"]]
+        return [[*head, *["-"] * 10, console.colored(outcome["verdict"], "yellow")]]
     threads, floors = str(outcome["environment"]["threads"]), outcome.get("floor", {})
     return [
         [*head, threads, batch, *_figures(figure), *_floor(floors.get(batch)), _mark(figure)]
@@ -140,7 +141,7 @@ def _parts(floor: dict) -> list[str]:
 
 
 def _mark(figure: dict) -> str:
-    return "[yellow]noisy[/]" if figure["noisy"] else ""
+    return console.colored("noisy", "yellow") if figure["noisy"] else ""
 
 
 def _ms(value: float | None) -> str:
@@ -153,8 +154,8 @@ _BY_TURNS = (
     "of blocks, of the second side's time over the first's, with its 95 % interval."
 )
 _WORDS = {
-    "first is faster": "[green]ours is faster[/]",
-    "second is faster": "[yellow]ours is slower[/]",
+    "first is faster": console.colored("ours is faster", "green"),
+    "second is faster": console.colored("ours is slower", "yellow"),
 }
 
 

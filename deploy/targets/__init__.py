@@ -44,19 +44,20 @@ def all_precisions(targets: Iterable[Target]) -> tuple[str, ...]:
 def find_cells(names: list[str], precisions: list[str] | None) -> list[tuple[Target, str]]:
     """The targets of those names, each with its precisions that are wanted (None: all).
 
-    "all" stands for every target, and together with precisions for every target that has one of
-    them. Precisions that a target has on request only are found where both it and they are named.
-    An unknown name, and a precision that a named target lacks, raise UserError.
+    "all" stands for every target. A precision counts for the targets that have it; precisions that
+    a target has on request only are found where both it and they are named. An unknown name, and a
+    precision that no named target has, raise UserError.
     """
     for name in names:
         if name not in TARGETS and name != "all":
             raise UserError(f"unknown target '{name}': {suggest(name, [*TARGETS, 'all'])}")
-    targets = [TARGETS[name] for name in dict.fromkeys(names) if name != "all"]
-    for target in targets:
-        _check_precisions(f"target {target.name} has", target.precisions, precisions)
-    if "all" in names:
-        targets = list(TARGETS.values())
-        _check_precisions("there is", all_precisions(targets), precisions)
+    named = [TARGETS[name] for name in dict.fromkeys(names) if name != "all"]
+    targets = list(TARGETS.values()) if "all" in names else named
+    who = "there is" if "all" in names else f"target {' or '.join(one.name for one in named)} has"
+    known = all_precisions(targets)
+    for word in precisions or ():
+        if word not in known:
+            raise UserError(f"{who} no precision '{word}'; choose from {', '.join(known)}")
     return [
         (target, precision)
         for target in targets
@@ -71,9 +72,3 @@ def _is_wanted(
     if precision in target.on_request:
         return target.name in names and precision in (precisions or ())
     return not precisions or precision in precisions
-
-
-def _check_precisions(who: str, known: tuple[str, ...], wanted: list[str] | None) -> None:
-    for word in wanted or ():
-        if word not in known:
-            raise UserError(f"{who} no precision '{word}'; choose from {', '.join(known)}")

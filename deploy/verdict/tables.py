@@ -5,22 +5,30 @@ from collections.abc import Sequence
 from common import console
 from common.strict_json import encode
 from deploy.speed.tables import show_beside
+from deploy.verdict import reasons
+from deploy.verdict.reasons import where
 from deploy.verdict.result import Result
-from runtimes.hosts.local import Local
 
 _COLORS = {"pass": "green", "fail": "red", "undecided": "yellow", "unavailable": "yellow"}
 
 
-def show(results: Sequence[Result]) -> None:
-    """Print results as a table, and below it the reason of everything that did not pass."""
+def show(results: Sequence[Result], verbose: bool = False) -> None:
+    """Print results as a table, and below it the reason of everything that did not pass: of each
+    by itself where that is asked for, else once for those that share it."""
     if not results:
         print("nothing to validate: no model has weights here; see --weights and --model")
         return
-    from rich.markup import escape
+    show_verdicts(results)
+    for line in reasons.sentences(results, verbose):
+        print(line)
+    show_beside([encode(one) for one in results])
 
+
+def show_verdicts(results: Sequence[Result]) -> None:
+    """Print results as a table, and no more."""
     photos = ", ".join(dict.fromkeys(one.data.name for one in results))
     console.table(
-        f"Drift against Paddle Inference, photos: {escape(photos)}",
+        f"Drift against Paddle Inference, photos: {photos}",
         [
             "model",
             "target",
@@ -29,24 +37,19 @@ def show(results: Sequence[Result]) -> None:
             ">photos",
             ">top-1 %",
             ">drift pp",
-            "95 % interval",
+            "<95 % interval",
             ">agree %",
             ">max rel",
             "verdict",
         ],
         [_row(one) for one in results],
+        important=("drift pp",),
     )
-    for one in results:
-        if one.verdict != "pass":
-            print(f"{one.name} {_where(one)} {one.precision}: {one.verdict}: {one.reason}")
-        if one.build_report:
-            print(f"{one.name} {_where(one)} {one.precision}: {one.build_report}")
-    show_beside([encode(one) for one in results])
 
 
 def colored(verdict: str) -> str:
     """A verdict for a table's cell."""
-    return f"[{_COLORS[verdict]}]{verdict}[/]"
+    return console.colored(verdict, _COLORS[verdict])
 
 
 def interval(low_and_high: tuple[float, float]) -> str:
@@ -56,8 +59,6 @@ def interval(low_and_high: tuple[float, float]) -> str:
 
 
 def _row(one: Result) -> list[str]:
-    from rich.markup import escape
-
     figures = ["-"] * 6
     if one.drift and one.measured:
         figures = [
@@ -70,19 +71,12 @@ def _row(one: Result) -> list[str]:
         ]
     return [
         one.name,
-        escape(_where(one)),  # a device may be called [red]
+        where(one),
         one.precision,
         one.execution,
         *figures,
         colored(one.verdict),
     ]
-
-
-def _where(one: Result) -> str:
-    """The target, with the device or the host where that is another one than this machine."""
-    elsewhere = one.host.name if one.host.name != Local.name else None
-    device = one.environment.device or elsewhere
-    return f"{one.target} ({device})" if device else one.target
 
 
 def _interval(one: Result) -> str:

@@ -1,4 +1,6 @@
-"""What long work says of itself where there is no terminal."""
+"""What long work says of itself where there is no terminal, and tables where one is narrow."""
+
+import re
 
 import pytest
 
@@ -43,3 +45,68 @@ def test_what_was_there_before_is_no_speed(clock, capsys):
         "  fetching: 750 of 1000 bytes, about 20 s left",
         "  fetching: 800 of an unknown number of bytes",
     ]
+
+
+# ---- tables ----
+
+HEADERS = ["model", "target", ">photos", ">drift pp", "<95 % interval", ">max rel", "verdict"]
+ROWS = [
+    ["SqueezeNet1_1", target, "47", "+0.00", "-37.27 … +37.27", "1.2e-03", verdict]
+    for target, verdict in (
+        ("trt-v100", console.colored("undecided", "yellow")),
+        ("trt-t4", console.colored("unavailable", "yellow")),
+        ("openvino (arm) [red]", "pass"),
+    )
+]
+
+
+@pytest.fixture
+def screen(monkeypatch, capsys):
+    """The lines of a table on a terminal of so many columns, without colours."""
+
+    def show(width: int, **options) -> list[str]:
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", str(width))
+        console.table("Verdicts", HEADERS, ROWS, **options)
+        plain = re.sub("\x1b\\[[\\d;]*m", "", capsys.readouterr().out)
+        return [line.rstrip() for line in plain.splitlines()]
+
+    return show
+
+
+def test_figures_give_way_where_a_terminal_is_narrow(screen):
+    wide, narrow = screen(120), screen(64, important=("drift pp",))
+    assert len(wide) == len(narrow) - 1 == 5
+    for header in HEADERS:
+        assert header.lstrip("<>") in wide[1]
+    assert narrow[1].split() == ["model", "target", "drift", "pp", "verdict"]
+    for line, (model, target, *_, verdict) in zip(narrow[2:], ROWS, strict=False):
+        assert re.fullmatch(rf"{model} +{re.escape(target)} +\+0\.00 +{verdict}", line)
+    assert narrow[-1] == "(photos, 95 % interval, max rel: on a wider terminal, or in a file)"
+
+
+def test_what_identifies_a_row_and_its_verdict_are_never_cut(screen):
+    lines = screen(44)
+    assert [line.split()[-1] for line in lines if line.startswith("SqueezeNet")] == [
+        "undecided",
+        "unavailable",
+        "pass",
+    ]
+    left = re.sub(r"\s", "", "".join(lines[2:-1]))
+    for _, target, *_ in ROWS:
+        assert re.sub(r"\s", "", target)[:6] in left
+
+
+def test_a_cell_is_shown_as_it_is(capsys):
+    console.table("[b]", ["[red]"], [["cat [/b]"], ["dog [small]"]])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["[b]", "[red]", "cat [/b]", "dog [small]"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (3599, "1 h 0 min"), (12_000, "3 h 20 min")],
+)
+def test_a_time_in_words(seconds, words):
+    assert console.span(seconds) == words

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deploy.verdict.accuracy import accuracy
+from tests.colours import write_photos
 from tests.conftest import assert_refused
 
 
@@ -52,3 +53,13 @@ def test_a_missing_folder_is_refused_before_any_work(command, tmp_path):
     done = command("deploy/evaluate.py", "--model", "VGG11", "--data", tmp_path / "absent")
     assert_refused(done, "absent")
     assert not (tmp_path / "build").exists()
+
+
+def test_class_names_are_shown_as_they_are(command, tmp_path):
+    names = ("cat [b]", "dog [small]", "[red]")
+    data = write_photos(tmp_path / "photos", 2, names)
+    words = ("--model", "SqueezeNet1_1", "--weights", "random", "--classes", "3", "--data", data)
+    done = command("deploy/evaluate.py", *words)
+    assert done.returncode == 0, done.stderr
+    for name in sorted(names)[1:]:  # of equal chances, whatever the network takes photos for
+        assert name in done.stdout

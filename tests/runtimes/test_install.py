@@ -140,6 +140,9 @@ def test_doctor_tells_what_is_here_and_what_is_missing(command):
         for word in words[:5]
         if word in ("native", "simulated", "none")
     }
+    assert done.stdout.splitlines()[-1] == (
+        "Next: make demo (all that is required is here, but no weights yet)"
+    )
     assert runs["onnx", "int8"] == "native"
     assert runs["onnx", "fp16"] == "simulated"
     assert runs["lite-arm", "fp32"] == "none"

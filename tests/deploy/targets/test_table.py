@@ -1,15 +1,18 @@
 """The table drives everything: a target that is defined in one place is found in all of them."""
 
+import dataclasses
 import json
 import re
 import sys
 
 import pytest
 
+from common.errors import UserError
 from deploy import apk, benchmark, build, doctor, matrix, package, phone, validate
 from deploy.packages.making import packages_here
 from deploy.packages.package import content_folder
-from deploy.targets import TARGETS
+from deploy.targets import TARGETS, find_cells
+from runtimes.environments import ENVIRONMENTS
 from runtimes.hosts.local import Local
 from runtimes.session_pool import NATIVE
 from tests.deploy.targets.fake import Fake
@@ -105,3 +108,29 @@ def test_the_readme_misses_it(fake):
 def test_what_is_native_here_has_this_host(target):
     executions = {target.session_spec(precision).execution for precision in target.precisions}
     assert Local.name in target.hosts or NATIVE not in executions
+
+
+@pytest.mark.parametrize(
+    ("names", "precisions", "cells"),
+    [
+        (["onnx", "openvino"], ["fp32", "bf16"], "onnx fp32, openvino fp32, openvino bf16"),
+        (["paddle", "openvino"], ["bf16"], "openvino bf16"),
+        (["onnx", "openvino"], ["fp16"], "onnx fp16, openvino fp16"),
+    ],
+)
+def test_a_precision_counts_for_the_targets_that_have_it(names, precisions, cells):
+    found = find_cells(names, precisions)
+    assert ", ".join(f"{target.name} {precision}" for target, precision in found) == cells
+
+
+def test_a_precision_that_no_named_target_has_is_refused():
+    with pytest.raises(UserError, match="target onnx or paddle has no precision 'bf16'; choose"):
+        find_cells(["onnx", "paddle"], ["fp32", "bf16"])
+
+
+def test_doctor_says_what_to_do_where_something_required_is_missing(say, monkeypatch):
+    main = dataclasses.replace(ENVIRONMENTS["main"], folder=".venv-of-nobody")
+    monkeypatch.setitem(ENVIRONMENTS, "main", main)
+    status, text = say(doctor)
+    assert status == 1
+    assert text.splitlines()[-1] == "Next: .venv-of-nobody is not there yet; run: make setup"

@@ -1,0 +1,95 @@
+"""Why results are no pass, in sentences: one for each, or one for all that share it."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from deploy.verdict.result import Result
+from runtimes.hosts.local import Local
+from runtimes.session_pool import SIMULATED
+
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?")
+_CAUSE = "simulated, since "
+
+
+def sentences(results: Sequence[Result], verbose: bool) -> list[str]:
+    """The lines below a table of results.
+
+    Reasons that differ in nothing but numbers are one, with the smallest and the largest of each;
+    why something is simulated is then said once for all that share it.
+    """
+    reports = [(one, one.build_report) for one in results if one.build_report]
+    if verbose:
+        lines = [f"{_name(one)}: {one.verdict}: {one.reason}" for one in _not_passed(results)]
+        return lines + [f"{_name(one)}: {report}" for one, report in reports]
+    lines, causes = [], []
+    groups = _alike((one, _finding(one)) for one in _not_passed(results))
+    for shared in groups:
+        first = shared[0][0]
+        if len(shared) == 1:
+            lines.append(f"{_name(first)}: {first.verdict}: {first.reason}")
+            continue
+        found = _merged([finding for _, finding in shared])
+        lines.append(f"{_names([one for one, _ in shared])}: {first.verdict}: {found}")
+        causes += [(one, cause) for one, _ in shared if (cause := _cause(one))]
+    for shared in _alike(causes) + _alike(reports):
+        lines.append(
+            f"{_names([one for one, _ in shared])}: {_merged([text for _, text in shared])}"
+        )
+    return lines
+
+
+def where(one: Result) -> str:
+    """The target, with the device or the host where that is another one than this machine."""
+    elsewhere = one.host.name if one.host.name != Local.name else None
+    device = one.environment.device or elsewhere
+    return f"{one.target} ({device})" if device else one.target
+
+
+def _not_passed(results: Sequence[Result]) -> list[Result]:
+    return [one for one in results if one.verdict != "pass"]
+
+
+def _name(one: Result) -> str:
+    return f"{one.name} {where(one)} {one.precision}"
+
+
+def _names(results: Sequence[Result]) -> str:
+    """Several, each model and target said once: "A onnx fp16, int8, openvino fp16"."""
+    words: list[str] = []
+    before: tuple[str, str] = ("", "")
+    for one in results:
+        now = one.name, where(one)
+        new = [*([now[0]] if now[0] != before[0] else []), *([now[1]] if now != before else [])]
+        words.append(" ".join([*new, one.precision]))
+        before = now
+    return ", ".join(words)
+
+
+def _cause(one: Result) -> str:
+    """Why a result is simulated, as a clause; "" where it is not."""
+    if one.execution != SIMULATED or not one.reason.startswith(_CAUSE):
+        return ""
+    return one.reason.rpartition(": ")[0]
+
+
+def _finding(one: Result) -> str:
+    return one.reason.rpartition(": ")[2] if _cause(one) else one.reason
+
+
+def _alike(texts: Iterable[tuple[Result, str]]) -> list[list[tuple[Result, str]]]:
+    """Those together whose verdicts are equal and whose texts differ in numbers only."""
+    found: dict[tuple[str, str], list[tuple[Result, str]]] = {}
+    for one, text in texts:
+        found.setdefault((one.verdict, _NUMBER.sub("#", text)), []).append((one, text))
+    return list(found.values())
+
+
+def _merged(texts: Sequence[str]) -> str:
+    """Texts that differ in numbers only as one, with "smallest … largest" where they do."""
+    columns = iter(zip(*map(_NUMBER.findall, texts), strict=True))
+
+    def spread(_: re.Match) -> str:
+        numbers = sorted(next(columns), key=lambda text: float(text.replace(",", "")))
+        return numbers[0] if len(set(numbers)) == 1 else f"{numbers[0]} … {numbers[-1]}"
+
+    return _NUMBER.sub(spread, texts[0])
