@@ -35,7 +35,12 @@ def cpu() -> str:
 
 def isa(cpuinfo: Path = _CPUINFO) -> list[str]:
     """The vector extensions present, of those that matter here."""
-    flags = (_cpuinfo("flags", cpuinfo) or _cpuinfo("Features", cpuinfo) or "").split()
+    return isa_in(_text(cpuinfo))
+
+
+def isa_in(cpuinfo: str) -> list[str]:
+    """The same, by the text of a machine's /proc/cpuinfo."""
+    flags = " ".join((values_in(cpuinfo, "flags") or values_in(cpuinfo, "Features"))[:1]).split()
     return [name for name in _EXTENSIONS if name in flags]
 
 
@@ -95,15 +100,22 @@ def busy_seconds(cores: Iterable[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _cpuinfo(field: str, cpuinfo: Path = _CPUINFO) -> str | None:
-    return next(iter(_cpuinfo_values(field, cpuinfo)), None)
-
-
-def _cpuinfo_values(field: str, cpuinfo: Path = _CPUINFO) -> list[str]:
-    """The values of a field, one for each core that has it."""
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return []
-    pairs = (line.partition(":") for line in lines)
+def values_in(cpuinfo: str, field: str) -> list[str]:
+    """The values of a field in the text of /proc/cpuinfo, one for each core that has it."""
+    pairs = (line.partition(":") for line in cpuinfo.splitlines())
     return [value.strip() for name, _, value in pairs if name.strip() == field]
+
+
+def _cpuinfo(field: str) -> str | None:
+    return next(iter(_cpuinfo_values(field)), None)
+
+
+def _cpuinfo_values(field: str) -> list[str]:
+    return values_in(_text(_CPUINFO), field)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -4,6 +4,7 @@ Standard library only, since `make setup` runs before anything is installed.
 """
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -82,6 +83,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     shown: bool = False,
     hear: Callable[[str], None] | None = None,
+    feed: Callable[[IO[bytes]], None] | None = None,
 ) -> Completed:
     """Run a program to its end, in `folder`, with `environment` added to ours.
 
@@ -91,8 +93,8 @@ def run(
     kept, unless it is `shown`: then all of it goes to our standard error as it comes. `hear` gets
     each line of its standard error at once.
 
-    It gets no input, and a process group of its own: Ctrl-C is for us alone, and whatever ends
-    the wait ends the whole group.
+    It gets no input but what `feed` writes into the stream that it is given, and a process group
+    of its own: Ctrl-C is for us alone, and whatever ends the wait ends the whole group.
     """
     words = [str(word) for word in command]
     try:
@@ -100,7 +102,7 @@ def run(
             words,
             cwd=folder,
             env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=sys.stderr if shown else subprocess.PIPE,
             stderr=None if shown else subprocess.PIPE,
             encoding="utf-8",
@@ -116,10 +118,17 @@ def run(
     output = []
     if child.stdout and child.stderr:
         output = [_Reader(child.stdout), _Reader(child.stderr, hear)]
+    feeder = None
+    if feed and isinstance(child.stdin, io.TextIOWrapper):
+        feeder = _Feeder(child.stdin.buffer, feed)
     try:
         how = _wait(child, output, limit)
     finally:
         end_group(child)
+        if feeder:
+            feeder.join()
+    if feeder and feeder.error:
+        raise feeder.error
     if how is None and child.returncode not in statuses:
         how = f"it {ending(child.returncode)}"
     for reader in output:
@@ -166,6 +175,25 @@ class _Reader(threading.Thread):
 
     def text(self) -> str:
         return "".join(self._lines)
+
+
+class _Feeder(threading.Thread):
+    """Writes a program's input; that it stops reading is no error."""
+
+    def __init__(self, stream: IO[bytes], feed: Callable[[IO[bytes]], None]):
+        super().__init__(daemon=True)
+        self.error: Exception | None = None
+        self._stream, self._feed = stream, feed
+        self.start()
+
+    def run(self) -> None:
+        try:
+            with self._stream:
+                self._feed(self._stream)
+        except BrokenPipeError:
+            pass
+        except Exception as error:  # noqa: BLE001 - goes to who waits
+            self.error = error
 
 
 def end_group(child: subprocess.Popen, grace: float = _GRACE) -> None:

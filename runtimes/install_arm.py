@@ -27,9 +27,7 @@ from common.paths import cache_root, given
 from runtimes.hosts.arm import (
     ARM_ROOT,
     CPUS,
-    LOCK,
     PYTHON,
-    TOOLS,
     Arm,
     Cpu,
     Root,
@@ -38,8 +36,10 @@ from runtimes.hosts.arm import (
     qemu,
     qemu_version,
 )
+from runtimes.wheels import TOOLS, fetch
 
 _LIMIT = 1800.0
+_GLIBC = 35  # as in 2.35: what the newest wheels need, and Debian 12 has
 # What Python, and the C++ in the wheels, need.
 _DEBIAN = (
     *(f"python{PYTHON}-minimal", f"libpython{PYTHON}-minimal", f"libpython{PYTHON}-stdlib"),
@@ -60,11 +60,6 @@ Dir::Cache "{folder}/cache";
 _ELSEWHERE = (
     "on a machine without Debian's packages name a root that has an ARM64 "
     f"usr/bin/python{PYTHON}: PORTAGE_ARM_ROOT=/path make setup-arm"
-)
-# pip takes the platforms' names as they are: 2014 does not stand for 2.17.
-_PLATFORMS = (
-    "manylinux2014_aarch64",
-    *(f"manylinux_2_{minor}_aarch64" for minor in (17, 24, 26, 27, 28, 31, 34, 35)),
 )
 # The bits of AT_HWCAP and of AT_HWCAP2, lowest first, by the names in /proc/cpuinfo.
 _HWCAP = (
@@ -207,18 +202,7 @@ def _check_known(hashes: dict[str, str]) -> None:
 def _fill_packages(root: Root) -> None:
     wheels = root.folder / "wheels"
     wheels.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-    command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
-    command += ["--implementation=cp", f"--python-version={PYTHON}"]
-    command += [f"--abi={abi}" for abi in (f"cp{PYTHON.replace('.', '')}", "abi3", "none")]
-    command += [f"--platform={platform}" for platform in _PLATFORMS]
-    process.run(
-        [*command, f"--dest={wheels}", f"--requirement={LOCK}"],
-        what=f"pip cannot fetch the wheels of {LOCK.name}",
-        limit=_LIMIT,
-        error=UserError,
-        remedy="check the network and pip's settings",
-    )
+    fetch(wheels, "aarch64", PYTHON, _GLIBC)
     root.packages.mkdir(parents=True)
     for wheel in wheels.iterdir():
         with zipfile.ZipFile(wheel) as archive:

@@ -71,7 +71,8 @@ class Worker:
         "module:name"; any other is passed itself, and must stand in a module.
 
         Raises StepError when the child takes longer than `limit` seconds, DeadWorkerError when it
-        dies. A UserError, a StepError and an OSError of the child arrive as themselves.
+        dies, UserError when its host is lost. A UserError, a StepError and an OSError of the child
+        arrive as themselves.
         """
         return self._ask("call", _name(function), limit, arguments)
 
@@ -99,7 +100,7 @@ class Worker:
                 f"{self.label}: no answer within {limit:.0f} s, so it was ended"
             ) from None
         except (EOFError, OSError):
-            raise DeadWorkerError(self._last_words()) from None
+            raise self._death() from None
         if answer[0] == "value":
             self.peak_mib = answer[2]
             return answer[1]
@@ -114,17 +115,21 @@ class Worker:
         error.add_note(trace)
         raise error
 
-    def _last_words(self) -> str:
+    def _death(self) -> Exception:
         """How the child ended, and the most telling line it printed."""
         child = self._child.process
         try:
             child.wait(timeout=10)
         except subprocess.TimeoutExpired:  # it closed the pipe, and lives on
             process.end_group(child, grace=0)
-        lines = self.printed().splitlines()
+        said = self.printed()
+        if lost := self.host.lost(self.label, child.returncode, said):
+            return lost
+        lines = said.splitlines()
         telling = [line for line in lines if "rror" in line or "Check failed" in line] or lines
-        how = f"the tool {process.ending(child.returncode)}"
-        return process.sentence(self.label, how, telling[-1] if telling else None)
+        how = f"the tool {self.host.ending(child.returncode)}"
+        last = telling[-1] if telling else None
+        return DeadWorkerError(process.sentence(self.label, how, last))
 
 
 def _name(function: Callable | str) -> str:

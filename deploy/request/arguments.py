@@ -21,6 +21,7 @@ from runtimes.hosts import arm
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL
 from runtimes.hosts.phone import Phone, connected_phone
+from runtimes.hosts.ssh import Ssh
 from runtimes.paddle_lite_arm import library
 
 
@@ -187,11 +188,12 @@ def add_host_arguments(parser: Parser) -> None:
     """The arguments of every command that can judge targets on another host."""
     parser.add_argument(
         "--host",
-        type=choice(LOCAL.name, arm.Arm.name, Phone.name),
+        type=_host,
         default=LOCAL.name,
         metavar="HOST",
-        help=f"where targets run: {LOCAL.name} (default), {arm.Arm.name}: ARM code, executed by "
-        f"QEMU (see make setup-arm), or {Phone.name}: the one that adb sees, for lite-arm",
+        help=f"where targets run: {LOCAL.name} (default); {arm.Arm.name}: ARM code, executed by "
+        f"QEMU (see make setup-arm); {Phone.name}: the one that adb sees, for lite-arm; or "
+        f"{Ssh.name}:NAME, a board that ssh reaches by that name",
     )
     parser.add_argument(
         "--arm-cpu",
@@ -211,6 +213,18 @@ def add_host_arguments(parser: Parser) -> None:
     )
 
 
+def _host(text: str) -> str:
+    """An argument that names a host."""
+    kind, _, alias = text.partition(":")
+    if kind != Ssh.name:
+        return choice(LOCAL.name, arm.Arm.name, Phone.name, f"{Ssh.name}:NAME")(text)
+    if not alias or alias.startswith("-") or not alias.isprintable() or " " in alias:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' names no board: write {Ssh.name}:NAME, NAME as ssh knows it"
+        )
+    return text
+
+
 def chosen_host(options: argparse.Namespace) -> Host:
     """The host that the arguments ask for; UserError where it is not set up."""
     if options.arm_cpu and options.host != arm.Arm.name:
@@ -224,8 +238,10 @@ def chosen_host(options: argparse.Namespace) -> Host:
     host: Host
     if options.host == Phone.name:
         host = connected_phone()
-    else:
+    elif options.host == arm.Arm.name:
         host = arm.Arm(options.arm_cpu or arm.DEFAULT_CPU)
+    else:
+        host = Ssh(options.host.partition(":")[2])
     if problem := host.problem():
         raise UserError(problem)
     return host

@@ -18,10 +18,14 @@ from convert.to_onnx import to_onnx
 from data.crops import Crops
 from deploy.speed.peers import Peer
 from runtimes.environments import MAIN, Environment
+from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL, Local
+from runtimes.hosts.ssh import Ssh
 from runtimes.session_pool import EMULATED, NATIVE, SessionSpec
 
+# Those that run what has wheels for x86-64 and ARM64.
+EVERY_CPU = (Local.name, Arm.name, Ssh.name)
 _ENOUGH = 8  # photos, to see whether emulated FP32 is FP32: it is a question of arithmetic
 
 

@@ -6,23 +6,21 @@ from convert.export import KIND as INFERENCE
 from convert.to_mnn import KIND, SESSION, to_mnn
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import to_onnx
-from deploy.targets.base import Options, Tool
+from deploy.targets.base import EVERY_CPU, Options, Tool
 from deploy.targets.phone_cpu import PhoneCpu
-from runtimes.hosts.arm import Arm
-from runtimes.hosts.local import Local
 
 
 class Mnn(PhoneCpu):
     name = "mnn"
     summary = "MNN on phones, boards and other CPUs"
     runs_on = (
-        "MNN on this CPU, or as ARM code (`HOST=arm`); fp16, which it computes in fp32 on x86, is "
-        "simulated here"
+        "MNN on this CPU, or on others (`HOST=arm`, `HOST=ssh:NAME`); fp16, which it computes in "
+        "fp32 on x86, is simulated here"
     )
     precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, ONNX, KIND)
     tools = (Tool("onnxruntime"), Tool("MNN"))
-    hosts = (Local.name, Arm.name)
+    hosts = EVERY_CPU
     session = SESSION
     simulates = (
         "MNN computes in FP16 only on ARM CPUs that have it; Paddle Lite's FP16 kernels, which "

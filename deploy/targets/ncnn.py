@@ -7,23 +7,21 @@ from convert.export import KIND as INFERENCE
 from convert.to_ncnn import KIND, SESSION, to_ncnn
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import to_onnx
-from deploy.targets.base import Options, Tool
+from deploy.targets.base import EVERY_CPU, Options, Tool
 from deploy.targets.phone_cpu import PhoneCpu
-from runtimes.hosts.arm import Arm
-from runtimes.hosts.local import Local
 
 
 class Ncnn(PhoneCpu):
     name = "ncnn"
     summary = "ncnn on phones, boards and other CPUs"
     runs_on = (
-        "ncnn on this CPU, or as ARM code (`HOST=arm`), one image at a time; fp16, which it "
-        "computes in fp32 on x86, is simulated here"
+        "ncnn on this CPU, or on others (`HOST=arm`, `HOST=ssh:NAME`), one image at a time; fp16,"
+        " which it computes in fp32 on x86, is simulated here"
     )
     precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, ONNX, KIND)
     tools = (Tool("onnxruntime"), Tool("pnnx"), Tool("ncnn"))
-    hosts = (Local.name, Arm.name)
+    hosts = EVERY_CPU
     session = SESSION
     simulates = (
         "ncnn computes in FP16 only on ARM CPUs that have it; Paddle Lite's FP16 kernels, which "

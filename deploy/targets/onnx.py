@@ -8,9 +8,7 @@ from convert.simulate import BLIND, simulate
 from convert.to_fp16 import to_fp16
 from convert.to_onnx import FILE, KIND, SESSION, to_onnx
 from deploy.speed.peers import default_onnxruntime
-from deploy.targets.base import Engine, Options, Target, Tool
-from runtimes.hosts.arm import Arm
-from runtimes.hosts.local import Local
+from deploy.targets.base import EVERY_CPU, Engine, Options, Target, Tool
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 
 _RUNTIME = Tool("onnxruntime")
@@ -20,13 +18,13 @@ class Onnx(Target):
     name = "onnx"
     summary = "ONNX Runtime, or any other ONNX runtime"
     runs_on = (
-        "ONNX Runtime on this CPU, or as ARM code (`HOST=arm`); fp16, which it computes in fp32, "
-        "is simulated"
+        "ONNX Runtime on this CPU, or on others (`HOST=arm`, `HOST=ssh:NAME`); fp16, which it "
+        "computes in fp32, is simulated"
     )
     precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, KIND)
     tools = (_RUNTIME,)
-    hosts = (Local.name, Arm.name)
+    hosts = EVERY_CPU
     engine = Engine(_RUNTIME.package, FILE, lambda path: _RUNTIME.version)
     peers = default_onnxruntime.PEERS
 

@@ -15,10 +15,10 @@ from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
 from convert.to_openvino import KIND, SESSION, to_openvino
 from deploy.speed.peers import benchmark_app
-from deploy.targets.base import Options, Target, Tool, on_host
+from deploy.targets.base import EVERY_CPU, Options, Target, Tool, on_host
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
-from runtimes.hosts.local import LOCAL, Local
+from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 from runtimes.worker import Worker
 
@@ -29,13 +29,13 @@ class OpenVino(Target):
     name = "openvino"
     summary = "OpenVINO on Intel and other x86 CPUs"
     runs_on = (
-        "OpenVINO on this CPU, or as ARM code (`HOST=arm`); what the CPU has no instructions for "
-        "is simulated"
+        "OpenVINO on this CPU, or on others (`HOST=arm`, `HOST=ssh:NAME`); what the CPU has no "
+        "instructions for is simulated"
     )
     precisions = ("fp32", "bf16", "fp16", "int8")
     kinds = (INFERENCE, ONNX, KIND)
     tools = (Tool("onnxruntime"), Tool("openvino"), Tool("nncf"))
-    hosts = (Local.name, Arm.name)
+    hosts = EVERY_CPU
     peers = benchmark_app.PEERS
     methods = (*METHODS, NNCF)
 

@@ -16,6 +16,7 @@ from typing import Any
 from common import files, machine, process
 from common.errors import StepError, UserError
 from common.paths import ROOT, given
+from runtimes import wheels
 from runtimes.environments import MAIN, Environment, installed_version
 from runtimes.hosts.base import Child, Host
 from runtimes.hosts.local import start_here
@@ -87,15 +88,6 @@ class Root:
 
 
 ARM_ROOT = Root(ROOT / ".arm" / "root")
-LOCK = ROOT / "requirements" / "arm.txt"
-# The packages of the lock file that a user would ask about.
-TOOLS = {
-    "onnxruntime": "runs ONNX files",
-    "openvino": "runs OpenVINO's files",
-    "ncnn": "runs ncnn's files",
-    "MNN": "runs MNN's files",
-    "opencv-python-headless": "runs ONNX files by OpenCV's own kernels",
-}
 
 
 class Arm(Host):
@@ -151,14 +143,17 @@ class Arm(Host):
             is_wanted(files.read_json(self._root.stamp))
             and (self._root.of(self.cpu) / "usr" / "bin" / f"python{PYTHON}").exists()
             and bool(self.isa)
-            and all(map(self.version, TOOLS))
+            and all(map(self.version, wheels.TOOLS))
         )
 
 
 def made_from() -> dict[str, str]:
     """What a root is made from now."""
     system = given("PORTAGE_ARM_ROOT")
-    return {"wheels": files.sha256(LOCK), "system": str(system) if system else "Debian packages"}
+    return {
+        "wheels": files.sha256(wheels.LOCK),
+        "system": str(system) if system else "Debian packages",
+    }
 
 
 def is_wanted(made: Any) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.process import end_group
+from common.errors import UserError
+from common.process import end_group, ending
 from runtimes.environments import Environment
 from runtimes.worker_protocol import Channel
 
@@ -70,6 +71,17 @@ class Host(ABC):
     @abstractmethod
     def problem(self, environment: Environment) -> str | None:
         """Why an environment cannot be used there, with what would mend it; None when it can."""
+
+    def ending(self, status: int) -> str:
+        """How a child ended, by the status of its process here."""
+        return ending(status)
+
+    def lost(self, doing: str, status: int, said: str) -> UserError | None:
+        """The error to raise where it is not a child that failed, but the way to it.
+
+        `doing` is what the child did, `said` what it, or the way, printed.
+        """
+        return None
 
     def bring(self, path: Path) -> str:
         """The path there of a file or folder of this machine, copied where it has to be."""

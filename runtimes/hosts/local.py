@@ -64,9 +64,8 @@ def start_here(
 
     It imports from the project, then from `packages`, then from what is its own.
     """
-    _sweep(_memory())
     with contextlib.ExitStack() as stack:
-        shared = stack.enter_context(_shared_folder())
+        shared = stack.enter_context(child_folder())
         log = shared / _LOG
         lifeline, ours = os.pipe()
         stack.callback(os.close, ours)
@@ -137,8 +136,12 @@ def _memory() -> Path:
 
 
 @contextlib.contextmanager
-def _shared_folder() -> Iterator[Path]:
-    """A new folder, held until the block ends, and then removed."""
+def child_folder() -> Iterator[Path]:
+    """A new folder for a child, held until the block ends, and then removed.
+
+    What runs that were killed left behind goes, too.
+    """
+    _sweep(_memory())
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory()))
     try:
         with (folder / f".{_HELD}").open("w") as holder:

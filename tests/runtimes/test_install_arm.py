@@ -6,7 +6,7 @@ import pytest
 
 from common import files
 from common.errors import UserError
-from runtimes import install_arm
+from runtimes import install_arm, wheels
 from runtimes.hosts import arm
 from runtimes.hosts.arm import Root
 from tests.conftest import assert_refused
@@ -26,8 +26,7 @@ def root(tmp_path, monkeypatch) -> Root:
     """Where a root is to be made, with a stand-in for QEMU and no wheels to fetch."""
     lock = tmp_path / "arm.txt"
     lock.write_text("# nothing\n")
-    for module in (arm, install_arm):
-        monkeypatch.setattr(module, "LOCK", lock)
+    monkeypatch.setattr(wheels, "LOCK", lock)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fake_qemu(tmp_path / "bin")
@@ -83,7 +82,7 @@ def test_bytecode_that_python_adds_is_no_damage(root, own_system):
 
 def test_another_lock_file_makes_another(root, own_system):
     install_arm.install(root)
-    arm.LOCK.write_text("# another nothing\n")
+    wheels.LOCK.write_text("# another nothing\n")
     assert install_arm.install(root)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from common.errors import StepError, UserError
 from common.paths import ROOT
+from runtimes import wheels
 from runtimes.environments import LITE, MAIN
 from runtimes.hosts import arm
 from runtimes.hosts.arm import Arm
@@ -73,7 +74,7 @@ def test_a_damaged_root_is_not_used(host, tmp_path, lost):
 def test_a_root_of_other_versions_is_not_used(host, tmp_path, monkeypatch):
     lock = tmp_path / "arm.txt"
     lock.write_text("numpy==1.0\n")
-    monkeypatch.setattr(arm, "LOCK", lock)
+    monkeypatch.setattr(wheels, "LOCK", lock)
     assert "of other versions" in host.problem()
 
 
