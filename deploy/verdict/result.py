@@ -37,7 +37,7 @@ Judged = Literal["pass", "fail", "undecided"]
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Host:
     """Where the session's process ran: "local" is the machine that the toolkit runs on, "arm" an
-    ARM CPU that it emulates."""
+    ARM CPU that it emulates, "ssh:" and a name a board."""
 
     name: Text
     isa: tuple[Text, ...]

@@ -3,7 +3,6 @@
 import functools
 import os
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,17 +104,13 @@ class Phone(Host):
         asked = "; ".join(f"getprop {name}" for name in _PROPERTIES)
         said = self._shell(f"{asked}; nproc; cat /proc/cpuinfo")
         maker, product, sdk, abis, cores, *cpuinfo = [*said.splitlines(), *[""] * len(_PROPERTIES)]
-        with tempfile.NamedTemporaryFile("w") as text:
-            text.write("\n".join(cpuinfo))
-            text.flush()
-            isa = machine.isa(Path(text.name))
         numbers = [int(one) if one.strip().isdigit() else 0 for one in (sdk, cores)]
         return _Facts(
             model=" ".join(filter(None, (maker.strip(), product.strip()))) or "phone",
             sdk=numbers[0],
             abis=[one for one in abis.strip().split(",") if one],
             cores=max(1, numbers[1]),
-            isa=isa,
+            isa=machine.isa_in("\n".join(cpuinfo)),
         )
 
     def _shell(self, command: str) -> str:

@@ -137,7 +137,7 @@ def test_doctor_tells_what_is_here_and_what_is_missing(command):
     runs = {
         tuple(words[:2]): word
         for words in lines
-        for word in words[:5]
+        for word in words[:6]
         if word in ("native", "simulated", "none")
     }
     assert done.stdout.splitlines()[-1] == (
