@@ -1,5 +1,6 @@
 """Which photos calibrate: never any that judge, by the photos' content."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +16,18 @@ from models.registry import MODELS
 COUNT = 300  # ranges hardly move beyond it: Nvidia's and NNCF's guides also take 300 to 500
 _SHARE = 3  # of the photos that are to judge, one in so many calibrates where there are no others
 _FEWEST = 2
+OWN, APART = "own", "apart"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The photos that ranges are measured on."""
+    """The photos that ranges are measured on; `source` is where the user has them, `split` which
+    part of that they are: OWN, given to calibrate on, or APART from those that judge."""
 
     images: ImageSet
     skip_bad: bool = False
+    source: str = ""
+    split: str = OWN
 
     def measure(self, onnx: Artifact) -> tuple[Artifact, Crops]:
         """The ranges of an ONNX file's tensors on the photos, and the photos as its model sees
@@ -77,6 +82,19 @@ def open_apart(source: str, class_num: int, judging: ImageSet, count: int = COUN
             f"third of {judging.name} calibrates and the rest judges"
         )
     return chosen
+
+
+def leave_out(images: ImageSet, hashes: Collection[str]) -> ImageSet:
+    """The photos whose content is not among these sha256; UserError where none is left."""
+    if not hashes:
+        return images
+    others = _pick(images, np.array([digest not in hashes for digest in images.hashes], bool))
+    if len(images) and not len(others):
+        raise UserError(
+            f"{images.name}: all {len(images)} photos calibrated the INT8 file that is kept, so "
+            "none can judge it; give others: DATA=folder"
+        )
+    return others
 
 
 def _pick(images: ImageSet, side: np.ndarray) -> ImageSet:

@@ -106,9 +106,10 @@ class Artifact:
     def file(self, name: str) -> Path:
         return self.folder / name
 
-    def digests(self, names: Iterable[str]) -> dict[str, str]:
-        """The SHA-256 of some of its files, by name."""
-        return {name: self.manifest["files"][name]["sha256"] for name in names}
+    def digests(self, names: Iterable[str] | None = None) -> dict[str, str]:
+        """The SHA-256 of its files, or of some of them, by name."""
+        listed = self.manifest["files"]
+        return {name: listed[name]["sha256"] for name in (listed if names is None else names)}
 
 
 def load(folder: Path) -> Artifact | None:
@@ -147,7 +148,7 @@ def produce(
     found = load(step.folder)
     if found and found.key == step.key:
         return found
-    with _exclusive(step):
+    with _exclusive(step.folder):
         found = load(step.folder)
         if found and found.key == step.key:
             return found
@@ -171,10 +172,28 @@ def produce(
         return Artifact(step.folder, manifest)
 
 
+def place(artifact: Artifact, folder: Path) -> Artifact:
+    """Copy an artifact into another folder, in place of what is there."""
+    with _exclusive(folder):
+        work = folder.with_name(f".{folder.name}.new")
+        try:
+            manifest = {**artifact.manifest, "files": {}}
+            for name, fact in artifact.manifest["files"].items():
+                path = work / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(artifact.file(name), path)
+                manifest["files"][name] = {**fact, "stamp": files.stamp(path)}
+            files.write_json(work / MANIFEST, manifest)
+            _put_in_place(work, folder)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        return Artifact(folder, manifest)
+
+
 @contextlib.contextmanager
-def _exclusive(step: Step) -> Iterator[None]:
-    """Hold the folder's lock, with what a killed run left behind put right."""
-    folder = step.folder
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, with what a killed run left behind put right."""
     try:
         with files.locked(folder.with_name(f".{folder.name}.lock")):
             old = _aside(folder)

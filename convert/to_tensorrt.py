@@ -85,6 +85,17 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
     return produce(step, make, shows=ENGINE)
 
 
+def is_for(engine: Artifact, gpu: Gpu) -> bool:
+    """Whether an artifact is an engine that this machine's TensorRT runs on a GPU."""
+    parameters, tools = engine.manifest["parameters"], engine.manifest["tools"]
+    return (
+        ENGINE in engine.manifest["files"]
+        and tools["tensorrt"] == TRT.version("tensorrt")
+        and (gpu.name, gpu.architecture, gpu.driver)
+        == tuple(parameters[name] for name in ("gpu", "architecture", "driver"))
+    )
+
+
 def to_portable(onnx: Artifact, kind: str, precision: str, gpu: str, architecture: str) -> Artifact:
     """The ONNX file that a machine with the GPU ("T4") builds its engine from, checked without one.
 

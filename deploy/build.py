@@ -20,6 +20,7 @@ from deploy.request.arguments import (
     chosen_files,
 )
 from deploy.request.building import build_files, inference_graph
+from deploy.request.opening import ready_to_make
 
 
 def main() -> int:
@@ -33,7 +34,7 @@ def main() -> int:
     status = Exit.OK
     for one in chosen:
         graph = inference_graph(one, files)
-        wanted, choices = files.with_calibration(cells, graph.facts["class_num"])
+        wanted, choices = ready_to_make(graph, cells, files)
         built = build_files(graph, wanted, choices)
         for target, precision in wanted:
             outcome = built.get((target, precision))

@@ -4,8 +4,9 @@
     python deploy/calibrate.py --model SqueezeNet1_1 --target trt-t4 --within-budget
 
 With --within-budget the methods are tried in the order of their cost, and then the layers that
-cost the most accuracy are left in float, until the loss of top-1 is within the budget. What was
-found is what later commands make this model's INT8 files by. Exit status as for validate.py.
+cost the most accuracy are left in float, until the loss of top-1 is within the budget. The file
+that was found is the one that later commands use for this model and target, and the one that this
+command judges again where nothing that is named differs. Exit status as for validate.py.
 """
 
 import sys
@@ -67,15 +68,23 @@ def main() -> int:
     files, photos = chosen_files(options), chosen_photos(options)
 
     from deploy.int8 import search, tables
+    from deploy.request.opening import open_photos, ready_to_judge
     from deploy.verdict.validator import Judge
 
     counts = {class_count(one, files) for one in builds}
-    opened = {count: photos.open_with_calibration(count) for count in counts}
+    opened = {count: open_photos(photos, cells, count, calibrates=photos.named) for count in counts}
+    asked = files.options.named | ({"photos"} if photos.named else set())
+    asked_for = dataclasses.replace(
+        files.options,
+        named=asked,
+        recalibrate=files.options.recalibrate or options.within_budget,
+    )
+    files = dataclasses.replace(files, options=asked_for)
     results = []
     for one in builds:
         graph = inference_graph(one, files)
-        judging, calibration = opened[graph.facts["class_num"]]
-        choices = dataclasses.replace(files.options, calibration=calibration)
+        photo_set = opened[graph.facts["class_num"]]
+        judging, _, choices = ready_to_judge(graph, cells, files, photos, photo_set)
         judge = Judge(one.spec, graph, judging, photos.skip_bad)
         for target, _ in cells:
             attempts = search.Search(graph, target, judge, choices, options.budget)

@@ -18,6 +18,7 @@ from typing import Any
 from common import console
 from common.cli import Exit, Parser, run
 from convert.builds import choose
+from data.images import DEMO
 from deploy.request.arguments import (
     add_data_arguments,
     add_one_build_argument,
@@ -39,7 +40,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     chosen = choose(options.model, options.name)
-    photos = Photos(options.data, options.photos, options.skip_bad)
+    photos = Photos(options.data or DEMO, options.photos, options.skip_bad)
     files = Files(options.weights, options.classes)
 
     from data.crops import load_crops

@@ -18,7 +18,7 @@ from common.paths import build_root
 from common.strict_json import decode, encode
 from convert.artifact import Artifact
 from deploy.int8.search_log import SearchLog
-from deploy.request.building import keep_quant_config
+from deploy.request.int8_files import int8_file, keep, options_for
 from deploy.request.values import INT8
 from deploy.speed import latency
 from deploy.targets.base import Options, Target
@@ -37,7 +37,8 @@ _REPORTED = 8  # layers in a report
 class Search:
     """Attempts at a graph's INT8 files for a target, and the best of them.
 
-    `options` have the photos to calibrate on, and the configuration that a user insists on, if any.
+    `options` have the photos to calibrate on, and the configuration that a user insists on, if any;
+    and what is kept of an earlier calibration.
     """
 
     def __init__(
@@ -54,9 +55,13 @@ class Search:
         self._effects: list[Effect] = []
         self._base: QuantConfig | None = None  # what layers are left in float of
         self._kept: SearchLog | None = None
+        self._file: Artifact | None = None  # that is kept, where it is judged as it is
 
     def once(self) -> Iterator[Result]:
-        """The only attempt where nothing is searched for."""
+        """The only attempt where nothing is searched for: the file that is kept, or a new one."""
+        if self._target.name in self._options.kept:
+            self._file = int8_file(self._graph, self._target, self._options)
+        self._options = options_for((self._target, INT8), self._options)
         yield self._attempt(self._options.quant or QuantConfig())
 
     def within_budget(self, seconds: float) -> Iterator[Result]:
@@ -65,10 +70,13 @@ class Search:
         Those of a run that was killed are not made again.
         """
         end = time.monotonic() + seconds
+        insisted = self._options.quant
+        chosen = options_for((self._target, INT8), self._options)
+        self._options = dataclasses.replace(chosen, quant=insisted)
         if self._target.session_spec(INT8).execution != NONE:
             self._kept = self._open_log()
-        wanted = self._options.quant or QuantConfig(DEFAULT_METHOD)
-        methods = [wanted.method] if self._options.quant else self._target.methods
+        wanted = insisted or QuantConfig(DEFAULT_METHOD)
+        methods = [wanted.method] if insisted else self._target.methods
         for method in methods:
             outcome = self._attempt(QuantConfig(method, wanted.keep_float))
             yield outcome
@@ -99,12 +107,16 @@ class Search:
         quant, outcome = self._best()
         if outcome.drift is None:
             return outcome
-        keep_quant_config(self._graph, self._target, quant)
         effects = [Sensitivity(**dataclasses.asdict(one)) for one in self._effects[:_REPORTED]]
         all_int8 = None
         if self._base and self._base != quant:
             all_int8 = self._costs(self._base, outcome.execution)
         costs = self._costs(quant, outcome.execution)  # last: its files stay in place
+        if self._file is None:
+            built = self._built(quant, INT8)
+            if self._target.digests(built) != outcome.files:  # Paddle Lite's differ each time
+                outcome = self._judged(quant, built)
+            keep(self._graph, self._target, built, self._with(quant))
         outcome = dataclasses.replace(
             outcome,
             sensitivity=tuple(effects),
@@ -139,14 +151,16 @@ class Search:
         return outcome
 
     def _build_and_judge(self, quant: QuantConfig) -> Result:
-        options = self._with(quant)
         built: Artifact | StepError | None = None
         if not self._target.problem():
             try:
-                built = self._target.build(self._graph, INT8, options)
+                built = self._built(quant, INT8)
             except StepError as error:
                 built = error
-        return self._judge.judge(self._target, INT8, built, self._budget_pp, options)
+        return self._judged(quant, built)
+
+    def _judged(self, quant: QuantConfig, built: Artifact | StepError | None) -> Result:
+        return self._judge.judge(self._target, INT8, built, self._budget_pp, self._with(quant))
 
     def _with(self, quant: QuantConfig) -> Options:
         return dataclasses.replace(self._options, quant=quant)
@@ -209,6 +223,8 @@ class Search:
         return sum(stored[name]["bytes"] for name in models) / 1e6
 
     def _built(self, quant: QuantConfig, precision: str) -> Artifact:
+        if self._file and precision == INT8:
+            return self._file
         return self._target.build(self._graph, precision, self._with(quant))
 
     def _speed(self, quant: QuantConfig) -> Speed:

@@ -3,7 +3,6 @@
 import dataclasses
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from common.cli import Parser
 from common.console import say, shown
@@ -22,13 +21,10 @@ from deploy.request.arguments import (
     chosen_photos,
 )
 from deploy.request.building import build_files, class_count, inference_graph
+from deploy.request.opening import Opened, open_photos, ready_to_judge
 from deploy.request.values import INT8, Cell, Files, Photos
 from deploy.targets import all_precisions, app_targets, find_cells
 from deploy.verdict.result import kept
-
-if TYPE_CHECKING:
-    from calib.photos import Calibration
-    from data.images import ImageSet
 
 _PHOTOS = 16
 
@@ -61,7 +57,7 @@ def make_packages(options: Namespace, *, anew: bool) -> Iterator[tuple[str, Cell
         for cell, made in one.standing.items():
             yield one.chosen.folder, cell, made
         if there:
-            yield from one.make(options, wanted, photos, *there)
+            yield from one.make(options, wanted, photos, there)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,32 +80,23 @@ class _Asked:
         }
         return cls(chosen, standing, [cell for cell in cells if cell not in standing])
 
-    def open(
-        self, options: Namespace, wanted: Files, photos: Photos
-    ) -> "tuple[ImageSet, Calibration | None] | None":
+    def open(self, options: Namespace, wanted: Files, photos: Photos) -> Opened | None:
         """The photos for what is missing, if anything is."""
-        from deploy.verdict.validator import open_judging_photos  # here: --help needs no numpy
-
         if not self.missing:
             return None
         classes = class_count(self.chosen, wanted)
         if options.labels:
             read_names(options.labels, classes)
-        return open_judging_photos(photos, self.missing, classes)
+        return open_photos(photos, self.missing, classes)
 
     def make(
-        self,
-        options: Namespace,
-        wanted: Files,
-        photos: Photos,
-        images: "ImageSet",
-        calibration: "Calibration | None",
+        self, options: Namespace, wanted: Files, photos: Photos, opened: Opened
     ) -> Iterator[tuple[str, Cell, Artifact | None]]:
         graph = inference_graph(self.chosen, wanted)
         labels = find_labels(graph, options.labels)
-        choices = dataclasses.replace(wanted.options, calibration=calibration)
-        built = build_files(graph, self.missing, choices)
-        for cell in self.missing:
+        images, cells, choices = ready_to_judge(graph, self.missing, wanted, photos, opened)
+        built = build_files(graph, cells, choices)
+        for cell in cells:
             outcome = built.get(cell)
             if isinstance(outcome, StepError):
                 raise outcome

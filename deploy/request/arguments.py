@@ -10,7 +10,7 @@ from common.console import say
 from common.errors import UserError
 from convert.builds import NO_NAME, Chosen, add_name_argument
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
-from data.images import BUILT_IN
+from data.images import BUILT_IN, DEMO
 from deploy.request.building import choose_builds
 from deploy.request.own_photos import with_photos
 from deploy.request.values import Cell, Files, Photos, check_methods
@@ -74,7 +74,6 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
     parser.add_argument(
         "--opset",
         type=whole(OPSETS[0], OPSETS[-1]),
-        default=DEFAULT_OPSET,
         metavar="N",
         help=f"ONNX opset, {OPSETS[0]} to {OPSETS[-1]} (default: {DEFAULT_OPSET}; 13 for old "
         "runtimes)",
@@ -92,26 +91,32 @@ def add_calibration_arguments(parser: Parser) -> None:
         "--calib",
         type=word_or_path(*BUILT_IN),
         metavar="DIR",
-        help="photos to calibrate INT8 on, none of which may judge (default: a third of --data)",
+        help="photos to calibrate INT8 on, none of which may judge (default: those of the "
+        "calibrated file that is kept, else a third of --data)",
     )
     parser.add_argument(
         "--calib-photos",
         type=positive,
-        default=COUNT,
         metavar="N",
         help=f"at most so many of them (default: {COUNT})",
     )
     parser.add_argument(
         "--method",
         metavar="M",
-        help=f"{', '.join(METHODS)}{_more_methods()} (default: what `make calibrate` found, else "
-        f"{DEFAULT_METHOD})",
+        help=f"{', '.join(METHODS)}{_more_methods()} (default: that of the calibrated file that "
+        f"is kept, else {DEFAULT_METHOD})",
     )
     parser.add_argument(
         "--keep-float",
         action="append",
         metavar="LAYER",
         help="a layer of the ONNX file that INT8 leaves in float; repeatable",
+    )
+    parser.add_argument(
+        "--recalibrate",
+        action="store_true",
+        help="make INT8 files anew where calibrated ones are kept; what is not named (photos, "
+        "method, layers, opset) is as it was",
     )
 
 
@@ -147,7 +152,6 @@ def add_data_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--data",
         type=word_or_path(*BUILT_IN),
-        default="demo",
         metavar="DIR",
         help="a folder with val_list.txt, one folder per class, cifar10 or demo (default)",
     )
@@ -273,10 +277,27 @@ def chosen_files(options: argparse.Namespace) -> Files:
     return Files(
         options.weights,
         options.classes,
-        Options(options.opset, quant=_quant_config(options)),
-        Photos(calibration=options.calib, calibration_count=options.calib_photos),
+        Options(
+            options.opset or DEFAULT_OPSET,
+            quant=_quant_config(options),
+            named=_named(options),
+            at_most=options.calib_photos,
+            recalibrate=options.recalibrate,
+        ),
+        Photos(
+            calibration=options.calib,
+            calibration_count=options.calib_photos or COUNT,
+            named=False,
+        ),
         named=bool(options.precision or options.calib),
     )
+
+
+def _named(options: argparse.Namespace) -> frozenset[str]:
+    """What the user named of that which an INT8 file depends on (see `Options`)."""
+    words = {"opset": "opset", "calib": "photos", "calib_photos": "count"}
+    words |= {word: word for word in ("method", "keep_float")}
+    return frozenset(what for word, what in words.items() if getattr(options, word))
 
 
 def _quant_config(options: argparse.Namespace) -> QuantConfig | None:
@@ -287,5 +308,10 @@ def _quant_config(options: argparse.Namespace) -> QuantConfig | None:
 
 def chosen_photos(options: argparse.Namespace) -> Photos:
     return Photos(
-        options.data, options.photos, options.skip_bad, options.calib, options.calib_photos
+        options.data or DEMO,
+        options.photos,
+        options.skip_bad,
+        options.calib,
+        options.calib_photos or COUNT,
+        named=options.data is not None,
     )

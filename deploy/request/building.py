@@ -1,23 +1,20 @@
 """From a name to the inference graph that all files of a build start from."""
 
 import concurrent.futures
-import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from calib.overflow import LIMIT, beyond_fp16
-from calib.quant_config import QuantConfig
-from common import console, files, machine
+from common import console, machine
 from common.errors import StepError, UserError
-from common.paths import build_root
 from convert import builds
 from convert.artifact import Artifact
 from convert.builds import Chosen
 from convert.export import export_build
 from convert.to_onnx import to_onnx
 from data import imagenet
+from deploy.request.int8_files import int8_file
 from deploy.request.values import FP16, INT8, Cell, Files
-from deploy.targets.base import Options, Target
+from deploy.targets.base import Options
 from models.registry import MODELS
 from models.weights import WORDS, available
 
@@ -52,13 +49,16 @@ def build_files(
 ) -> dict[Cell, Artifact | StepError]:
     """The files of these cells, or why a step failed; made side by side where that is possible.
 
-    Cells whose target cannot be built here are left out.
+    Cells whose target cannot be built here are left out. In INT8 a calibrated file that is kept
+    is taken as it is (`deploy.request.int8_files`).
     """
 
     def build(cell: Cell) -> Artifact | StepError:
         target, precision = cell
         try:
-            return target.build(graph, precision, options_for(cell, graph, options))
+            if precision == INT8:
+                return int8_file(graph, target, options)
+            return target.build(graph, precision, options)
         except StepError as error:
             return error
 
@@ -76,31 +76,6 @@ def _warn_of_overflows(graph: Artifact, options: Options) -> None:
             f"  warning: {graph.name}: {what} reaches {size:.6g}, more than FP16's {LIMIT:g}: "
             "expect infinite logits in FP16"
         )
-
-
-def options_for(cell: Cell, graph: Artifact, options: Options) -> Options:
-    """The options with what an earlier calibration of the graph found best, if any.
-
-    One that is in them already stays.
-    """
-    target, precision = cell
-    if precision != INT8 or options.quant:
-        return options
-    found = files.read_json(_quant_config_path(graph, target))
-    if not isinstance(found, dict) or found.get("graph") != graph.key:
-        return options
-    quant = QuantConfig(found["method"], tuple(found["keep_float"]))
-    return dataclasses.replace(options, quant=quant)
-
-
-def keep_quant_config(graph: Artifact, target: Target, quant: QuantConfig) -> None:
-    """Make a configuration the one that this graph's INT8 files for a target are made by."""
-    facts = {"graph": graph.key, **dataclasses.asdict(quant)}
-    files.write_json(_quant_config_path(graph, target), facts)
-
-
-def _quant_config_path(graph: Artifact, target: Target) -> Path:
-    return build_root() / graph.name / "calibration" / f"{target.name}.json"
 
 
 def choose_builds(

@@ -12,6 +12,7 @@ from convert.artifact import Artifact
 from convert.builds import Chosen
 from convert.to_onnx import to_onnx
 from deploy.request.building import build_files, inference_graph
+from deploy.request.opening import ready_to_make
 from deploy.request.values import Cell, Files
 from deploy.speed import latency, roofline
 from deploy.speed.peers import Peer
@@ -65,7 +66,7 @@ def benchmark(
     graph = inference_graph(chosen, wanted)
     absent = [cell for cell in cells if not _has_speed(cell[0].timed_session_spec(cell[1]))]
     to_run = [cell for cell in cells if cell not in absent]
-    running, options = wanted.with_calibration(to_run, graph.facts["class_num"])
+    running, options = ready_to_make(graph, to_run, wanted)
     sitting.leave_out(planned([cell for cell in to_run if cell not in running], ways))
     built = build_files(graph, running, options)
     taken = {_cores_of(cell, ways) for cell in running if _on_cpu_in_fp32(cell)}
@@ -215,7 +216,7 @@ def compare_cells(
             raise UserError(
                 f"{target.name} {precision} cannot be compared: {_why_absent(target, session_spec)}"
             )
-    _, options = wanted.with_calibration(list(sides), graph.facts["class_num"])
+    _, options = ready_to_make(graph, sides, wanted)
     built = build_files(graph, sides, options)
     files: dict[Cell, Artifact] = {}
     for cell, artifact in built.items():

@@ -2,11 +2,12 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calib.fake_quant import Grid
+from calib.kept import Kept
 from calib.overflow import photo_sizes
 from calib.photos import Calibration
 from calib.quant_config import METHODS, QuantConfig
@@ -33,13 +34,21 @@ _ENOUGH = 8  # photos, to see whether emulated FP32 is FP32: it is a question of
 class Options:
     """What the user may choose for the files of every target.
 
-    For INT8 also the photos to calibrate on, and how their ranges are used (None: as an earlier
-    calibration of the model for the target found best, else the default).
+    For INT8 also the photos to calibrate on, and how their ranges are used (None: the default).
+    `named` says which of "opset", "photos", "count" (`at_most` so many photos), "method" and
+    "keep_float" the user named: where a calibrated file is kept, another is made only if one of
+    these differs, or to `recalibrate`. `kept` are the calibrations, by target, whose files are
+    used as they are; what is not named of one in `remade` is taken from there.
     """
 
     opset: int
     calibration: Calibration | None = None
     quant: QuantConfig | None = None
+    named: frozenset[str] = frozenset()
+    at_most: int | None = None
+    recalibrate: bool = False
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    remade: Mapping[str, Kept] = field(default_factory=dict)
 
     def measured(self, inference: Artifact) -> tuple[Artifact, Artifact, Crops, QuantConfig]:
         """What all INT8 files start from: ONNX file, ranges, photos, and how to use them."""
@@ -151,6 +160,14 @@ class Target(abc.ABC):
         first, *others = kind.files
         beside = "".join(f", `{Path(name).suffix}`" for name in others)
         return f"`{kind.name}/{precision}/{first}`{beside}"
+
+    def fits(self, artifact: Artifact) -> bool:
+        """Whether an INT8 file that was made earlier is one for this machine."""
+        return True
+
+    def refit(self, artifact: Artifact) -> Artifact:
+        """The file for this machine, of the same integers as one that does not fit."""
+        raise NotImplementedError(f"files of {self.name} fit everywhere")
 
     def digests(self, artifact: Artifact) -> dict[str, str]:
         """The sha256 of each file that is deployed, by name: what statements about it carry."""

@@ -3,7 +3,9 @@
 import functools
 from pathlib import Path
 
+from calib.kept import source_of
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
+from calib.quantize_lite import KIND as QUANTIZED
 from common.errors import UserError
 from convert import lite_file
 from convert.artifact import Artifact
@@ -43,7 +45,7 @@ class LiteArm(Target):
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":
-            inference = _quantized(inference, options)
+            inference = quantize_lite(inference, *options.measured(inference))
         elif precision == "fp16":
             inference = options.fitted(inference)
         return to_lite(inference, "arm", precision)
@@ -81,15 +83,11 @@ class LiteArm(Target):
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
     ):
         if precision == "int8":
-            return _quantized(inference, options)
+            return source_of(artifact, self.name, QUANTIZED.name)
         return to_onnx(options.fitted(inference), options.opset)
 
     def problem(self) -> str | None:
         return LITE.problem()
-
-
-def _quantized(inference: Artifact, options: Options) -> Artifact:
-    return quantize_lite(inference, *options.measured(inference))
 
 
 @functools.cache

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from calib.kept import source_of
+from calib.quantize_trt import KIND as QDQ
 from calib.quantize_trt import quantize_trt
 from common.console import shown
 from convert.artifact import Artifact
@@ -21,6 +23,7 @@ from convert.to_tensorrt import (
     RTX_BUILDS_FOR,
     RTX_PACKAGE,
     SESSION,
+    is_for,
     to_engine,
     to_portable,
     trtexec_line,
@@ -59,15 +62,22 @@ class TensorRt(Target):
         return f"`{self.name}/<precision>/{ENGINE}`, or `{ONNX_FILE}` where no GPU is"
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
-        onnx = (
-            quantize_trt(*options.measured(inference))
-            if precision == "int8"
-            else to_onnx(inference, options.opset)
-        )
+        if precision == "int8":
+            return self._of(quantize_trt(*options.measured(inference)), precision)
+        return self._of(to_onnx(inference, options.opset), precision)
+
+    def _of(self, onnx: Artifact, precision: str) -> Artifact:
         gpu = self._gpu()
         if gpu:
             return to_engine(onnx, self.name, precision, gpu)
         return to_portable(onnx, self.name, precision, self._gpu_name, self._architecture)
+
+    def fits(self, artifact: Artifact) -> bool:
+        gpu = self._gpu()
+        return is_for(artifact, gpu) if gpu else ONNX_FILE in artifact.manifest["files"]
+
+    def refit(self, artifact: Artifact) -> Artifact:
+        return self._of(source_of(artifact, self.name, QDQ.name), "int8")
 
     def session_spec(self, precision: str) -> SessionSpec:
         gpu = self._gpu()

@@ -121,12 +121,24 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class CalibrationPhotos:
+    """The photos that an INT8 file was calibrated on: "own", given for that, or set "apart" from
+    those that judged then."""
+
+    name: Text
+    images: Positive
+    sha256: Digest
+    split: Text
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Calibration:
     """How an INT8 file was calibrated; its weights have so many bits."""
 
     method: Text
     keep_float: tuple[Text, ...]
     weight_bits: Positive
+    photos: CalibrationPhotos | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

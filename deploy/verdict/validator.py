@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calib.photos import Calibration
+from calib.kept import PhotoSet
 from calib.quant_config import QuantConfig
 from common import console, files
 from common.console import say
@@ -20,7 +20,9 @@ from convert.artifact import Artifact
 from convert.builds import Chosen
 from data.crops import Crops, load_crops
 from data.images import ImageSet, spread_rows
-from deploy.request.building import build_files, class_count, inference_graph, options_for
+from deploy.request.building import build_files, class_count, inference_graph
+from deploy.request.int8_files import options_for
+from deploy.request.opening import open_photos, ready_to_judge
 from deploy.request.values import INT8, Cell, Files, Photos
 from deploy.speed import latency
 from deploy.speed.published import published_block
@@ -271,8 +273,17 @@ def _calibration(target: Target, precision: str, options: Options) -> result.Cal
     """How a result's INT8 file was calibrated; nothing for other precisions."""
     if precision != INT8:
         return None
-    quant = dataclasses.asdict(options.quant or QuantConfig())
-    return result.Calibration(**quant, weight_bits=target.grid().weight_bits)
+    quant, bits, kept = options.quant or QuantConfig(), target.grid().weight_bits, None
+    if used := options.kept.get(target.name):
+        quant, bits, kept = used.facts.quant, used.facts.weight_bits, used.facts.photos
+    elif options.calibration:
+        kept = PhotoSet.of(options.calibration)
+    photos = None
+    if kept:
+        photos = result.CalibrationPhotos(
+            name=kept.name, images=len(kept), sha256=kept.sha256, split=kept.split
+        )
+    return result.Calibration(**dataclasses.asdict(quant), weight_bits=bits, photos=photos)
 
 
 def validate(
@@ -290,27 +301,18 @@ def validate(
     Photos are opened before anything is built, so that a mistyped folder costs no time.
     """
     counts = {class_count(one, files) for one in builds} or {files.class_num or 1000}
-    opened = {count: open_judging_photos(photos, cells, count) for count in counts}
+    opened = {count: open_photos(photos, cells, count) for count in counts}
     for target, precision in cells:
         if precision in target.on_request:
             say(f"  warning: {target.name} {precision}: {target.warning}")
     for one in builds:
         graph = inference_graph(one, files)
-        images, calibration = opened[graph.facts["class_num"]]
-        options = dataclasses.replace(files.options, calibration=calibration)
+        photo_set = opened[graph.facts["class_num"]]
+        images, judged, options = ready_to_judge(graph, cells, files, photos, photo_set)
         judge = Judge(one.spec, graph, images, photos.skip_bad, host)
-        built = build_files(graph, cells, options)
-        for cell in cells:
-            chosen = options_for(cell, graph, options)
+        built = build_files(graph, judged, options)
+        for cell in judged:
+            chosen = options_for(cell, options)
             outcome = judge.judge(*cell, built.get(cell), budget_pp, chosen)
             result.write(outcome, cell[0].session_spec_on(host, cell[1]).host.label)
             yield outcome
-
-
-def open_judging_photos(
-    photos: Photos, cells: Sequence[Cell], class_num: int
-) -> tuple["ImageSet", Calibration | None]:
-    """The photos that judge, and those to calibrate on where a cell is INT8."""
-    if any(precision == INT8 for _, precision in cells):
-        return photos.open_with_calibration(class_num)
-    return photos.open(class_num), None

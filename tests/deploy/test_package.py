@@ -1,6 +1,5 @@
 """`python deploy/package.py`: what an app gets, that it is right, and what is refused."""
 
-import dataclasses
 import hashlib
 import json
 import shlex
@@ -24,6 +23,7 @@ from deploy.packages.labels import Labels, find_labels
 from deploy.packages.model_card import model_card
 from deploy.packages.package import content_folder, package, zip_path
 from deploy.request.building import build_files, inference_graph
+from deploy.request.opening import open_photos, ready_to_judge
 from deploy.request.values import Files, Photos
 from deploy.targets.onnx import Onnx
 from models.registry import MODELS
@@ -152,8 +152,9 @@ def test_int8_is_packaged_for_the_statistical_gate(built, weights, photos, monke
     monkeypatch.setenv("BUILD_DIR", str(built))
     wanted, cell = Files(str(weights)), (Onnx(), "int8")
     graph = inference_graph(choose(MODEL), wanted)
-    images, calibration = Photos(str(photos(12))).open_with_calibration(1000)
-    options = dataclasses.replace(wanted.options, calibration=calibration)
+    judging = Photos(str(photos(12)))
+    opened = open_photos(judging, [cell], 1000)
+    images, _, options = ready_to_judge(graph, [cell], wanted, judging, opened)
     file = build_files(graph, [cell], options)[cell]
     labels = Labels([str(number) for number in range(1000)], "numbers")
     made = package(MODELS[MODEL], graph, cell, file, labels, images, skip_bad=False)

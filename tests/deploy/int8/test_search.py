@@ -21,6 +21,8 @@ GRAPH = SimpleNamespace(key="graph", name="Toy", model="Toy")
 @dataclasses.dataclass(frozen=True)
 class Choices:
     quant: QuantConfig | None = None
+    kept: dict = dataclasses.field(default_factory=dict)
+    remade: dict = dataclasses.field(default_factory=dict)
 
     def measured(self, graph):
         ranges, crops = SimpleNamespace(key="ranges"), SimpleNamespace(sha256="calibrating")
@@ -75,6 +77,7 @@ def begin(build_folder, monkeypatch):
             problem=lambda: None,
             build=build,
             grid=lambda: None,
+            digests=lambda built: {},
         )
         return Search(GRAPH, target, judge, Choices(), budget_pp)
 
@@ -153,7 +156,8 @@ def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
         size = 10 if precision == "fp32" else 2 + len(options.quant.keep_float)
         return SimpleNamespace(manifest={"files": {"model.onnx": {"bytes": 1e6 * size}}})
 
-    monkeypatch.setattr(search, "keep_quant_config", lambda *_: None)
+    kept = []
+    monkeypatch.setattr(search, "keep", lambda *facts: kept.append(facts))
     monkeypatch.setattr(search.result, "write", lambda outcome: None)
 
     def speed(_, quant):

@@ -17,6 +17,7 @@ from deploy.phones.phone_result import FIELDS, PhoneResult
 from deploy.verdict import result, tables
 from deploy.verdict.result import (
     Calibration,
+    CalibrationPhotos,
     Costs,
     Environment,
     Latency,
@@ -36,7 +37,12 @@ FULL = a_result(
     decisions=(1, None, 3),
     build_report="built ahead of time",
     files={"model.onnx": "c" * 64},
-    calibration=Calibration(method="mse", keep_float=("Conv.1",), weight_bits=8),
+    calibration=Calibration(
+        method="mse",
+        keep_float=("Conv.1",),
+        weight_bits=8,
+        photos=CalibrationPhotos(name="demo", images=23, sha256="d" * 64, split="apart"),
+    ),
     latency={"1": Latency(median_ms=2.0, runs=100, ci95_ms=(1.9, 2.1), noisy=())},
     published=Published(
         gpu="T4",

@@ -1,0 +1,243 @@
+"""The INT8 file that was calibrated for a target: kept, with its photos, and found again.
+
+`build/<model>/calibration/<target>/` has a folder for each artifact that belongs to the file, and
+`calibration.json`, which says what it was made of. They are copies of the files in the places where
+targets leave theirs: what takes those places later, as a search's attempts do, leaves these alone.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from calib.photos import Calibration
+from calib.quant_config import QuantConfig
+from common import files
+from common.console import say, shown
+from common.errors import StepError
+from common.strict_json import STRICT, FormError, decode, encode, parse
+from convert.artifact import MANIFEST, Artifact, load, place
+from data.hashes import content_hashes
+from data.images import ImageSet, printable
+
+INT8 = "int8"
+SCHEMA = 1
+
+_CALIBRATION = "calibration"
+_FACTS = "calibration.json"
+_IDENTITY = ("weights_sha256", "class_num", "input_shape")  # facts of an inference graph
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Photo:
+    """A photo that calibrated; `sha256` is its file's, "" where that could not be read."""
+
+    path: str
+    label: int
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PhotoSet:
+    """The photos that calibrated: where they were found, which part of it they are, and each."""
+
+    name: str
+    source: str
+    split: str
+    sha256: Digest
+    photos: tuple[Photo, ...]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> "PhotoSet":
+        images = calibration.images
+        rows = zip(images.paths, images.labels, images.hashes, strict=True)
+        return cls(
+            name=images.name,
+            source=calibration.source,
+            split=calibration.split,
+            sha256=images.sha256,
+            photos=tuple(
+                Photo(path=printable(path.absolute()), label=label, sha256=digest)
+                for path, label, digest in rows
+            ),
+        )
+
+    def reopened(self, skip_bad: bool, at_most: int | None = None) -> Calibration | None:
+        """The same photos, or so many of them, to calibrate on again; None where one is gone."""
+        paths = [Path(photo.path) for photo in self.photos]
+        wanted = [photo.sha256 for photo in self.photos]
+        if not all(path.is_file() for path in paths) or content_hashes(paths) != wanted:
+            return None
+        images = ImageSet(self.name, paths, [photo.label for photo in self.photos])
+        few = images.spread(at_most) if at_most else images
+        return Calibration(few, skip_bad, self.source, self.split)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Facts:
+    """What an INT8 file was made of, and by what: `code` and `tools` are those that made it.
+
+    `deployed` is the kind of the artifact that is deployed, and `files` has the sha256 of what is
+    in it, by name.
+    """
+
+    schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
+    toolkit: str
+    made: str
+    weights_sha256: Digest
+    class_num: int
+    input_shape: tuple[int, ...]
+    opset: int
+    method: str
+    keep_float: tuple[str, ...]
+    weight_bits: int
+    photos: PhotoSet
+    skip_bad: bool
+    tools: Mapping[str, str]
+    code: Digest
+    deployed: str
+    files: Mapping[str, Digest]
+
+    @property
+    def quant(self) -> QuantConfig:
+        return QuantConfig(self.method, self.keep_float)
+
+    def is_of(self, graph: Artifact) -> bool:
+        """Whether it is about the weights that an inference graph has.
+
+        By the weights and not by the graph's key: the same checkpoint that a newer toolkit exports
+        is the same model.
+        """
+        mine = (self.weights_sha256, self.class_num, list(self.input_shape))
+        return mine == tuple(graph.facts[name] for name in _IDENTITY)
+
+    def __str__(self) -> str:
+        in_float = f", {len(self.keep_float)} layers in float" if self.keep_float else ""
+        return (
+            f"{self.method} on {len(self.photos)} photos of {self.photos.name}{in_float}, "
+            f"sha256 {next(iter(self.files.values()))[:12]}"
+        )
+
+
+class Kept:
+    """A calibration in its folder."""
+
+    def __init__(self, folder: Path, facts: Facts):
+        self._folder = folder
+        self.facts = facts
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the deployed files are there as they were."""
+        return self._deployed() is not None
+
+    def put_back(self) -> Artifact:
+        """The deployed artifact, in its place again."""
+        found = self._deployed()
+        assert found, f"{self._folder} was whole"
+        return found if found.folder == self._place else place(found, self._place)
+
+    @property
+    def _place(self) -> Path:
+        return self._folder.parents[1] / self.facts.deployed / INT8
+
+    def _deployed(self) -> Artifact | None:
+        for folder in (self._place, self._folder / self.facts.deployed):
+            found = load(folder)
+            if found and self.facts.files.items() <= found.digests().items():
+                return found
+        return None
+
+
+def find(graph: Artifact, target: str) -> Kept | None:
+    """The calibration that is kept for a target of a graph's build, of whichever weights."""
+    folder = _folder(graph, target)
+    _finish_replacing(folder)
+    try:
+        return Kept(folder, decode(Facts, parse((folder / _FACTS).read_text())))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except FormError as error:
+        say(f"  {shown(folder / _FACTS)} is left out: {error}; calibrate again: make calibrate")
+        return None
+
+
+def keep(graph: Artifact, target: str, deployed: Artifact, facts: Facts) -> None:
+    """Keep a file that was just made as the one that commands use for a target from now on.
+
+    What was kept before moves into `calibration/replaced/`, and a line says so. Other targets'
+    files that its making took the place of are put back.
+    """
+    folder = _folder(graph, target)
+    before = find(graph, target)
+    replaced = before is not None and before.facts.files != facts.files
+    with files.locked(folder.with_name(f".{target}.lock")):
+        work, aside = _work(folder), folder.with_name(f".{target}.old")
+        if replaced:
+            aside = folder.with_name("replaced") / target
+            aside.parent.mkdir(exist_ok=True)
+        for leftover in (work, aside):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for part in (deployed, *_made_of(deployed)):
+            place(part, work / part.manifest["kind"])
+        files.write_json(work / _FACTS, encode(facts))
+        if folder.exists():
+            folder.rename(aside)
+        work.rename(folder)
+        if not replaced:
+            shutil.rmtree(aside, ignore_errors=True)
+    if before and replaced:
+        say(f"  {target} int8: {facts} replaces {before.facts}, which is now in {shown(aside)}")
+    for other in sorted(folder.parent.glob(f"[!.]*/{_FACTS}")):
+        kept = find(graph, other.parent.name)
+        if kept and kept.is_whole and kept.facts.is_of(graph):
+            kept.put_back()
+
+
+def source_of(deployed: Artifact, target: str, kind: str) -> Artifact:
+    """The INT8 artifact of a kind that a target's deployed one was made of.
+
+    It is in its place, or, where another target's has taken that, beside the kept calibration.
+    StepError where it is in neither.
+    """
+    home = deployed.folder.parents[1]
+    for folder in (home / kind / INT8, home / _CALIBRATION / target / kind):
+        found = load(folder)
+        if found and found.key in deployed.manifest["inputs"].values():
+            return found
+    raise StepError(
+        f"what {shown(deployed.folder)} was made of is gone ({kind}); make both anew: RECALIBRATE=1"
+    )
+
+
+def _made_of(deployed: Artifact) -> Iterator[Artifact]:
+    """The INT8 artifacts of the same build that an artifact was made of."""
+    keys = deployed.manifest["inputs"].values()
+    for manifest in sorted(deployed.folder.parents[1].glob(f"[!.]*/{INT8}/{MANIFEST}")):
+        found = load(manifest.parent)
+        if found and found.key in keys:
+            yield found
+
+
+def _folder(graph: Artifact, target: str) -> Path:
+    return graph.folder.parents[1] / _CALIBRATION / target
+
+
+def _work(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.new")
+
+
+def _finish_replacing(folder: Path) -> None:
+    """Do what a killed run left to be done between the two renames."""
+    if not folder.exists() and (_work(folder) / _FACTS).exists():
+        with contextlib.suppress(FileNotFoundError):  # another process did
+            _work(folder).rename(folder)

@@ -1,0 +1,129 @@
+"""The photos of a request: which judge, and which calibrate INT8 where a file is to be made.
+
+They are opened before anything is built, so that a mistyped folder costs no time; what judges is
+known once it is known which calibrated files are kept, since photos that made a file do not judge.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from calib.photos import APART, Calibration, leave_out
+from common.console import say
+from common.errors import UserError
+from convert.artifact import Artifact
+from data.images import DEMO
+from deploy.request.int8_files import calibrating_hashes, with_kept, without_photos
+from deploy.request.values import INT8, Cell, Files, Photos
+from deploy.targets.base import Options
+from models.weights import WORDS
+
+if TYPE_CHECKING:
+    from data.images import ImageSet
+
+
+@dataclass(frozen=True)
+class Opened:
+    """All photos that may judge, and those to calibrate on where they were named."""
+
+    images: "ImageSet"
+    calibration: Calibration | None
+
+
+def open_photos(
+    photos: Photos, cells: Sequence[Cell], class_num: int, *, calibrates: bool = False
+) -> Opened:
+    """The photos for a model of so many classes.
+
+    `calibrates` says that what judges also tells what to calibrate on, a third of it, where no
+    photos of their own are named.
+    """
+    images = photos.open_all(class_num)
+    if all(precision != INT8 for _, precision in cells):
+        return Opened(images, None)
+    if photos.calibration:
+        return Opened(images, photos.open_calibration(class_num, photos.few(images)))
+    if calibrates:
+        calibration, others = photos.set_apart(images)
+        return Opened(others, calibration)
+    return Opened(images, None)
+
+
+def ready_to_judge(
+    graph: Artifact, cells: Sequence[Cell], wanted: Files, photos: Photos, opened: Opened
+) -> tuple["ImageSet", list[Cell], Options]:
+    """The photos that judge a graph's files, and the cells and options to make these by."""
+    images, calibration = opened.images, opened.calibration
+    options = with_kept(graph, cells, _with(wanted.options, calibration))
+    if missing := without_photos(cells, options):
+        try:
+            _check_demo(graph, photos, missing)
+            calibration, images = photos.set_apart(images)
+            options = _with(options, calibration)
+        except _DemoError as error:
+            cells = _without(missing, cells, wanted, error)
+    before = len(images)
+    images = leave_out(images, calibrating_hashes(cells, options))
+    judging = photos.few(images)
+    if calibration and calibration.split == APART:
+        calibrate = f"{len(calibration.images)} photos calibrate INT8"
+        say(f"  {images.name}: {calibrate}, {len(judging)} judge")
+    elif before > len(images):
+        calibrated = f"{before - len(images)} photos calibrated INT8 and do not judge"
+        say(f"  {images.name}: {calibrated}, {len(judging)} do")
+    return judging, list(cells), options
+
+
+def ready_to_make(
+    graph: Artifact, cells: Sequence[Cell], wanted: Files
+) -> tuple[list[Cell], Options]:
+    """The cells, and the options to make them by, for a command that judges nothing.
+
+    Where there are no photos to calibrate on, and nobody named INT8, its cells are left out, with
+    a word.
+    """
+    photos, class_num = wanted.photos, graph.facts["class_num"]
+    calibration = None
+    if photos.calibration and any(precision == INT8 for _, precision in cells):
+        calibration = photos.open_calibration(class_num)
+    options = with_kept(graph, cells, _with(wanted.options, calibration))
+    missing = without_photos(cells, options)
+    if not missing:
+        return list(cells), options
+    try:
+        _check_demo(graph, photos, missing)
+        calibration, _ = photos.set_apart(photos.open_all(class_num))
+    except UserError as error:
+        return _without(missing, cells, wanted, error), options
+    say(f"  {calibration.images.name}: {len(calibration.images)} photos calibrate INT8")
+    return list(cells), _with(options, calibration)
+
+
+class _DemoError(UserError):
+    """The demo's photos are not those of the model, and nobody named them."""
+
+
+def _check_demo(graph: Artifact, photos: Photos, missing: list[Cell]) -> None:
+    if photos.named or photos.source != DEMO or graph.facts["weights"] in WORDS:
+        return
+    raise _DemoError(
+        f"{graph.name} has a checkpoint of its own, which the demo's photos calibrate only where "
+        "they are named; calibrate it on photos such as it will see: make calibrate "
+        f"MODEL={graph.name} TARGET={missing[0][0].name} DATA=folder (or here CALIB=folder, or "
+        "CALIB=demo)"
+    )
+
+
+def _with(options: Options, calibration: Calibration | None) -> Options:
+    return dataclasses.replace(options, calibration=calibration)
+
+
+def _without(
+    missing: list[Cell], cells: Sequence[Cell], wanted: Files, error: UserError
+) -> list[Cell]:
+    """The other cells, where nobody named INT8; else the error."""
+    if wanted.named:
+        raise error
+    say(f"  int8 is left out, for want of photos to calibrate on: {error}")
+    return [cell for cell in cells if cell not in missing]
