@@ -91,7 +91,7 @@ clean:  ## remove build/ (downloads stay in the cache)
 	$(no_words)rm -rf build
 
 # Words of several commands, for the list:
-#   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers]
+#   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers] [RECALIBRATE=1]
 #   <photos> = [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1]
 #   <gate> = [BUDGET=PP] [ACCEPT_SIMULATED=1]
 #   <host> = [HOST=arm|phone|ssh:NAME] [ARM_CPU=cortex-a72|cortex-a76|max] [PADDLE_LITE_ARM=archive|folder|official]

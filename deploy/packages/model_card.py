@@ -154,6 +154,18 @@ def _drift(result: Result) -> str:
         f"{line}. Photos: {data.images} ({data.name}); top-1 {measured.top1:.1%}, reference "
         f"{reference.top1:.1%}, drift {drift.top1_pp:+.2f} points; decisions agreed "
         f"{drift.agreement:.1%}; largest relative logit difference {drift.max_rel:.1e}"
+        f"{_calibrated(result)}"
+    )
+
+
+def _calibrated(result: Result) -> str:
+    """How the file was calibrated, in a clause; "" where it was not."""
+    how = result.calibration
+    if how is None or how.photos is None:
+        return ""
+    in_float = f", {len(how.keep_float)} layers in float" if how.keep_float else ""
+    return (
+        f"; calibrated by {how.method} on {how.photos.images} photos ({how.photos.name}){in_float}"
     )
 
 

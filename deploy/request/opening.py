@@ -92,8 +92,9 @@ def ready_to_make(
     if not missing:
         return list(cells), options
     try:
+        images = photos.open_all(class_num)
         _check_demo(graph, photos, missing)
-        calibration, _ = photos.set_apart(photos.open_all(class_num))
+        calibration, _ = photos.set_apart(images)
     except UserError as error:
         return _without(missing, cells, wanted, error), options
     say(f"  {calibration.images.name}: {len(calibration.images)} photos calibrate INT8")
@@ -108,10 +109,9 @@ def _check_demo(graph: Artifact, photos: Photos, missing: list[Cell]) -> None:
     if photos.named or photos.source != DEMO or graph.facts["weights"] in WORDS:
         return
     raise _DemoError(
-        f"{graph.name} has a checkpoint of its own, which the demo's photos calibrate only where "
-        "they are named; calibrate it on photos such as it will see: make calibrate "
-        f"MODEL={graph.name} TARGET={missing[0][0].name} DATA=folder (or here CALIB=folder, or "
-        "CALIB=demo)"
+        f"{graph.name} has a checkpoint of its own, whose INT8 for {missing[0][0].name} was not "
+        "calibrated yet, and the demo's photos do that only where they are named; give photos such "
+        "as it will see: CALIB=folder (or CALIB=demo), or let make calibrate judge it too"
     )
 
 

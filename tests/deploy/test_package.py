@@ -41,7 +41,7 @@ def make(command, built, weights):
     def make(target: str, photos, *arguments):
         done = command(
             *("deploy/package.py", "--model", MODEL, "--weights", weights, "--target", target),
-            *("--data", photos, *arguments),
+            *("--precision", "fp32", "--data", photos, *arguments),
             BUILD_DIR=built,
         )
         assert done.returncode == 0, done.stderr
