@@ -1,6 +1,7 @@
 """`python deploy/calibrate.py`: INT8 files, their verdicts, the search; and what it refuses."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -29,8 +30,25 @@ def calibrate(command, built, weights, photos):
     return run
 
 
-def test_int8_is_judged_timed_and_remembered(calibrate, command, built, weights, photos):
-    done = calibrate("--target", "onnx", "--method", "percentile", "--json")
+@pytest.fixture
+def on_int8(command, built):
+    """Run another command on the model's INT8 for target onnx: `on_int8("deploy/build.py")`."""
+
+    def run(script, *arguments):
+        return command(
+            *(script, "--model", "SqueezeNet1_1", "--target", "onnx", "--precision", "int8"),
+            *arguments,
+            BUILD_DIR=built,
+        )
+
+    return run
+
+
+def test_the_file_that_was_judged_is_the_one_that_every_command_takes(
+    calibrate, on_int8, built, photos
+):
+    data, home = photos(45), built / "SqueezeNet1_1"
+    done = calibrate("--target", "onnx", "--method", "percentile", "--json", data=data)
     assert done.returncode == 3, done.stderr  # thirty photos decide nothing
     one = json.loads(done.stdout)
     assert (one["precision"], one["execution"], one["verdict"]) == ("int8", "native", "undecided")
@@ -45,14 +63,52 @@ def test_int8_is_judged_timed_and_remembered(calibrate, command, built, weights,
     assert 0 < low <= one["speed"]["ratio"] <= high
     assert "15 photos calibrate INT8, 30 judge" in done.stderr
 
-    again = command(
-        *("deploy/validate.py", "--model", "SqueezeNet1_1", "--weights", weights),
-        *("--target", "onnx", "--precision", "int8", "--data", photos(45), "--json"),
-        BUILD_DIR=built,
+    file, judged = home / "onnx" / "int8" / "model.onnx", one["files"]
+    assert judged == {"model.onnx": files.sha256(file)}
+    file.write_bytes(b"left by a search that was killed")
+    converted = on_int8("deploy/build.py")
+    assert (converted.returncode, converted.stderr) == (0, "")
+    assert judged == {"model.onnx": files.sha256(file)}
+
+    again = on_int8("deploy/validate.py", "--data", data, "--json")
+    assert "15 photos calibrated INT8 and do not judge, 30 do" in again.stderr
+    again = json.loads(again.stdout)
+    assert (again["files"], again["drift"]) == (judged, one["drift"])
+    assert again["calibration"] == one["calibration"] | {"photos": again["calibration"]["photos"]}
+
+    timed = on_int8("deploy/benchmark.py", "--batch", "1", "--limit", "0.2", "--json")
+    assert json.loads(timed.stdout)["files"] == judged
+    packaged = home / "package" / "onnx-int8" / "SqueezeNet1_1-onnx-int8"
+    assert on_int8("deploy/package.py", "--data", photos(4)).returncode == 0
+    assert judged == {"model.onnx": files.sha256(packaged / "model.onnx")}
+    card = (packaged / "MODEL_CARD.md").read_text()
+    assert f"sha256 `{judged['model.onnx']}`" in card
+    assert "Photos: 30" in card
+    assert "calibrated by percentile on 15 photos" in card
+
+    # Another method that is named makes another file, on the same photos; its card says nothing
+    # of what was measured of the old one.
+    replaced = on_int8("deploy/package.py", "--data", photos(4), "--method", "minmax")
+    assert re.search(
+        rf"minmax on 15 photos of \S+, sha256 \w+ replaces percentile on 15 photos of \S+, "
+        rf"sha256 {judged['model.onnx'][:12]}, which is now in \S+replaced/onnx",
+        replaced.stderr,
     )
-    manifest = files.read_json(built / "SqueezeNet1_1" / "onnx" / "int8" / "manifest.json")
-    assert manifest["parameters"]["quant"]["method"] == "percentile"
-    assert json.loads(again.stdout)["drift"] == one["drift"]
+    assert judged != {"model.onnx": files.sha256(file)}
+    assert files.sha256(packaged / "model.onnx") == files.sha256(file)
+    card = (packaged / "MODEL_CARD.md").read_text()
+    assert "Nothing was measured of this very file. Results of other files" in card
+    assert "percentile" not in card
+    aside = home / "calibration" / "replaced" / "onnx" / "onnx" / "model.onnx"
+    assert judged == {"model.onnx": files.sha256(aside)}
+
+
+def test_the_demos_photos_calibrate_a_users_own_checkpoint_only_where_they_are_named(
+    command, built, weights
+):
+    words = ("--model", "SqueezeNet1_1", "--weights", weights, "--target", "mnn")
+    done = command("deploy/build.py", *words, "--precision", "int8", BUILD_DIR=built)
+    assert_refused(done, "a checkpoint of its own, whose INT8 for mnn", "CALIB=folder")
 
 
 def test_the_search_leaves_sensitive_layers_in_float(calibrate):
