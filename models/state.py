@@ -26,6 +26,14 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
     Raises UserError, in one line, for a file that is missing, cut short, damaged, malicious, or
     that holds anything but arrays.
     """
+    return to_arrays(path, read_entries(path))
+
+
+def read_entries(path: Path) -> dict[Any, Any]:
+    """What such a file holds, as it is: also a dict of dicts, and numbers beside arrays.
+
+    UserError as of `read_state`, but for the last reason.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such weights file")
     if path.suffix == ".pdparams":
@@ -33,6 +41,30 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     raise UserError(f"{path}: weights are read from {' or '.join(SUFFIXES)} files only")
+
+
+def is_array(name: Any, value: Any) -> bool:
+    """Whether an entry is an array, or a tensor as Paddle saves it: (its own name, its array)."""
+    if isinstance(value, tuple) and len(value) == 2:
+        value = value[1]
+    return isinstance(name, str) and isinstance(value, np.ndarray)
+
+
+def to_arrays(path: Path, entries: dict[Any, Any]) -> dict[str, np.ndarray]:
+    """The arrays of entries, which are emptied; UserError for an entry that is none."""
+    state = {}
+    for name in list(entries):
+        value = entries.pop(name)  # so that the file's bytes go as their copies come
+        if not is_array(name, value):
+            raise UserError(
+                f"{path}: entry {printable(name)!r} is a {type(value).__name__}, not an array; "
+                "a plain state dict is expected"
+            )
+        value = value[1] if isinstance(value, tuple) else value
+        # Paddle saves bfloat16 as the uint16 with the same bits, and has no uint16 parameters.
+        bfloat16 = path.suffix == ".pdparams" and value.dtype == np.uint16
+        state[name] = _widened(value, bfloat16=bfloat16)
+    return state
 
 
 def write_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
@@ -70,30 +102,26 @@ def printable(text: Any) -> str:
 # ---- .pdparams ----
 
 
-def _read_pdparams(path: Path) -> dict[str, np.ndarray]:
+def _read_pdparams(path: Path) -> dict[Any, Any]:
     with path.open("rb") as stream:
         entries = load_arrays(stream, str(path))
     if not isinstance(entries, dict):
         raise UserError(f"{path} holds a {type(entries).__name__}, not a state dict")
+    _tidy(path, entries)
+    return entries
+
+
+def _tidy(path: Path, entries: dict[Any, Any]) -> None:
+    """Take out what paddle.save put in, on every level."""
     if _SLICED in entries:
         raise UserError(
             f"{path} was saved in slices, which are not read here; "
             "save it again with paddle.save(…, protocol=4)"
         )
     entries.pop(_BOOKKEEPING, None)
-    state = {}
-    for name in list(entries):
-        value = entries.pop(name)  # so that the file's bytes go as their copies come
-        if isinstance(value, tuple) and len(value) == 2:
-            value = value[1]  # a paddle.Tensor is saved as (its own name, its array)
-        if not (isinstance(name, str) and isinstance(value, np.ndarray)):
-            raise UserError(
-                f"{path}: entry {printable(name)!r} is a {type(value).__name__}, not an array; "
-                "a plain state dict is expected"
-            )
-        # Paddle saves bfloat16 as the uint16 with the same bits, and has no uint16 parameters.
-        state[name] = _widened(value, bfloat16=value.dtype == np.uint16)
-    return state
+    for value in entries.values():
+        if isinstance(value, dict):
+            _tidy(path, value)
 
 
 def load_arrays(stream: BinaryIO, source: str) -> Any:

@@ -4,6 +4,7 @@ The words: a file or folder, `official` (PaddleClas' published file), `demo` (re
 package registry, SqueezeNet1_1 only), `random` (numeric checks only). No word: what is here.
 """
 
+import contextlib
 import math
 import re
 import zlib
@@ -19,14 +20,13 @@ from common.errors import UserError, suggest
 from common.hashes import cached_sha256
 from common.paths import ROOT, cache_root, given
 from models import demo_weights
-from models.state import SUFFIXES, printable, read_state
+from models.state import SUFFIXES, printable, read_entries, to_arrays
+from models.wrapped import Shapes, unwrap
 
 if TYPE_CHECKING:
     from models.registry import ModelSpec
 
 WORDS = ("official", "demo", "random")
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,25 @@ def load_state(weights: Weights, shapes: Shapes) -> dict[str, np.ndarray]:
     """
     if weights.origin == "random":
         return random_state(shapes)
-    state = read_state(weights.file)
+    state = read_network(weights.file)
     _check_fit(weights, state, {name: tuple(shape) for name, shape in shapes.items()})
     return {name: state[name] for name in shapes}
+
+
+def read_network(path: Path, tell: bool = False) -> dict[str, np.ndarray]:
+    """The state dict in a checkpoint: as `models.state.read_state`, but it may be nested, or have a
+    prefix before every name (see `models.wrapped`); `tell` has that said.
+    """
+    entries, where = unwrap(path, read_entries(path), _has_classifier)
+    if tell and where:
+        console.say(f"  {console.shown(path)}: {where}; the rest of it is left out")
+    return to_arrays(path, dict(entries))
+
+
+def _has_classifier(shapes: Shapes) -> bool:
+    with contextlib.suppress(UserError):
+        return bool(classifier(shapes))
+    return False
 
 
 def _check_fit(weights: Weights, state: Mapping[str, np.ndarray], shapes: Shapes) -> None:
@@ -222,9 +238,9 @@ def class_count(state: Mapping[str, np.ndarray]) -> int:
 
 
 def classes_in(weights: Weights) -> int:
-    """The number of classes that the weights in a file tell apart; UserError as of `read_state`,
+    """The number of classes that the weights in a file tell apart; UserError as of `read_network`,
     and where they have no classifier."""
-    return class_count(read_state(weights.file))
+    return class_count(read_network(weights.file, tell=True))
 
 
 def classifier(shapes: Shapes) -> str:

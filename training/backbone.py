@@ -14,8 +14,7 @@ from data import synthetic
 from data.images import spread_rows
 from data.stream import Stream
 from models.registry import ModelSpec
-from models.state import read_state
-from models.weights import Weights, class_count, classifier, load_state
+from models.weights import Weights, class_count, classifier, load_state, read_network
 from runtimes.worker import Worker
 
 if TYPE_CHECKING:
@@ -109,7 +108,11 @@ def load_backbone(spec: ModelSpec, weights: Weights, classes: int) -> "nn.Layer"
 
     The weights' own classifier may be for any number of classes.
     """
-    theirs = classes if weights.origin == "random" else class_count(read_state(weights.file))
+    theirs = (
+        classes
+        if weights.origin == "random"
+        else class_count(read_network(weights.file, tell=True))
+    )
     state = load_state(weights, shapes_of(spec.build(class_num=theirs)))
     network = spec.build(class_num=classes)
     shapes = shapes_of(network)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.console import progress, say, shown
-from models.state import read_state
-from models.weights import Weights, class_count, classifier, load_state
+from models.weights import Weights, class_count, classifier, load_state, read_network
 from training.plan import Plan
 from training.recipes import Recipe
 
@@ -109,7 +108,7 @@ def _initial_network(plan: Plan, init: Weights | None) -> "nn.Layer":
     network = plan.spec.build(class_num=plan.classes, **options)
     if init is not None:
         shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        head, theirs = classifier(shapes), class_count(read_state(init.file))
+        head, theirs = classifier(shapes), class_count(read_network(init.file, tell=True))
         state = load_state(init, _with_classes(shapes, head, theirs))
         if theirs != plan.classes:
             say(

@@ -1,0 +1,66 @@
+"""A network's state dict inside of what training frameworks put around it.
+
+Distillation, `paddle.DataParallel` and `torch` put a word before every name ("module.", "_layers.",
+"Student.", "backbone."); training loops save a dict of dicts, with the optimizer's state beside.
+One network that is wrapped so is found; where there are several, it is the user's to say which.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import UserError
+from models.state import is_array, printable
+
+_DEEPEST = 4  # levels of nesting and prefixes
+_FEWEST = 10  # arrays: every network has more, and no block of one that could be taken for it
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def unwrap(
+    path: Path, entries: Mapping[Any, Any], is_network: Callable[[Shapes], bool]
+) -> tuple[Mapping[Any, Any], str]:
+    """The entries of the one network in a checkpoint, and where they were, as a clause.
+
+    Entries that are one already come back as they are, with "", and so do those in which none is
+    found. `is_network` judges by names and shapes. UserError where several are found.
+    """
+    found = dict(_search(entries, is_network, ()))
+    if not found or () in found:
+        return entries, ""
+    if len(found) > 1:
+        names = " and ".join(printable("/".join(where)) for where in found)
+        key = next(iter(found))[0]
+        raise UserError(
+            f"{path} holds several networks: {names}; save the one that you mean by itself, as in "
+            f"paddle.save(paddle.load('{path.name}')['{printable(key)}'], 'mine.pdparams')"
+        )
+    ((where, inside),) = found.items()
+    return inside, f"the network in it is {printable('/'.join(where))}"
+
+
+def _search(
+    entries: Mapping[Any, Any], is_network: Callable[[Shapes], bool], where: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
+    """The networks in entries, each with the words that lead to it; the outermost only."""
+    arrays = {name: value for name, value in entries.items() if is_array(name, value)}
+    shapes = {name: np.shape(value[1] if isinstance(value, tuple) else value)
+              for name, value in arrays.items()}  # fmt: skip
+    if len(shapes) >= _FEWEST and is_network(shapes):
+        yield where, entries if not where else arrays
+        return
+    if len(where) == _DEEPEST:
+        return
+    inner: dict[str, dict[Any, Any]] = {}
+    for name, value in entries.items():
+        if isinstance(name, str) and isinstance(value, dict):
+            inner.setdefault(name, {}).update(value)
+    for name, value in arrays.items():
+        word, dot, rest = name.partition(".")
+        if dot:
+            inner.setdefault(word, {})[rest] = value
+    for word, value in inner.items():
+        yield from _search(value, is_network, (*where, word))
