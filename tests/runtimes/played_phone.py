@@ -6,7 +6,6 @@ Its programs are ARM code, executed by QEMU with the ARM64 root's own C library.
 import json
 import os
 import shlex
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from runtimes.hosts import phone
-from runtimes.hosts.arm import ARM_ROOT, DEFAULT_CPU, qemu
 from runtimes.paddle_lite_arm.program import COMPILER
+from tests.runtimes import stand_in
+from tests.runtimes.arm import program
 
 SERIAL = "played:5555"
 # The phone's files are under PHONE; what is asked of it is noted in PHONE/calls.
@@ -37,22 +37,6 @@ match words[2:]:
         path = str(phone / "bin") + ":" + os.environ["PATH"]
         os.execve("/bin/sh", ["sh", "-c", command], os.environ | {{"PATH": path}})
 """
-# Compiles for Linux, and puts a program that starts QEMU in the place of what it compiled.
-_CLANG = """#!/bin/sh
-case "$1" in --version) echo "a stand-in for clang"; exit;; esac
-for word; do
-  shift
-  case "$word" in -llog) continue;; */runner) word="$word.arm"; made="$word";; esac
-  set -- "$@" "$word"
-done
-{compiler} "$@" || exit
-cat > "${{made%.arm}}" <<'END'
-#!/bin/sh
-folder=$(dirname "$0")
-LD_LIBRARY_PATH="$folder:{system}" exec {qemu} "$folder/runner.arm" "$@"
-END
-chmod 755 "${{made%.arm}}"
-"""
 
 
 class PlayedPhone:
@@ -71,7 +55,7 @@ class PlayedPhone:
         script = root / "adb.py"
         script.write_text(_ADB.format(phone=str(root), serial=SERIAL))
         line = shlex.join([sys.executable, str(script)])
-        _program(programs / "adb", f'#!/bin/sh\nexec {line} "$@"\n')
+        program(programs / "adb", f'#!/bin/sh\nexec {line} "$@"\n')
         self.is_a(sdk=34, abi="arm64-v8a")
         self.libc = empty_library(root / "system" / "libc.so")
         path = f"{programs}:{os.environ['PATH']}"
@@ -84,7 +68,7 @@ class PlayedPhone:
         """Let it say that it has this version of Android's interface, and these ABIs."""
         said = {"manufacturer": "Acme", "product.model": "One", "sdk": sdk, "abilist64": abi}
         cases = " ".join(f"*{end}) echo '{value}';;" for end, value in said.items())
-        _program(self.root / "bin" / "getprop", f'#!/bin/sh\ncase "$1" in {cases} esac\n')
+        program(self.root / "bin" / "getprop", f'#!/bin/sh\ncase "$1" in {cases} esac\n')
 
     @property
     def pushed(self) -> list[str]:
@@ -93,10 +77,7 @@ class PlayedPhone:
         return [Path(words[4]).name for words in calls if words[2:3] == ["push"]]
 
     def _make_ndk(self, toolchain: Path) -> None:
-        emulator = [str(qemu()), "-cpu", DEFAULT_CPU, "-L", str(ARM_ROOT.of(DEFAULT_CPU))]
-        names = {"qemu": shlex.join(emulator), "system": self.libc.parent}
-        script = _CLANG.format(compiler=COMPILER, **names)
-        _program(toolchain / "bin" / "aarch64-linux-android23-clang++", script)
+        stand_in.compiler(toolchain / "bin" / "aarch64-linux-android23-clang++", self.libc.parent)
         stl = toolchain / "sysroot" / "usr" / "lib" / "aarch64-linux-android" / "libc++_shared.so"
         empty_library(stl)
 
@@ -107,9 +88,3 @@ def empty_library(path: Path) -> Path:
     command = [COMPILER, "-shared", f"-Wl,-soname,{path.name}", "-x", "c", "/dev/null"]
     subprocess.run([*command, "-o", path], check=True, timeout=60)
     return path
-
-
-def _program(path: Path, script: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(script)
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -1,5 +1,6 @@
 """A stand-in for Paddle Lite's library for ARM: it computes something simple, and says so."""
 
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -7,11 +8,29 @@ from pathlib import Path
 
 import numpy as np
 
+from runtimes.hosts.arm import ARM_ROOT, DEFAULT_CPU, qemu
 from runtimes.paddle_lite_arm.library import FILE
 from runtimes.paddle_lite_arm.program import COMPILER
+from tests.runtimes.arm import program
 
 HERE = Path(__file__).parent
 VERSION = "stand-in"
+# Compiles for Linux, and puts a program that starts QEMU in the place of what it compiled.
+_COMPILER = """#!/bin/sh
+case "$1" in --version) echo "a stand-in for a compiler"; exit;; esac
+for word; do
+  shift
+  case "$word" in -llog) continue;; */runner) word="$word.arm"; made="$word";; esac
+  set -- "$@" "$word"
+done
+{compiler} "$@" || exit
+cat > "${{made%.arm}}" <<'END'
+#!/bin/sh
+folder=$(dirname "$0")
+LD_LIBRARY_PATH="$folder:{system}" exec {qemu} "$folder/runner.arm" "$@"
+END
+chmod 755 "${{made%.arm}}"
+"""
 
 
 def problem() -> str | None:
@@ -31,6 +50,13 @@ def build(folder: Path, needs: Path | None = None) -> Path:
     command += ["-Wl,--no-as-needed", str(needs)] if needs else []
     subprocess.run(command, check=True, timeout=120)
     return folder
+
+
+def compiler(path: Path, system: Path) -> Path:
+    """A compiler whose programs run on machines like this one; `system` has libraries for them."""
+    emulator = [str(qemu()), "-cpu", DEFAULT_CPU, "-L", str(ARM_ROOT.of(DEFAULT_CPU))]
+    script = _COMPILER.format(compiler=COMPILER, qemu=shlex.join(emulator), system=system)
+    return program(path, script)
 
 
 def packed(folder: Path, archive: Path) -> Path:
