@@ -235,7 +235,9 @@ def chosen_host(options: argparse.Namespace) -> Host:
         raise UserError(f"--arm-cpu is a processor of --host {arm.Arm.name} (with make: HOST=arm)")
     if options.host == LOCAL.name:
         if options.paddle_lite_arm:
-            raise UserError("--paddle-lite-arm is for another host: --host arm (or HOST=arm)")
+            raise UserError(
+                "--paddle-lite-arm is for another host: --host arm (with make: HOST=arm)"
+            )
         return LOCAL
     if options.paddle_lite_arm:
         os.environ[library.VARIABLE] = options.paddle_lite_arm
@@ -246,7 +248,7 @@ def chosen_host(options: argparse.Namespace) -> Host:
         host = arm.Arm(options.arm_cpu or arm.DEFAULT_CPU)
     else:
         host = Ssh(options.host.partition(":")[2])
-    if problem := host.problem():
+    if problem := host.program_problem():
         raise UserError(problem)
     return host
 

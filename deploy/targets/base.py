@@ -134,7 +134,7 @@ class Target(abc.ABC):
     def host_problem(self, host: Host) -> str | None:
         """Why it does not run on a host; None where it does."""
         if host.kind in self.hosts:
-            return None
+            return host.python_problem()
         return f"it runs on {', '.join(self.hosts)} only" if self.hosts else "no host runs it"
 
     def session_spec_on(self, host: Host, precision: str) -> SessionSpec:

@@ -20,10 +20,12 @@ from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL, ByLocalPython
 from runtimes.hosts.phone import Phone
+from runtimes.hosts.ssh import Ssh
 from runtimes.paddle_lite_arm import library, program
 from runtimes.session_pool import NATIVE, NONE, SIMULATED, SessionSpec
 
 _ASK = f"HOST={Arm.name} with {library.ASK}"
+_ARM64 = "asimd"  # instructions that every one has
 _SESSION = "runtimes.sessions.paddle_lite_arm:Session"
 
 
@@ -31,14 +33,14 @@ class LiteArm(Target):
     name = "lite-arm"
     summary = "Paddle Lite on ARM phones and boards"
     runs_on = (
-        "an ARM device (`HOST=phone`), or as ARM code (`HOST=arm`), where Paddle Lite's ARM "
-        "library is given (`PADDLE_LITE_ARM`); without both the file is built and inspected, fp16 "
-        "and int8 are simulated, and no verdict is `pass`"
+        "an ARM device (`HOST=phone`, `HOST=ssh:NAME`), or as ARM code (`HOST=arm`), where Paddle "
+        "Lite's ARM library is given (`PADDLE_LITE_ARM`); without both the file is built and "
+        "inspected, fp16 and int8 are simulated, and no verdict is `pass`"
     )
     precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, KINDS["arm"])
     tools = (Tool("paddlepaddle"), Tool("onnxruntime"), Tool("paddlelite", LITE))
-    hosts = (Arm.name, Phone.name)
+    hosts = (Arm.name, Phone.name, Ssh.name)
     fits_ranges = True
     # The app's library must be of the version that wrote the file.
     engine = Engine("paddle-lite", FILE, lambda path: lite_file.read(path).version)
@@ -64,8 +66,10 @@ class LiteArm(Target):
         return SessionSpec(SIMULATED, PADDLE_SESSION, reason=absent, options=AS_WRITTEN)
 
     def host_problem(self, host: Host) -> str | None:
-        if problem := super().host_problem(host):
-            return problem
+        if host.kind not in self.hosts:
+            return super().host_problem(host)
+        if host.kind == Ssh.name and _ARM64 not in host.isa:
+            return f"{host.name} is no 64-bit ARM"
         if not library.given():
             return f"it takes Paddle Lite's library for ARM, which no package holds: {library.ASK}"
         _runner(library.given(), host.kind)  # what is wrong with it is said before any work

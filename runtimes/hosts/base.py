@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.process import end_group, ending
-from runtimes.environments import Environment
+from runtimes.environments import MAIN, Environment
 from runtimes.worker_protocol import Channel
 
 
@@ -71,6 +71,14 @@ class Host(ABC):
     @abstractmethod
     def problem(self, environment: Environment) -> str | None:
         """Why an environment cannot be used there, with what would mend it; None when it can."""
+
+    def program_problem(self) -> str | None:
+        """Why no program can be started there either, Python or not; None when one can."""
+        return self.problem(MAIN)
+
+    def python_problem(self) -> str | None:
+        """Why Python cannot be used there although other programs can; None when it can."""
+        return None
 
     def ending(self, status: int) -> str:
         """How a child ended, by the status of its process here."""

@@ -117,7 +117,7 @@ class ByLocalPython(Host):
         return self._host.cores
 
     def problem(self, environment: Environment) -> str | None:
-        return LOCAL.problem(environment) or self._host.problem(environment)
+        return LOCAL.problem(environment) or self._host.program_problem()
 
     def bring(self, path: Path) -> str:
         return self._host.bring(path)

@@ -97,6 +97,9 @@ class Ssh(Host):
     def problem(self, environment: Environment = MAIN) -> str | None:
         if environment is not MAIN:
             return f"boards have no counterpart of {environment.folder}"
+        return self.program_problem() or self.python_problem()
+
+    def program_problem(self) -> str | None:
         try:
             facts = self._board.facts
         except UserError as error:
@@ -106,7 +109,22 @@ class Ssh(Host):
                 f"{self.name} has a processor of kind {facts.machine}, and runtimes are made for "
                 f"{' and '.join(MACHINES)} only"
             )
-        return None if self._python else self._python_problem(facts.pythons)
+        return None
+
+    def python_problem(self) -> str | None:
+        if self._python:
+            return None
+        found = self._board.facts.pythons
+        right = [one for one in found if one.version in PYTHONS]
+        if any(not one.is_64_bit for one in right):
+            return f"{self.name} has a Python of 32 bits, and runtimes are made for 64"
+        if any(one.glibc is None for one in right):
+            return f"{self.name} has another C library than glibc, which the runtimes are made for"
+        versions = ", ".join(sorted({f"{one.implementation} {one.version}" for one in found}))
+        return (
+            f"{self.name} has {versions or 'no Python'} on its path; install CPython "
+            f"{', '.join(PYTHONS[:-1])} or {PYTHONS[-1]} there"
+        )
 
     def ending(self, status: int) -> str:
         return process.ending(_SIGNALLED - status if status > _SIGNALLED else status)
@@ -182,18 +200,6 @@ class Ssh(Host):
             if one.is_64_bit and one.glibc is not None
         ]
         return min(found, key=lambda one: PYTHONS.index(one.version), default=None)
-
-    def _python_problem(self, found: Sequence[Python]) -> str:
-        right = [one for one in found if one.version in PYTHONS]
-        if any(not one.is_64_bit for one in right):
-            return f"{self.name} has a Python of 32 bits, and runtimes are made for 64"
-        if any(one.glibc is None for one in right):
-            return f"{self.name} has another C library than glibc, which the runtimes are made for"
-        versions = ", ".join(sorted({f"{one.implementation} {one.version}" for one in found}))
-        return (
-            f"{self.name} has {versions or 'no Python'} on its path; install CPython "
-            f"{', '.join(PYTHONS[:-1])} or {PYTHONS[-1]} there"
-        )
 
     def _bring(self, content: Mapping[str, Path], title: str) -> str:
         """The folder there with these files, relative name → file here."""

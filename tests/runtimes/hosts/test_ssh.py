@@ -14,12 +14,17 @@ import pytest
 from common import machine
 from common.errors import StepError, UserError
 from common.paths import ROOT
+from deploy.targets import TARGETS
 from runtimes import wheels
 from runtimes.environments import LITE
+from runtimes.hosts.arm import Arm
 from runtimes.hosts.ssh import Ssh
+from runtimes.session_pool import NATIVE, open_sessions
 from runtimes.worker import DeadWorkerError, Worker
 from tests.conftest import skipped_without_a_registry
+from tests.convert.test_lite_file import nb_bytes
 from tests.runtimes import ssh as stand_in
+from tests.runtimes import stand_in as paddle_lite_stand_in
 from tests.runtimes.hosts.test_local import COMMAND, ended
 from tests.runtimes.ssh import NAME, bare_path, make_keys, sshd
 
@@ -204,6 +209,30 @@ def test_a_board_that_cannot_be_reached_says_why(board, change, sentence):
 def test_without_a_client_it_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert Ssh(NAME).problem() == "ssh:board cannot be reached: ssh is not there"
+
+
+@pytest.mark.skipif(Arm().problem() is not None, reason=str(Arm().problem()))
+def test_paddle_lite_runs_on_a_board_without_python(board_with, tmp_path, monkeypatch, paddle_lite):
+    """The board is said to be ARM: what is compiled for it starts QEMU there."""
+    board_with(path=bare_path(tmp_path / "bin"))
+    compiler = paddle_lite_stand_in.compiler(tmp_path / "g++", system=tmp_path)
+    monkeypatch.setenv("PORTAGE_ARM_CXX", str(compiler))
+    monkeypatch.setenv("PADDLE_LITE_ARM", str(paddle_lite))
+    folder = tmp_path / "Toy" / "lite-arm" / "fp32"
+    folder.mkdir(parents=True)
+    (folder / "model.nb").write_bytes(nb_bytes())
+    host, target = Ssh(NAME), TARGETS["lite-arm"]
+    assert host.program_problem() is None
+    assert "has no Python on its path" in TARGETS["onnx"].host_problem(host)
+    assert target.host_problem(host) == "ssh:board is no 64-bit ARM"
+    monkeypatch.setattr(Ssh, "isa", ["asimd"])
+    assert target.host_problem(host) is None
+    batch = np.random.default_rng(0).normal(size=(2, 3, 9, 700)).astype(np.float32)
+    session_spec = target.session_spec_on(host, "fp32")
+    with open_sessions(session_spec, folder, "fp32") as sessions:
+        logits = sessions([batch], lambda done, total: None, 2)
+    assert session_spec.execution == NATIVE
+    np.testing.assert_allclose(logits, paddle_lite_stand_in.logits(batch), atol=1e-3)
 
 
 PYTHON = 'echo "{} {} {} {}"'

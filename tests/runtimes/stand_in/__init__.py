@@ -26,7 +26,7 @@ done
 {compiler} "$@" || exit
 cat > "${{made%.arm}}" <<'END'
 #!/bin/sh
-folder=$(dirname "$0")
+folder="${{0%/*}}"
 LD_LIBRARY_PATH="$folder:{system}" exec {qemu} "$folder/runner.arm" "$@"
 END
 chmod 755 "${{made%.arm}}"
