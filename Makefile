@@ -58,7 +58,7 @@ adapt:  ## MODEL=… DATA=cifar10|folder [PHOTOS=N] [SKIP_BAD=1] [INIT=path|offi
 fixtures:  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models from random backbones (an hour)
 	$(call run,training/toy_checkpoints.py)
 
-evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [CLASSES=N] <photos> [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
+evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [CLASSES=N] <photos> [ALLOW_SEEN=1] [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
 	$(call run,deploy/evaluate.py)
 
 matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
@@ -93,5 +93,5 @@ clean:  ## remove build/ (downloads stay in the cache)
 # Words of several commands, for the list:
 #   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers] [RECALIBRATE=1]
 #   <photos> = [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1]
-#   <gate> = [BUDGET=PP] [ACCEPT_SIMULATED=1]
+#   <gate> = [BUDGET=PP] [ACCEPT_SIMULATED=1] [ALLOW_SEEN=1]
 #   <host> = [HOST=arm|phone|ssh:NAME] [ARM_CPU=cortex-a72|cortex-a76|max] [PADDLE_LITE_ARM=archive|folder|official]

@@ -19,11 +19,13 @@ from convert.kind import Kind
 from data import imagenet
 from data.images import printable
 from models.registry import MODELS, ModelSpec, find_model
+from models.split import Split, read_split
 from models.state import SUFFIXES
 from models.weights import WORDS, Weights, classes_in, find_weights, is_published, weights_folder
 
 GRAPH = "inference.pdmodel"
 PARAMETERS = "inference.pdiparams"
+SPLIT = "split.json"  # beside the graph, where the checkpoint has one
 KIND = Kind("inference", (GRAPH, PARAMETERS), shown=PARAMETERS)
 
 NO_NAME = "no model is named; give one, or the name of a build: MODEL=…"
@@ -62,6 +64,11 @@ def exported(name: str) -> Artifact | None:
     found = load(KIND.folder(name))
     # A folder that was renamed is the build of its new name.
     return found and Artifact(found.folder, {**found.manifest, "build": name})
+
+
+def split_of(graph: Artifact) -> Split | None:
+    """Which photos trained the checkpoint that a graph was made from, where that is known."""
+    return read_split(graph.file(SPLIT))
 
 
 def builds() -> dict[str, Artifact]:

@@ -5,6 +5,7 @@
 The graph is of the older, "legacy" kind, which Paddle Lite needs.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,11 +16,13 @@ if __name__ == "__main__":
 from common.cli import Exit, Parser, positive, run, word_or_path
 from common.console import shown
 from common.errors import UserError
+from common.hashes import cached_sha256
 from convert import builds, step_check
 from convert.artifact import Artifact, Build, Step, produce
-from convert.builds import KIND, Chosen
+from convert.builds import KIND, SPLIT, Chosen
 from data.images import printable
 from models.registry import ModelSpec, find_model
+from models.split import split_beside, split_path
 from models.weights import WORDS, Weights
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
@@ -31,14 +34,15 @@ def export(spec: ModelSpec, weights: Weights, class_num: int, name: str) -> Arti
     """The inference graph of a model with these weights, in the build of this name.
 
     Input `x` float32 [N, 3, S, S], one output, logits float32 [N, class_num], any N. Checked
-    against the network it was made from.
+    against the network it was made from. The checkpoint's split goes with it (`split_of`).
     """
+    split = split_path(weights.file) if split_beside(weights) else None
     step = Step(
         name="export",
         build=Build(spec.name, name),
         kind=KIND.name,
         precision="fp32",
-        inputs={"weights": weights.sha256},
+        inputs={"weights": weights.sha256} | ({"split": cached_sha256(split)} if split else {}),
         parameters={"class_num": class_num, "preprocess": spec.preprocess.to_json()},
         tools={"paddlepaddle": MAIN.version("paddlepaddle")},
         code=(export, spec.builder),
@@ -59,6 +63,8 @@ def export(spec: ModelSpec, weights: Weights, class_num: int, name: str) -> Arti
                     "weights; see whether the file is whole"
                 )
             checked = step_check.verify_against(worker, SESSION, folder, eager, spec.input_shape)
+        if split:
+            shutil.copyfile(split, folder / SPLIT)
         return {
             "weights": weights.label,
             "weights_sha256": weights.sha256,

@@ -33,7 +33,7 @@ class Crops:
     """Decoded photos: `array` uint8 [N, S, S, 3] RGB, mapped from the cache; `labels` int64 [N].
 
     `sha256` is the identity of these photos and labels (as `ImageSet.sha256`, without the
-    skipped ones); `skipped` names the photos that could not be read.
+    skipped ones), `hashes` that of each photo; `skipped` names the photos that could not be read.
     """
 
     array: np.ndarray
@@ -41,6 +41,7 @@ class Crops:
     sha256: str
     name: str
     skipped: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -100,6 +101,7 @@ def load_crops(
         array=array,
         labels=np.array(labels, np.int64),
         sha256=identity([hashes[row] for row in kept], labels),
+        hashes=[hashes[row] for row in kept],
         name=images.name,
         skipped=[printable(images.paths[row]) for row in bad],
     )

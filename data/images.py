@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,6 +17,7 @@ DEMO = "demo"
 CIFAR10 = "cifar10"
 BUILT_IN = (DEMO, CIFAR10)
 _LISTS = {"train": "train_list.txt", "val": LIST_NAME}  # what a set is split into
+WHOLE = "all"  # a set that is not split
 _CLASSES_NAME = "classes.txt"
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"),
@@ -48,30 +49,30 @@ class ImageSet:
         number of class folders.
         `split` "train" asks for the photos to train on, "val" for those to judge by: a folder's
         `train_list.txt` or `val_list.txt`, or the class folders in its `train/` or `val/`. A list
-        file is taken for what it is asked for.
+        file is taken for what it is asked for. WHOLE asks for all photos of a source that does not
+        say what they are for (see `splits_of`).
         """
-        if split not in _LISTS:
-            raise ValueError(f"split is {split!r}, not in {tuple(_LISTS)}")
+        if split not in (*_LISTS, WHOLE):
+            raise ValueError(f"split is {split!r}, not in {(*_LISTS, WHOLE)}")
         if str(source) == DEMO:
             return cls(DEMO, *_demo(class_num, split))
+        name = set_name(source, split)
         if str(source) == CIFAR10:
-            name = CIFAR10 if split == "val" else f"{CIFAR10}-{split}"
             return cls(name, *_cifar10(class_num, split))
         source = Path(source)
         if source.is_dir():
-            return cls(source.resolve().name, *_read_folder(source, class_num, split))
-        if source.is_file():
-            return cls(source.name, *_read_list(source, class_num))
-        raise UserError(
-            f"{printable(source)}: no such folder or list file; give a folder with {LIST_NAME} or "
-            f"one folder per class, a list file, or the word {DEMO} or {CIFAR10}"
-        )
+            return cls(name, *_read_folder(source, class_num, split))
+        return cls(name, *_read_list(source, class_num))
 
     def spread(self, count: int) -> Self:
         """A set of `count` of these photos, evenly spread (all, where there are fewer)."""
-        rows = spread_rows(len(self), count)
-        paths = [self.paths[row] for row in rows]
-        return type(self)(self.name, paths, [self.labels[row] for row in rows], self.class_names)
+        return self.take(spread_rows(len(self), count))
+
+    def take(self, rows: Iterable[int]) -> Self:
+        """A set of the photos in these rows."""
+        rows = list(rows)
+        paths, labels = [self.paths[row] for row in rows], [self.labels[row] for row in rows]
+        return type(self)(self.name, paths, labels, self.class_names)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -85,6 +86,42 @@ class ImageSet:
     def sha256(self) -> str:
         """The identity of the set: the photos' contents and labels, in order, wherever they lie."""
         return identity(self.hashes, self.labels)
+
+
+def set_name(source: str | Path, split: str) -> str:
+    """What the set is called that `ImageSet.open` makes of a source; UserError if it is none."""
+    if str(source) in BUILT_IN:
+        return f"{source}-{split}" if (str(source), split) == (CIFAR10, "train") else str(source)
+    source = Path(source)
+    if source.is_dir():
+        return source.resolve().name
+    if source.is_file():
+        return source.name
+    raise UserError(
+        f"{printable(source)}: no such folder or list file; give a folder with {LIST_NAME} or "
+        f"one folder per class, a list file, or the word {DEMO} or {CIFAR10}"
+    )
+
+
+def splits_of(source: str | Path) -> tuple[str, ...]:
+    """What the photos of a source are for, so far as it says: "train", "val" or both; or WHOLE.
+
+    A list file is whole, and so is a folder that has class folders and no `train/` beside `val/`,
+    or nothing but a `train_list.txt`: what is there to train on is then to be divided.
+    """
+    built_in = {DEMO: ("val",), CIFAR10: ("train", "val")}
+    if str(source) in built_in:
+        return built_in[str(source)]
+    root = Path(source)
+    lists = tuple(split for split, name in _LISTS.items() if (root / name).is_file())
+    if lists:
+        return (WHOLE,) if lists == ("train",) else lists
+    return tuple(_LISTS) if _is_divided(root) else (WHOLE,)
+
+
+def judged_split(source: str | Path) -> str:
+    """What to ask `ImageSet.open` for to judge by a source: its "val", or the WHOLE of it."""
+    return "val" if "val" in splits_of(source) else WHOLE
 
 
 def spread_rows(total: int, count: int | None) -> list[int]:
@@ -143,7 +180,9 @@ def _read_folder(root: Path, class_num: int | None, split: str) -> _Content:
     order need not be that of the list's labels.
     """
     lists = [name for name in _LISTS.values() if (root / name).is_file()]
-    divided = all((root / name).is_dir() for name in _LISTS)
+    divided = _is_divided(root)
+    if split == WHOLE:
+        split = "train" if lists else "val"
     if _LISTS[split] in lists:
         return _read_list(root / _LISTS[split], class_num)
     if divided and not lists:
@@ -156,6 +195,11 @@ def _read_folder(root: Path, class_num: int | None, split: str) -> _Content:
             "('relative/path label' per line), or sort its class folders into train/ and val/"
         )
     return _read_class_folders(root, _class_folders(root), class_num)
+
+
+def _is_divided(root: Path) -> bool:
+    """Whether a folder has class folders to train on and others to judge by."""
+    return all((root / name).is_dir() for name in _LISTS)
 
 
 def _read_list(listing: Path, class_num: int | None) -> _Content:

@@ -30,7 +30,7 @@ from deploy.request.arguments import (
     chosen_files,
     chosen_photos,
 )
-from deploy.request.building import class_count, inference_graph
+from deploy.request.building import inference_graph, open_for_each
 from deploy.request.values import INT8
 from deploy.verdict.result import exit_status
 
@@ -71,8 +71,9 @@ def main() -> int:
     from deploy.request.opening import open_photos, ready_to_judge
     from deploy.verdict.validator import Judge
 
-    counts = {class_count(one, files) for one in builds}
-    opened = {count: open_photos(photos, cells, count, calibrates=photos.named) for count in counts}
+    opened = open_for_each(
+        builds, files, lambda *model: open_photos(photos, cells, *model, calibrates=photos.named)
+    )
     asked = files.options.named | ({"photos"} if photos.named else set())
     asked_for = dataclasses.replace(
         files.options,
@@ -81,9 +82,8 @@ def main() -> int:
     )
     files = dataclasses.replace(files, options=asked_for)
     results = []
-    for one in builds:
+    for one, photo_set in zip(builds, opened, strict=True):
         graph = inference_graph(one, files)
-        photo_set = opened[graph.facts["class_num"]]
         judging, _, choices = ready_to_judge(graph, cells, files, photos, photo_set)
         judge = Judge(one.spec, graph, judging, photos.skip_bad)
         for target, _ in cells:

@@ -17,14 +17,15 @@ from typing import Any
 
 from common import console
 from common.cli import Exit, Parser, run
-from convert.builds import choose
+from convert.builds import choose, split_of
 from data.images import DEMO
 from deploy.request.arguments import (
     add_data_arguments,
     add_one_build_argument,
+    add_seen_argument,
     add_weight_arguments,
 )
-from deploy.request.building import class_count, inference_graph
+from deploy.request.building import class_count, inference_graph, known_split
 from deploy.request.values import Files, Photos
 from deploy.targets.paddle import REFERENCE
 from runtimes.session_pool import open_sessions
@@ -37,17 +38,22 @@ def main() -> int:
     add_one_build_argument(parser)
     add_weight_arguments(parser)
     add_data_arguments(parser)
+    add_seen_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     chosen = choose(options.model, options.name)
-    photos = Photos(options.data or DEMO, options.photos, options.skip_bad)
+    photos = Photos(
+        options.data or DEMO, options.photos, options.skip_bad, allow_seen=options.allow_seen
+    )
     files = Files(options.weights, options.classes)
 
     from data.crops import load_crops
     from deploy.verdict.accuracy import accuracy
 
-    images = photos.open(class_count(chosen, files))  # a mistyped folder is refused before any work
+    # A mistyped folder is refused before any work.
+    images = photos.open(class_count(chosen, files), known_split(chosen, files))
     graph = inference_graph(chosen, files)
+    split = split_of(graph)
     with console.progress(f"decoding {images.name}", "photos") as progress:
         crops = load_crops(
             images, chosen.spec.preprocess, skip_bad=photos.skip_bad, progress=progress
@@ -68,6 +74,7 @@ def main() -> int:
             "images": len(crops),
             "skipped": len(crops.skipped),
             "sha256": crops.sha256,
+            "seen": int(split.training.known.has(crops.hashes).sum()) if split else 0,
         },
         **accuracy(logits, crops.labels, images.class_names),
         "photos_per_second": speed,
@@ -82,6 +89,8 @@ def main() -> int:
 def _show(found: dict[str, Any]) -> None:
     data = found["data"]
     print(f"{found['name']} ({found['weights']} weights), {data['images']} photos ({data['name']})")
+    if data["seen"]:
+        print(f"  seen in training: {data['seen']} of them, so this is no accuracy on new photos")
     for name, title in (("top1", "top-1"), ("top5", "top-5")):
         low, high = found[name]["ci95"]
         share = 100 * found[name]["share"]

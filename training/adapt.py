@@ -3,9 +3,10 @@
     python training/adapt.py --model SqueezeNet1_1 --data DIR [--init official|demo|random|PATH]
 
 One pass over the photos gathers the normal equations of ridge regression, from what goes into the
-classifier to which class it is, so memory does not grow with their number. A tenth is held out: it
-chooses the penalty and the scale of the logits, and gives the top-1 that is reported, which that
-choice flatters a little. What comes out is a checkpoint like any other.
+classifier to which class it is, so memory does not grow with their number. Some are held out (val/
+or val_list.txt, else a tenth): they choose the penalty and the scale of the logits, and give the
+top-1 that is reported, which that choice flatters a little. What comes out is a checkpoint like any
+other, and beside it stands which photos were held out (docs/split.md).
 """
 
 import os
@@ -27,7 +28,8 @@ import contextlib
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -35,38 +37,25 @@ from common import files
 from common.cli import Exit, Parser, positive, run, whole, word_or_path
 from common.console import say, shown
 from common.errors import UserError
-from common.intervals import wilson_interval
 from common.paths import absolute
 from common.sources import code_of
-from data.images import BUILT_IN, ImageSet
+from common.strict_json import encode
+from data.images import BUILT_IN, WHOLE, ImageSet, set_name, splits_of
 from data.stream import Stream
 from models.registry import ModelSpec, find_model
+from models.split import HeldOutResult, read_split, split_beside, split_path, write_split
 from models.state import SUFFIXES, write_state
 from models.weights import WORDS, Weights, find_weights, weights_folder
 from training.backbone import load_backbone, recalibrate
 from training.classifier_head import fit_head, open_head, written_logits
+from training.division import HELD_OUT_SHARE, Division, divide
 from training.ridge import count_right
 from training.signals import take_back_signals
 
-HELD_OUT_SHARE = 10  # one photo in so many …
-MOST_HELD_OUT = 5000  # … and no more: that tells top-1 to ±1.4 points and bounds the memory
 LEAST_PHOTOS = 20
 LEAST_PER_CLASS = 2
 
 _NAMED_IN_ERRORS = 5
-
-
-def split(labels: Sequence[int], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to fit on and rows held out: one in ten of each class, at most MOST_HELD_OUT in all.
-
-    Every tenth of a shuffled order, class by class, so no class is held out as a whole.
-    """
-    order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(np.asarray(labels)[order], kind="stable")]
-    step = max(HELD_OUT_SHARE, -(-len(order) // MOST_HELD_OUT))
-    held_out = np.zeros(len(order), bool)
-    held_out[order[step // 2 :: step]] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def check_classes(images: ImageSet) -> int:
@@ -94,21 +83,27 @@ def check_classes(images: ImageSet) -> int:
     return classes
 
 
-def open_labelled(source: str) -> ImageSet:
-    """The photos to train on; a folder of class folders with no such division is taken whole."""
-    folder = Path(source)
-    parts = ("train", "val", "train_list.txt", "val_list.txt")
-    whole = folder.is_dir() and not any((folder / part).exists() for part in parts)
-    return ImageSet.open(source, None, "val" if whole else "train")
+def open_photos(source: str, photos: int | None = None, **how: Any) -> Division:
+    """The photos to fit on and those held out; of `photos` in all a tenth is held out.
+
+    `how`: the seed, and the split of the backbone's checkpoint, for `divide`.
+    """
+    held_out = max(1, photos // HELD_OUT_SHARE) if photos else None
+    if photos and held_out and splits_of(source) != (WHOLE,):
+        return divide(source, most=(photos - held_out, held_out), **how)
+    return divide(source, most=(photos, None), **how)
 
 
-def origin_of(spec: ModelSpec, images: ImageSet, weights: Weights, seed: int) -> dict[str, object]:
+def origin_of(
+    spec: ModelSpec, division: Division, weights: Weights, seed: int
+) -> dict[str, object]:
     """What identifies a checkpoint before it is made."""
     return {
         "code": files.sha256_of(code_of(adapt, spec.builder)),
         "model": spec.name,
         "preprocess": spec.preprocess.to_json(),
-        "data": images.sha256,
+        "data": division.images.sha256,
+        **({} if division.whole else {"held_out": division.held_out.sha256}),
         "backbone": weights.sha256,
         "seed": seed,
     }
@@ -116,7 +111,7 @@ def origin_of(spec: ModelSpec, images: ImageSet, weights: Weights, seed: int) ->
 
 def adapt(
     spec: ModelSpec,
-    images: ImageSet,
+    division: Division,
     weights: Weights,
     out: Path,
     *,
@@ -125,26 +120,27 @@ def adapt(
 ) -> dict:
     """Fit a classifier of these photos' classes and write the checkpoint `out`; returns the facts.
 
-    Beside it `<name>.classes.txt` (a name per class) and `<name>.json` (the facts). Nothing is done
-    where they are there from the same inputs.
+    Beside it `<name>.classes.txt` (a name per class), `<name>.split.json` (the photos that were
+    held out, and those that were not) and `<name>.json` (the facts). Nothing is done where they are
+    there from the same inputs.
     """
-    started = time.monotonic()
-    classes = check_classes(images)
-    origin = origin_of(spec, images, weights, seed)
+    started, images = time.monotonic(), division.images
+    classes = check_classes(images if division.whole else division.training)
+    origin = origin_of(spec, division, weights, seed)
     standing = claim(out, origin)
     if standing:
         say(f"  {shown(out)} is there already, from the same inputs")
         return standing
     stream = Stream(images, spec.preprocess, skip_bad)
-    fit_on, held_out = split(images.labels, seed)
     network = load_backbone(spec, weights, classes)
     if weights.origin == "random":
-        recalibrate(network, stream, fit_on)
+        recalibrate(network, stream, division.training_rows)
     with open_head(network, spec.input_shape) as head:
-        made = fit_head(head, stream, held_out)
+        made = fit_head(head, stream, division.training_rows, division.held_out_rows)
     with _replacing(out) as new:
         write_state(new, head.state(made.classifier))
-        right = count_right(written_logits(spec, new, stream, made), stream.labels[made.rows])
+        judged, logits = written_logits(spec, new, stream, made, division.held_out_rows)
+        result = HeldOutResult.of(count_right(logits, stream.labels[judged]), len(judged))
         facts = {
             "schema": 1,
             "origin": origin,
@@ -160,11 +156,12 @@ def adapt(
             "penalty": made.penalty,
             "scale": made.scale,
             "logits": _range(made.logits),
-            "held_out": _share(right, len(made.rows)),
+            "held_out": {**encode(result), "interval": "Wilson 1927"},
             "seconds": round(time.monotonic() - started, 1),
         }
         with files.atomic(_beside(out, ".classes.txt")) as listing:
             listing.writelines(f"{name}\n" for name in images.class_names or range(classes))
+        write_split(split_path(out), division.split(new, "adapt", result))
         files.write_json(_beside(out, ".json"), facts)
     return facts
 
@@ -178,16 +175,6 @@ def _replacing(out: Path) -> Iterator[Path]:
         new.replace(out)
     finally:
         new.unlink(missing_ok=True)
-
-
-def _share(right: int, n: int) -> dict[str, object]:
-    return {
-        "photos": n,
-        "right": right,
-        "top1": right / n,
-        "ci95": wilson_interval(right, n),
-        "interval": "Wilson 1927",
-    }
 
 
 def _range(logits: np.ndarray) -> dict[str, float]:
@@ -214,8 +201,9 @@ def claim(out: Path, origin: Mapping[str, object]) -> dict | None:
         if not out.exists():
             return None
         if files.sha256(out) == facts["sha256"]:
-            return facts if facts["origin"] == origin and listing.exists() else None
-    for path in (out, account, listing):
+            whole = listing.exists() and _is_split_of(split_path(out), facts["sha256"])
+            return facts if facts["origin"] == origin and whole else None
+    for path in (out, account, listing, split_path(out)):
         if path.exists():
             raise UserError(
                 f"{shown(path)} is there already, and not from this command with the same model, "
@@ -226,6 +214,15 @@ def claim(out: Path, origin: Mapping[str, object]) -> dict | None:
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{out.parent} is not a folder; name another file with --out") from None
     return None
+
+
+def _is_split_of(path: Path, checkpoint: str) -> bool:
+    """Whether a file is the sound split of a checkpoint, by its SHA-256."""
+    try:
+        split = read_split(path)
+    except UserError:
+        return False
+    return split is not None and split.checkpoint == checkpoint
 
 
 def _inputs(origin: Mapping[str, object] | None) -> dict[str, object]:
@@ -245,7 +242,8 @@ def main() -> int:
         type=word_or_path(*BUILT_IN),
         required=True,
         metavar="DIR",
-        help="photos to train on: a folder with train_list.txt, one folder per class, or cifar10",
+        help="a folder with train_list.txt and val_list.txt, or with train/ and val/ of one folder "
+        "per class, or cifar10; of one folder per class, or one list, a tenth is held out",
     )
     parser.add_argument(
         "--init",
@@ -257,33 +255,37 @@ def main() -> int:
     parser.add_argument(
         "--out", type=absolute, metavar="FILE", help="default: weights/<model>_<data>.pdparams"
     )
-    parser.add_argument("--photos", type=positive, metavar="N", help="take N photos, evenly spread")
+    parser.add_argument(
+        "--photos",
+        type=positive,
+        metavar="N",
+        help="take N photos, evenly spread; a tenth of them is held out",
+    )
     parser.add_argument(
         "--seed", type=whole(0), default=0, help="of the choice of the held-out photos"
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave out unreadable photos")
     options = parser.parse_args()
     spec = find_model(options.model)
-    images = open_labelled(options.data)
     # Not in the build folder: make clean must not take what cost the user time.
-    out = options.out or weights_folder() / f"{spec.name}_{images.name}.pdparams"
-    if options.photos:
-        images = images.spread(options.photos)
+    name = f"{spec.name}_{set_name(options.data, 'train')}.pdparams"
+    out = options.out or weights_folder() / name
     weights = find_weights(spec, options.init, "INIT")
+    before = split_beside(weights)
+    division = open_photos(options.data, options.photos, seed=options.seed, before=before)
     take_back_signals()
-    facts = adapt(spec, images, weights, out, seed=options.seed, skip_bad=options.skip_bad)
+    facts = adapt(spec, division, weights, out, seed=options.seed, skip_bad=options.skip_bad)
     _show(spec, facts, out)
     return Exit.OK
 
 
 def _show(spec: ModelSpec, facts: Mapping, out: Path) -> None:
-    data, held_out = facts["data"], facts["held_out"]
-    low, high = held_out["ci95"]
+    data = facts["data"]
+    held_out = HeldOutResult.of(facts["held_out"]["right"], facts["held_out"]["photos"])
     path, backbone = shown(out.resolve()), facts["backbone"]["weights"][:12]
     print(
-        f"{spec.name} ({backbone} backbone) on {data['name']}: held-out top-1 "
-        f"{held_out['top1']:.1%} (95 % interval {low:.1%} to {high:.1%}, {held_out['right']} of "
-        f"{held_out['photos']} photos)"
+        f"{spec.name} ({backbone} backbone) on {data['name']}: held-out top-1 {held_out}; which "
+        f"photos: {shown(split_path(out.resolve()))}"
     )
     if data["unreadable"]:
         print(f"  {data['unreadable']} photos could not be read and are left out")

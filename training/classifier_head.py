@@ -10,11 +10,12 @@ import numpy as np
 
 from common import files
 from common.errors import StepError, UserError
-from data.images import printable
+from data.images import printable, spread_rows
 from data.stream import BATCH, CHUNK, Stream
 from models.registry import ModelSpec
 from models.weights import Weights, classifier, load_state
 from training.backbone import Features, open_features, running, shapes_of
+from training.division import MOST_HELD_OUT
 from training.ridge import Classifier, Moments, fit, fit_scale
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class Head:
         return state
 
     def gather(
-        self, stream: Stream, held_out: np.ndarray
+        self, stream: Stream, fit_on: np.ndarray, held_out: np.ndarray
     ) -> tuple[Moments, np.ndarray, np.ndarray]:
-        """The pass over all photos: moments of those to fit on; rows and features of the others.
+        """The pass over these rows: moments of those to fit on; rows and features of the others.
 
         The latter are int64 [n] and float32 [n, width].
         """
@@ -69,7 +70,7 @@ class Head:
             moments.add(features, labels[rows])
             waiting.clear()
 
-        for rows, batch in stream.batches(range(len(labels)), "features"):
+        for rows, batch in stream.batches(np.sort(np.append(fit_on, held_out)), "features"):
             features = self.features(batch)
             require_finite(features, [stream.images.paths[row] for row in rows])
             kept = is_held_out[rows]
@@ -102,7 +103,7 @@ def require_finite(features: np.ndarray, paths: Sequence[Path]) -> None:
 
 @dataclass
 class Fit:
-    """A classifier, how it came about, and the photos held out: their rows and features."""
+    """A classifier, how it came about, and the photos that chose: their rows and features."""
 
     classifier: Classifier
     penalty: float
@@ -112,13 +113,15 @@ class Fit:
 
     @property
     def logits(self) -> np.ndarray:
-        """Of the photos held out, float64 [n, classes]."""
+        """Of the photos that chose, float64 [n, classes]."""
         return self.classifier.logits(self.features.astype(np.float64))
 
 
-def fit_head(head: Head, stream: Stream, held_out: np.ndarray) -> Fit:
-    """The classifier of the photos in a stream; those in the rows `held_out` choose and judge."""
-    moments, rows, features = head.gather(stream, held_out)
+def fit_head(head: Head, stream: Stream, fit_on: np.ndarray, held_out: np.ndarray) -> Fit:
+    """The classifier of the photos in the rows `fit_on` of a stream; of those in the rows
+    `held_out` at most MOST_HELD_OUT choose, which bounds the memory."""
+    choosing = held_out[spread_rows(len(held_out), MOST_HELD_OUT)]
+    moments, rows, features = head.gather(stream, fit_on, choosing)
     if not (len(rows) and moments.targets.all()):
         raise UserError(
             f"{stream.images.name}: too few photos are left without the unreadable ones"
@@ -155,8 +158,11 @@ def lift(head: Head, stream: Stream, fitted: Classifier) -> Classifier:
     return fitted.lifted(_SHARES[best] * row, _MARGIN * lifts[best] - lowest[best])
 
 
-def written_logits(spec: ModelSpec, checkpoint: Path, stream: Stream, made: Fit) -> np.ndarray:
-    """The held-out photos' logits [n, classes] from the network in a checkpoint.
+def written_logits(
+    spec: ModelSpec, checkpoint: Path, stream: Stream, made: Fit, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the photos in the rows `wanted`, those that chose among them: the rows [n] of the readable
+    ones, and their logits [n, classes] from the network in a checkpoint.
 
     Raises StepError where they are not those that were fitted, as when ReLU cuts into them.
     """
@@ -164,14 +170,15 @@ def written_logits(spec: ModelSpec, checkpoint: Path, stream: Stream, made: Fit)
     weights = Weights(spec.name, "file", checkpoint, files.sha256(checkpoint))
     network.set_state_dict(load_state(weights, shapes_of(network)))
     with running(network, spec.input_shape) as run:
-        batches = stream.batches(made.rows, "written network")
-        logits = np.concatenate([run(batch) for _, batch in batches])
+        parts = [(rows, run(batch)) for rows, batch in stream.batches(wanted, "written network")]
+    rows, logits = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     expected = made.logits
+    again = logits[np.searchsorted(rows, made.rows)]
     # Of their spread, not their size: what all classes have in common must not hide a difference.
-    worst = float(np.abs(logits - expected).max() / np.ptp(expected, axis=1).max())
+    worst = float(np.abs(again - expected).max() / np.ptp(expected, axis=1).max())
     if not worst <= _SAME:
         raise StepError(
             f"head of {spec.name}: the written network's logits differ by {worst:.2g} of their "
             f"spread from the fitted ones (rounding is at most {_SAME})"
         )
-    return logits
+    return rows, logits

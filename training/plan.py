@@ -4,7 +4,6 @@ import dataclasses
 import functools
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,15 @@ from common import files
 from common.errors import UserError
 from data.images import ImageSet
 from models.registry import ModelSpec
-from training.recipes import Recipe, learning_rate
+from models.split import Split
+from training.division import Division, divide
+from training.recipes import Recipe, learning_rate, recipe
 
 # What a seed is for: no two share their random numbers.
 ORDER, PHOTO, MIX, DROPOUT = range(4)
 _NAMED_IN_ERRORS = 5
+_FEW_STEPS = 10  # in an epoch: with fewer a recipe's epochs are not enough to learn much
+_LEAST_BATCH = 4  # below it a batch's own statistics mean little to BatchNorm
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,23 @@ class Plan:
 
     spec: ModelSpec
     recipe: Recipe
-    training: ImageSet
-    validation: ImageSet
-    classes: int
+    division: Division
     seed: int = 0
     limit_steps: int | None = None  # in an epoch
     devices: int = 1
     skip_bad: bool = False
+
+    @property
+    def training(self) -> ImageSet:
+        return self.division.training
+
+    @property
+    def validation(self) -> ImageSet:
+        return self.division.held_out
+
+    @property
+    def classes(self) -> int:
+        return self.division.classes
 
     @property
     def batch(self) -> int:
@@ -75,33 +88,49 @@ class Plan:
         }
 
 
-def open_splits(source: str, photos: int | None = None) -> tuple[ImageSet, ImageSet, int]:
-    """The photos to train on, those to judge by, and the number of classes.
+def few_steps(plan: Plan) -> str:
+    """What to do about a batch so large that an epoch has hardly a step; "" where it is not.
 
-    With `photos` no more than so many of each, evenly spread.
+    The learning rate that is advised is the published one in proportion to the batch (Goyal et
+    al., "Accurate, Large Minibatch SGD", 2017).
+    """
+    photos, batch = len(plan.training), plan.recipe.batch
+    while batch > _LEAST_BATCH and photos < _FEW_STEPS * batch * plan.devices:
+        batch = max(_LEAST_BATCH, batch // 2)
+    if plan.steps >= _FEW_STEPS or plan.limit_steps or batch == plan.recipe.batch:
+        return ""
+    published = recipe(plan.spec.name)
+    devices = plan.devices / published.devices if published.devices else 1
+    lr = max(published.lr) * devices * batch / published.batch
+    count = "one step" if plan.steps == 1 else f"{plan.steps} steps"
+    return (
+        f"{photos} photos: {count} an epoch at BATCH={plan.recipe.batch}, so little is learnt; "
+        f"BATCH={batch} LR={lr:.2g} takes {photos // (batch * plan.devices)}"
+    )
+
+
+def open_division(
+    source: str, photos: int | None = None, *, seed: int = 0, before: Split | None = None
+) -> Division:
+    """The photos to train on and those to judge by.
+
+    `photos`, `seed` and `before` are for `divide`: with `photos` no more than so many of each, or
+    of all where the source does not say which are which.
 
     Raises UserError where one of the two is not there, or there is nothing to tell apart.
     """
-    if Path(source).is_file():
-        raise UserError(
-            f"{source} is a file; give the folder, with train_list.txt and val_list.txt in it, so "
-            "that no photo is both trained on and judged by"
-        )
-    training = ImageSet.open(source, class_num=None, split="train")
-    classes = len(training.class_names or range(max(training.labels) + 1))
+    division = divide(source, seed=seed, most=(photos, photos), before=before)
+    images, classes = division.images, division.classes
     if classes < 2:
-        raise UserError(f"{training.name} has photos of one class only; give at least two classes")
-    validation = ImageSet.open(source, class_num=classes, split="val")
-    if photos:
-        training, validation = training.spread(photos), validation.spread(photos)
-    counts = Counter(training.labels)
+        raise UserError(f"{images.name} has photos of one class only; give at least two classes")
+    counts = Counter(division.training.labels)
     empty = [label for label in range(classes) if not counts[label]]
     if empty:
-        names = training.class_names or [str(label) for label in range(classes)]
+        names = images.class_names or [str(label) for label in range(classes)]
         named = ", ".join(names[label] for label in empty[:_NAMED_IN_ERRORS])
         more = ", …" if len(empty) > _NAMED_IN_ERRORS else ""
         raise UserError(
-            f"{training.name}: no photos to train on for {len(empty)} of {classes} classes: "
+            f"{images.name}: no photos to train on for {len(empty)} of {classes} classes: "
             f"{named}{more}; add photos, or take those classes out and number the others anew"
         )
-    return training, validation, classes
+    return division

@@ -9,6 +9,7 @@ from typing import Any
 from common import files
 from common.console import shown
 from common.errors import UserError
+from models.split import HeldOutResult, split_path, write_split
 from models.state import load_arrays, write_state
 from training.learner import Learner
 from training.plan import Plan
@@ -89,12 +90,19 @@ class RunState:
         self.rows, self.charted = kept["rows"], kept["charted"]
         return kept["learner"]
 
-    def keep(self, plan: Plan, learner: Learner, row: dict[str, Any], charted: int) -> None:
+    def keep(
+        self,
+        plan: Plan,
+        learner: Learner,
+        row: dict[str, Any],
+        held_out: HeldOutResult,
+        charted: int,
+    ) -> None:
         """Write everything after an epoch. The checkpoint comes last: it vouches for the rest."""
         rows, weights = [*self.rows, row], learner.weights()
-        if _best(rows) is row:
-            write_state(self.best, weights)
-        write_state(self.last, weights)
+        for path in (self.best, self.last) if _best(rows) is row else (self.last,):
+            write_state(path, weights)
+            write_split(split_path(path), plan.division.split(path, "train", held_out))
         with files.atomic(self.folder / "log.csv") as stream:
             table = csv.DictWriter(stream, row.keys())
             table.writeheader()

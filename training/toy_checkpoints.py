@@ -41,8 +41,8 @@ _LIMIT = 4 * 3600.0  # seconds for one model
 
 def make(spec: ModelSpec, photos: int, out: Path) -> dict:
     """The facts of the checkpoint `out`, made in a child process unless it is there already."""
-    images = adapt.open_labelled(DATA).spread(photos)
-    facts = adapt.claim(out, adapt.origin_of(spec, images, find_weights(spec, "random"), seed=0))
+    division = adapt.open_photos(DATA, photos)
+    facts = adapt.claim(out, adapt.origin_of(spec, division, find_weights(spec, "random"), seed=0))
     if facts is None:
         console.say(f"  {spec.name}: {photos} photos")
         _adapt(spec, photos, out)

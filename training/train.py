@@ -38,13 +38,14 @@ from common.cli import Exit, Parser, above_zero, positive, run, whole, word_or_p
 from common.console import progress, say, shown
 from common.errors import StepError, UserError
 from common.paths import absolute
-from data.images import BUILT_IN
+from data.images import BUILT_IN, set_name
 from models.registry import find_model
+from models.split import HeldOutResult, read_split, split_beside, split_path
 from models.weights import WORDS, Weights, find_weights, weights_folder
 from training.batches import training_batches
 from training.curves import Curves
 from training.learner import Learner
-from training.plan import DROPOUT, Plan, open_splits
+from training.plan import DROPOUT, Plan, few_steps, open_division
 from training.recipes import Recipe, recipe
 from training.run_state import RunState
 from training.signals import take_back_signals
@@ -124,17 +125,18 @@ def _run_epochs(
             seconds = time.monotonic() - begun
             if judged is None or curves is None:
                 continue  # the first device keeps for all
+            held_out = HeldOutResult.of(learner.count_right(judged), len(judged))
             row = {
                 "epoch": epoch + 1,
                 "loss": loss,
-                "top1": learner.top1(judged),
+                "top1": held_out.top1,
                 "lr": plan.lr((epoch + 1) * plan.steps - 1),
                 "images_per_second": plan.steps * plan.batch * plan.devices / seconds,
                 "waited": batches.seconds / seconds,
             }
             points = {name: value for name, value in row.items() if name != "epoch"}
             curves.mark("epoch", epoch + 1, points)
-            run_state.keep(plan, learner, row, curves.size())
+            run_state.keep(plan, learner, row, held_out, curves.size())
             done, left = epoch + 1 - first, plan.recipe.epochs - epoch - 1
             _say_epoch(plan, row, left * (time.monotonic() - started) / done)
 
@@ -211,11 +213,15 @@ def main() -> int:
     init = None
     if options.init != "random" and not options.resume:
         init = find_weights(spec, options.init, "INIT")
-    training, validation, classes = open_splits(options.data, options.photos)
     # Not in the build folder: make clean must not take what cost the user hours.
-    folder = options.out or weights_folder() / f"{spec.name}_{training.name}"
+    folder = options.out or weights_folder() / f"{spec.name}_{set_name(options.data, 'train')}"
+    if options.resume:  # the same photos as before, whatever the training started from
+        before = read_split(split_path(RunState(folder).last))
+    else:
+        before = split_beside(init) if init else None
+    division = open_division(options.data, options.photos, seed=options.seed, before=before)
     device, count = options.devices
-    _require_devices(device, count, len(training))
+    _require_devices(device, count, len(division.training))
     if count > 1 and _team() == (0, 1):
         if not options.resume:
             RunState(folder).require_unused()
@@ -224,34 +230,42 @@ def main() -> int:
     plan = Plan(
         spec,
         _changed(published, options.epochs, options.batch, options.lr),
-        training,
-        validation,
-        classes,
+        division,
         options.seed,
         options.limit_steps,
         devices,
         skip_bad=options.skip_bad,
     )
-    say(
-        f"  {spec.name}: {len(training)} photos of {classes} classes, {plan.recipe.epochs} epochs "
-        f"of {plan.steps} steps of {plan.batch * devices} photos, on {device}"
-        + f", {devices} devices"
-        * (devices > 1)
-    )
+    if not rank:
+        _say_plan(plan, device)
     take_back_signals()
     run_state = train(plan, folder, init, resume=options.resume, rank=rank)
     if rank:
         return Exit.OK
-    best = run_state.best_row
-    print(f"best top-1 {best['top1']:.2%}, after epoch {best['epoch']}: {shown(run_state.best)}")
+    best, split = run_state.best_row, read_split(split_path(run_state.best))
+    found = split.result if split else f"{best['top1']:.2%}"
+    print(f"held-out top-1 {found}, best after epoch {best['epoch']}: {shown(run_state.best)}")
     print(_what_bounds_it(run_state))
     print(
         f"curves: {shown(run_state.folder / 'log.csv')}, "
         f"visualdl --logdir {shown(run_state.charts)}"
     )
     path = shlex.quote(str(run_state.best.resolve()))
-    print(f"next: make export MODEL={spec.name} WEIGHTS={path} CLASSES={classes}")
+    print(f"next: make export MODEL={spec.name} WEIGHTS={path} CLASSES={plan.classes}")
     return Exit.OK
+
+
+def _say_plan(plan: Plan, device: str) -> None:
+    """What is trained on, and judged by; and a warning where an epoch has hardly a step."""
+    at_once, held_out = plan.batch * plan.devices, len(plan.validation)
+    devices = f", {plan.devices} devices" if plan.devices > 1 else ""
+    say(
+        f"  {plan.spec.name}: {len(plan.training)} photos of {plan.classes} classes, "
+        f"{held_out} held out to judge by, {plan.recipe.epochs} epochs of {plan.steps} steps of "
+        f"{at_once} photos, on {device}{devices}"
+    )
+    if advice := few_steps(plan):
+        say(f"  warning: {advice}")
 
 
 def _what_bounds_it(run_state: RunState) -> str:
@@ -325,7 +339,7 @@ def _parser() -> Parser:
         required=True,
         metavar="DIR",
         help="a folder with train_list.txt and val_list.txt, or with train/ and val/ of one folder "
-        "per class; or cifar10",
+        "per class, or cifar10; of one folder per class, or one list, a tenth is held out",
     )
     parser.add_argument(
         "--photos", type=positive, metavar="N", help="train on N photos, and judge by no more"

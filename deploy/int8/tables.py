@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from common import console
+from deploy.verdict.reasons import seen_in_training
 from deploy.verdict.result import Result
-from deploy.verdict.tables import colored, interval
+from deploy.verdict.tables import colored, interval, top1
 
 
 def show(results: list[Result]) -> None:
@@ -30,7 +31,7 @@ def _row(one: Result) -> list[str]:
     if one.drift and one.measured:
         figures = [
             str(one.data.images),
-            f"{100 * one.measured.top1:.1f}",
+            top1(one),
             f"{one.drift.top1_pp:+.2f}",
             interval(one.drift.ci95_pp),
             f"{100 * one.drift.agreement:.1f}",
@@ -53,6 +54,8 @@ def _remarks(one: Result) -> Iterator[str]:
     assert one.calibration
     if one.verdict != "pass":
         yield f"{one.verdict}: {one.reason}"
+    if note := seen_in_training(one):
+        yield note
     if one.calibration.keep_float:
         yield f"in float: {', '.join(one.calibration.keep_float)}"
     if alone := one.all_int8:

@@ -20,7 +20,7 @@ from deploy.request.arguments import (
     chosen_files,
     chosen_photos,
 )
-from deploy.request.building import build_files, class_count, inference_graph
+from deploy.request.building import build_files, class_count, inference_graph, known_split
 from deploy.request.opening import Opened, open_photos, ready_to_judge
 from deploy.request.values import INT8, Cell, Files, Photos
 from deploy.targets import all_precisions, app_targets, find_cells
@@ -87,7 +87,7 @@ class _Asked:
         classes = class_count(self.chosen, wanted)
         if options.labels:
             read_names(options.labels, classes)
-        return open_photos(photos, self.missing, classes)
+        return open_photos(photos, self.missing, classes, known_split(self.chosen, wanted))
 
     def make(
         self, options: Namespace, wanted: Files, photos: Photos, opened: Opened

@@ -5,8 +5,10 @@ from typing import Any
 
 from data import imagenet
 from data.preprocess import Preprocess
+from deploy.verdict.reasons import seen_in_training
 from deploy.verdict.result import Result
 from models.registry import ModelSpec
+from models.split import Split
 
 _CARD = """# {model} for {target}, {precision}
 
@@ -66,12 +68,13 @@ def model_card(
     digests: Mapping[str, str],
     labels: str,
     results: Sequence[Result],
+    split: Split | None = None,
 ) -> str:
     """The card, in Markdown.
 
     `manifest` is the package's, `digests` has the sha256 of the model's file by its name, `labels`
     says where the class names are from. Of `results`, which are those of this target, precision
-    and these weights, only those of this very file are shown.
+    and these weights, only those of this very file are shown. `split` is the checkpoint's.
     """
     others = [one for one in results if one.files != digests]
     results = [one for one in results if one.files == digests]
@@ -86,7 +89,7 @@ def model_card(
         side=spec.preprocess.crop,
         weights=_weights(manifest, kind),
         preprocess=_in_words(spec.preprocess),
-        accuracy=_accuracy(spec, kind, manifest["class_num"]),
+        accuracy=_accuracy(spec, kind, manifest["class_num"], split),
         files=_files(digests),
         drift="\n".join(map(_drift, results)) or _none_of_this_file(others),
         gaps=_list(_gaps(manifest, results)),
@@ -134,8 +137,14 @@ def _in_words(preprocess: Preprocess) -> str:
     )
 
 
-def _accuracy(spec: ModelSpec, kind: str, classes: int) -> str:
-    """What is published about these very weights; the model's figures are not about others."""
+def _accuracy(spec: ModelSpec, kind: str, classes: int, split: Split | None) -> str:
+    """What was held out of the training of these very weights, or is published about them; the
+    model's figures are not about others."""
+    if split:
+        return (
+            f"Of the photos of {split.data} that make {split.made_by} held out, which did not "
+            f"train it but chose it: top-1 {split.result}."
+        )
     if kind != "official" or classes != imagenet.CLASSES or spec.accuracy is None:
         return "Nothing is published about these weights."
     return (
@@ -154,7 +163,7 @@ def _drift(result: Result) -> str:
         f"{line}. Photos: {data.images} ({data.name}); top-1 {measured.top1:.1%}, reference "
         f"{reference.top1:.1%}, drift {drift.top1_pp:+.2f} points; decisions agreed "
         f"{drift.agreement:.1%}; largest relative logit difference {drift.max_rel:.1e}"
-        f"{_calibrated(result)}"
+        f"{_calibrated(result)}" + (f". {note}" if (note := seen_in_training(result)) else "")
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import UserError
 from common.paths import build_root
 from convert.artifact import Artifact, Step, load, produce
-from convert.builds import exported
+from convert.builds import exported, split_of
 from deploy.packages.labels import Labels
 from deploy.packages.model_card import model_card
 from deploy.request.values import Cell
@@ -181,7 +181,7 @@ def _content(
     }
     recorded = built.manifest["files"][engine.file]
     digests = {engine.file: recorded["sha256"]}
-    card = model_card(spec, about, digests, labels.source, _results(about))
+    card = model_card(spec, about, digests, labels.source, _results(about), split_of(graph))
     content["MODEL_CARD.md"] = card.encode()
     listed = {engine.file: {"sha256": recorded["sha256"], "bytes": recorded["bytes"]}}
     for name, data in content.items():

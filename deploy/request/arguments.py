@@ -153,7 +153,7 @@ def add_data_arguments(parser: Parser) -> None:
         "--data",
         type=word_or_path(*BUILT_IN),
         metavar="DIR",
-        help="a folder with val_list.txt, one folder per class, cifar10 or demo (default)",
+        help="a folder with val_list.txt, val/ or one folder per class, cifar10 or demo (default)",
     )
     parser.add_argument(
         "--photos", type=positive, metavar="N", help="only N of them, evenly spread"
@@ -163,9 +163,19 @@ def add_data_arguments(parser: Parser) -> None:
     )
 
 
+def add_seen_argument(parser: Parser) -> None:
+    """The argument of every command that gives an accuracy."""
+    parser.add_argument(
+        "--allow-seen",
+        action="store_true",
+        help="judge by photos that trained the checkpoint too, marked as such",
+    )
+
+
 def add_photo_arguments(parser: Parser) -> None:
     """The arguments of every command that judges targets on photos."""
     add_data_arguments(parser)
+    add_seen_argument(parser)
     parser.add_argument(
         "--budget",
         type=number,
@@ -316,4 +326,5 @@ def chosen_photos(options: argparse.Namespace) -> Photos:
         options.calib,
         options.calib_photos or COUNT,
         named=options.data is not None,
+        allow_seen=getattr(options, "allow_seen", False),  # a package has no accuracy
     )

@@ -1,7 +1,8 @@
 """From a name to the inference graph that all files of a build start from."""
 
 import concurrent.futures
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from calib.overflow import LIMIT, beyond_fp16
 from common import console, machine
@@ -16,7 +17,10 @@ from deploy.request.int8_files import int8_file
 from deploy.request.values import FP16, INT8, Cell, Files
 from deploy.targets.base import Options
 from models.registry import MODELS
+from models.split import Split, split_beside
 from models.weights import WORDS, available
+
+T = TypeVar("T")
 
 
 def class_count(chosen: Chosen, files: Files) -> int:
@@ -42,6 +46,36 @@ def inference_graph(chosen: Chosen, files: Files) -> Artifact:
         builds.say_if_changed(found)
         return found
     return export_build(chosen, files.weights, files.class_num)
+
+
+def known_split(chosen: Chosen, files: Files) -> Split | None:
+    """Which photos trained the weights that `inference_graph` will take, before any work; None
+    where that is not known."""
+    found = None if files.weights else builds.exported(chosen.folder)
+    if found and files.class_num in (None, found.facts["class_num"]):
+        return builds.split_of(found)
+    if files.weights in WORDS or not (files.weights or chosen.name or available(chosen.spec)):
+        return None
+    return split_beside(builds.weights_of(chosen, files.weights))
+
+
+def open_for_each(
+    chosen: Sequence[Chosen], files: Files, open_photos: Callable[[int, Split | None], T]
+) -> list[T]:
+    """What `open_photos` gives for each build, from its number of classes and its split; once for
+    those that are alike in both. Also tried where there is no build, so that a mistyped folder is
+    refused."""
+    opened: dict[tuple[int, str | None], T] = {}
+
+    def once(classes: int, split: Split | None) -> T:
+        key = classes, split.checkpoint if split else None
+        if key not in opened:
+            opened[key] = open_photos(classes, split)
+        return opened[key]
+
+    if not chosen:
+        once(files.class_num or imagenet.CLASSES, None)
+    return [once(class_count(one, files), known_split(one, files)) for one in chosen]
 
 
 def build_files(

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calib.photos import APART, Calibration, leave_out
+from calib.photos import OWN, TRAINED, Calibration, leave_out
 from common.console import say
 from common.errors import UserError
 from convert.artifact import Artifact
+from convert.builds import split_of
 from data.images import DEMO
 from deploy.request.int8_files import calibrating_hashes, with_kept, without_photos
 from deploy.request.values import INT8, Cell, Files, Photos
@@ -21,6 +22,7 @@ from models.weights import WORDS
 
 if TYPE_CHECKING:
     from data.images import ImageSet
+    from models.split import Split
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,25 @@ class Opened:
 
 
 def open_photos(
-    photos: Photos, cells: Sequence[Cell], class_num: int, *, calibrates: bool = False
+    photos: Photos,
+    cells: Sequence[Cell],
+    class_num: int,
+    split: "Split | None" = None,
+    *,
+    calibrates: bool = False,
 ) -> Opened:
-    """The photos for a model of so many classes.
+    """The photos for a model of so many classes, whose checkpoint has this split.
 
-    `calibrates` says that what judges also tells what to calibrate on, a third of it, where no
-    photos of their own are named.
+    `calibrates` says that what judges also tells what to calibrate on, see `Photos.set_apart`,
+    where no photos of their own are named.
     """
-    images = photos.open_all(class_num)
+    images = photos.open_all(class_num, split)
     if all(precision != INT8 for _, precision in cells):
         return Opened(images, None)
     if photos.calibration:
-        return Opened(images, photos.open_calibration(class_num, photos.few(images)))
+        return Opened(images, photos.open_calibration(class_num, split, photos.few(images)))
     if calibrates:
-        calibration, others = photos.set_apart(images)
+        calibration, others = photos.set_apart(images, class_num, split)
         return Opened(others, calibration)
     return Opened(images, None)
 
@@ -55,19 +62,21 @@ def ready_to_judge(
 ) -> tuple["ImageSet", list[Cell], Options]:
     """The photos that judge a graph's files, and the cells and options to make these by."""
     images, calibration = opened.images, opened.calibration
+    class_num = graph.facts["class_num"]
     options = with_kept(graph, cells, _with(wanted.options, calibration))
     if missing := without_photos(cells, options):
         try:
             _check_demo(graph, photos, missing)
-            calibration, images = photos.set_apart(images)
+            calibration, images = photos.set_apart(images, class_num, split_of(graph))
             options = _with(options, calibration)
         except _DemoError as error:
             cells = _without(missing, cells, wanted, error)
     before = len(images)
     images = leave_out(images, calibrating_hashes(cells, options))
     judging = photos.few(images)
-    if calibration and calibration.split == APART:
-        calibrate = f"{len(calibration.images)} photos calibrate INT8"
+    if calibration and calibration.split != OWN:
+        trained = " to train on" if calibration.split == TRAINED else ""
+        calibrate = f"{len(calibration.images)} photos{trained} calibrate INT8"
         say(f"  {images.name}: {calibrate}, {len(judging)} judge")
     elif before > len(images):
         calibrated = f"{before - len(images)} photos calibrated INT8 and do not judge"
@@ -83,18 +92,18 @@ def ready_to_make(
     Where there are no photos to calibrate on, and nobody named INT8, its cells are left out, with
     a word.
     """
-    photos, class_num = wanted.photos, graph.facts["class_num"]
+    photos, class_num, split = wanted.photos, graph.facts["class_num"], split_of(graph)
     calibration = None
     if photos.calibration and any(precision == INT8 for _, precision in cells):
-        calibration = photos.open_calibration(class_num)
+        calibration = photos.open_calibration(class_num, split)
     options = with_kept(graph, cells, _with(wanted.options, calibration))
     missing = without_photos(cells, options)
     if not missing:
         return list(cells), options
     try:
-        images = photos.open_all(class_num)
+        images = photos.open_all(class_num, split)
         _check_demo(graph, photos, missing)
-        calibration, _ = photos.set_apart(images)
+        calibration, _ = photos.set_apart(images, class_num, split)
     except UserError as error:
         return _without(missing, cells, wanted, error), options
     say(f"  {calibration.images.name}: {len(calibration.images)} photos calibrate INT8")

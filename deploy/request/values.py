@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from calib.kept import INT8
-from calib.photos import APART, COUNT, OWN, Calibration, open_apart, set_apart
+from calib.photos import (
+    APART,
+    COUNT,
+    OWN,
+    TRAINED,
+    Calibration,
+    open_apart,
+    set_apart,
+    trained_apart,
+)
 from common.errors import UserError
 from convert.to_onnx import DEFAULT_OPSET
 from deploy.targets import find_cells
@@ -13,6 +22,7 @@ from deploy.targets.base import Options, Target
 
 if TYPE_CHECKING:
     from data.images import ImageSet
+    from models.split import Split
 
 
 Cell = tuple[Target, str]  # a target and one of its precisions
@@ -22,7 +32,8 @@ FP16 = "fp16"
 @dataclass(frozen=True)
 class Photos:
     """Which photos judge: a source for `ImageSet.open`, and how many of them (None: all); and which
-    calibrate. `named` says whether the user named the source."""
+    calibrate. `named` says whether the user named the source, `allow_seen` that those may judge too
+    that trained the checkpoint."""
 
     source: str = "demo"
     count: int | None = None
@@ -30,30 +41,41 @@ class Photos:
     calibration: str | None = None
     calibration_count: int = COUNT
     named: bool = True
+    allow_seen: bool = False
 
-    def open(self, class_num: int) -> "ImageSet":
-        """The photos and their labels, for a model of so many classes."""
-        return self.few(self.open_all(class_num))
+    def open(self, class_num: int, split: "Split | None" = None) -> "ImageSet":
+        """The photos that judge and their labels, for a model of so many classes, whose checkpoint
+        has this split."""
+        return self.few(self.open_all(class_num, split))
 
-    def open_calibration(self, class_num: int, judging: "ImageSet | None" = None) -> Calibration:
+    def open_calibration(
+        self, class_num: int, split: "Split | None", judging: "ImageSet | None" = None
+    ) -> Calibration:
         """Photos of their own to calibrate INT8 on; UserError where one of them also judges."""
         from data.images import ImageSet
 
         assert self.calibration
         judging = judging or ImageSet("", [], [])
-        apart = open_apart(self.calibration, class_num, judging, self.calibration_count)
+        apart = open_apart(self.calibration, class_num, judging, self.calibration_count, split)
         return Calibration(apart, self.skip_bad, self.calibration, OWN)
 
-    def set_apart(self, images: "ImageSet") -> tuple[Calibration, "ImageSet"]:
-        """A third of the photos to calibrate INT8 on, and the others."""
-        apart, others = set_apart(images, self.calibration_count)
+    def set_apart(
+        self, images: "ImageSet", class_num: int, split: "Split | None"
+    ) -> tuple[Calibration, "ImageSet"]:
+        """Photos to calibrate INT8 on, and those that judge: what the source has to train on, or
+        trained the checkpoint, and all of `images`; else a third of these, and the others."""
+        count = self.calibration_count
+        trained = trained_apart(self.source, class_num, images, count, split)
+        if trained:
+            return Calibration(trained, self.skip_bad, self.source, TRAINED), images
+        apart, others = set_apart(images, count)
         return Calibration(apart, self.skip_bad, self.source, APART), others
 
-    def open_all(self, class_num: int) -> "ImageSet":
-        """The photos at the source, however many are to judge."""
-        from data.images import ImageSet  # here: --help needs no photos
+    def open_all(self, class_num: int, split: "Split | None" = None) -> "ImageSet":
+        """The photos at the source that may judge, however many are to."""
+        from deploy.request.judging import open_judging  # here: --help needs no photos
 
-        return ImageSet.open(self.source, class_num)
+        return open_judging(self.source, class_num, split, self.allow_seen)
 
     def few(self, images: "ImageSet") -> "ImageSet":
         """Those of some photos that judge."""

@@ -18,6 +18,7 @@ def sentences(results: Sequence[Result], verbose: bool) -> list[str]:
     why something is simulated is then said once for all that share it.
     """
     reports = [(one, one.build_report) for one in results if one.build_report]
+    reports += [(one, note) for one in results if (note := seen_in_training(one))]
     if verbose:
         lines = [f"{_name(one)}: {one.verdict}: {one.reason}" for one in _not_passed(results)]
         return lines + [f"{_name(one)}: {report}" for one, report in reports]
@@ -36,6 +37,16 @@ def sentences(results: Sequence[Result], verbose: bool) -> list[str]:
             f"{_names([one for one, _ in shared])}: {_merged([text for _, text in shared])}"
         )
     return lines
+
+
+def seen_in_training(one: Result) -> str:
+    """What a result's accuracy is not, in a clause; "" where its photos were new to the model."""
+    if not one.data.seen:
+        return ""
+    return (
+        f"{one.data.seen} of the {one.data.images} photos were seen in training: this is no "
+        "accuracy on new photos"
+    )
 
 
 def where(one: Result) -> str:

@@ -51,6 +51,7 @@ class Data:
     images: Positive
     skipped: Count = 0
     sha256: Digest
+    seen: Count | None = None  # of them, in training; their accuracy is not that on new photos
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

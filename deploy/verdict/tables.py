@@ -47,6 +47,12 @@ def show_verdicts(results: Sequence[Result]) -> None:
     )
 
 
+def top1(one: Result) -> str:
+    """A result's top-1 for a table's cell, marked where the model trained on its photos."""
+    assert one.measured
+    return f"{100 * one.measured.top1:.1f}{' seen' if one.data.seen else ''}"
+
+
 def colored(verdict: str) -> str:
     """A verdict for a table's cell."""
     return console.colored(verdict, _COLORS[verdict])
@@ -63,7 +69,7 @@ def _row(one: Result) -> list[str]:
     if one.drift and one.measured:
         figures = [
             str(one.data.images),
-            f"{100 * one.measured.top1:.1f}",
+            top1(one),
             f"{one.drift.top1_pp:+.2f}",
             _interval(one),
             f"{100 * one.drift.agreement:.1f}",

@@ -17,10 +17,10 @@ from common.strict_json import decode
 from common.version import VERSION
 from convert import simulate
 from convert.artifact import Artifact
-from convert.builds import Chosen
+from convert.builds import Chosen, split_of
 from data.crops import Crops, load_crops
 from data.images import ImageSet, spread_rows
-from deploy.request.building import build_files, class_count, inference_graph
+from deploy.request.building import build_files, inference_graph, open_for_each
 from deploy.request.int8_files import options_for
 from deploy.request.opening import open_photos, ready_to_judge
 from deploy.request.values import INT8, Cell, Files, Photos
@@ -57,6 +57,7 @@ class Judge:
         self._graph = graph
         self._photos = photos
         self._skip_bad = skip_bad
+        self._split = split_of(graph)
         self._ran: dict[tuple, tuple[np.ndarray, dict]] = {}
 
     def judge(
@@ -115,6 +116,7 @@ class Judge:
                 images=len(rows),
                 skipped=len(self.crops.skipped),
                 sha256=self.crops.sha256,
+                seen=self._seen(rows) or None,
             ),
             environment=environment,
             build_report=report or None,
@@ -122,6 +124,13 @@ class Judge:
             **outcome,
             **(self._speed(target, precision, about, environment) if host is LOCAL else {}),
         )
+
+    def _seen(self, rows: list[int]) -> int:
+        """How many of these photos trained the checkpoint."""
+        if self._split is None:
+            return 0
+        hashes = [self.crops.hashes[row] for row in rows]
+        return int(self._split.training.known.has(hashes).sum())
 
     def _speed(
         self,
@@ -300,14 +309,12 @@ def validate(
     `host`, which has no problem with any target, is where they run.
     Photos are opened before anything is built, so that a mistyped folder costs no time.
     """
-    counts = {class_count(one, files) for one in builds} or {files.class_num or 1000}
-    opened = {count: open_photos(photos, cells, count) for count in counts}
+    opened = open_for_each(builds, files, lambda *model: open_photos(photos, cells, *model))
     for target, precision in cells:
         if precision in target.on_request:
             say(f"  warning: {target.name} {precision}: {target.warning}")
-    for one in builds:
+    for one, photo_set in zip(builds, opened, strict=True):
         graph = inference_graph(one, files)
-        photo_set = opened[graph.facts["class_num"]]
         images, judged, options = ready_to_judge(graph, cells, files, photos, photo_set)
         judge = Judge(one.spec, graph, images, photos.skip_bad, host)
         built = build_files(graph, judged, options)

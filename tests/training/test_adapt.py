@@ -15,6 +15,7 @@ from models.state import read_state, write_state
 from models.weights import Weights, find_weights
 from tests.colours import COLOURS, write_photos
 from tests.conftest import assert_refused
+from tests.splits import write_split
 from training import adapt
 from training.backbone import load_backbone, recalibrate
 from training.classifier_head import Fit, lift, open_head, require_finite, written_logits
@@ -26,25 +27,6 @@ SPEC = find_model("SqueezeNet1_1")
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
     return write_photos(tmp_path_factory.mktemp("photos") / "colours", per_class=20)
-
-
-class TestSplit:
-    def test_a_tenth_of_each_class_is_held_out(self):
-        labels = [0] * 100 + [1] * 50 + [2] * 2
-        fit_on, held_out = adapt.split(labels, seed=0)
-        counts = np.bincount(np.array(labels)[held_out], minlength=3)
-        assert sorted([*fit_on, *held_out]) == list(range(152))
-        assert list(counts[:2]) == [10, 5]
-        assert counts[2] < 2
-
-    def test_no_more_are_held_out_than_fit_into_memory(self):
-        _, held_out = adapt.split(np.arange(200_000) % 10, seed=0)
-        assert 0.9 * adapt.MOST_HELD_OUT < len(held_out) <= adapt.MOST_HELD_OUT
-
-    def test_the_seed_decides(self):
-        labels = np.arange(300) % 3
-        first, again, other = (adapt.split(labels, seed)[1].tolist() for seed in (0, 0, 1))
-        assert first == again != other
 
 
 class TestClasses:
@@ -81,6 +63,7 @@ class TestClaim:
         write_state(out, {"a.weight": np.zeros((2, 2), np.float32)})
         files.write_json(out.with_name("net.json"), {"origin": origin, "sha256": files.sha256(out)})
         out.with_name("net.classes.txt").write_text("cat\ndog\n")
+        write_split(out, [])
 
     def test_a_free_name_is_taken_and_its_folder_made(self, out):
         assert adapt.claim(out, {"seed": 0}) is None
@@ -90,7 +73,7 @@ class TestClaim:
         self.leave(out, {"seed": 0})
         assert adapt.claim(out, {"seed": 0})["origin"] == {"seed": 0}
 
-    @pytest.mark.parametrize("name", ["net.pdparams", "net.classes.txt"])
+    @pytest.mark.parametrize("name", ["net.pdparams", "net.classes.txt", "net.split.json"])
     def test_its_own_work_is_made_again_where_a_part_of_it_is_missing(self, out, name):
         self.leave(out, {"seed": 0})
         out.with_name(name).unlink()
@@ -114,7 +97,9 @@ class TestClaim:
         with pytest.raises(UserError, match="there already"):
             adapt.claim(out, {"seed": 0})
 
-    @pytest.mark.parametrize("name", ["net.pdparams", "net.json", "net.classes.txt"])
+    @pytest.mark.parametrize(
+        "name", ["net.pdparams", "net.json", "net.classes.txt", "net.split.json"]
+    )
     def test_nothing_of_the_users_is_overwritten(self, out, name):
         out.parent.mkdir()
         out.with_name(name).write_text("mine")
@@ -137,7 +122,7 @@ class TestSqueezeNet:
     @pytest.fixture(scope="class")
     def made(self, photos):
         network = load_backbone(SPEC, find_weights(SPEC, "random"), 3)
-        stream = Stream(adapt.open_labelled(str(photos)).spread(12), SPEC.preprocess)
+        stream = Stream(ImageSet.open(photos, None).spread(12), SPEC.preprocess)
         with open_head(network, SPEC.input_shape) as head:
             yield head, stream
 
@@ -154,7 +139,8 @@ class TestSqueezeNet:
         features = np.concatenate([made[0].features(batch) for _, batch in batches])
         write_state(path, made[0].state(fitted))
         fit = Fit(fitted, 0.0, 1.0, rows, features)
-        return written_logits(SPEC, path, made[1], fit), features.astype(np.float64)
+        _, logits = written_logits(SPEC, path, made[1], fit, rows)
+        return logits, features.astype(np.float64)
 
     def test_lifted_relu_cuts_nothing_and_no_probability_changes(self, made, fitted, tmp_path):
         lifted = lift(*made, fitted)
@@ -195,7 +181,7 @@ class TestBackbone:
         spec = find_model("RegNetX_4GF")
         network = load_backbone(spec, find_weights(spec, "random"), 3)
         before = {name: value.numpy() for name, value in network.state_dict().items()}
-        stream = Stream(adapt.open_labelled(str(photos)).spread(6), spec.preprocess)
+        stream = Stream(ImageSet.open(photos, None).spread(6), spec.preprocess)
         recalibrate(network, stream, np.arange(6))
         changed = {
             name.rsplit(".", 1)[1]
@@ -214,7 +200,7 @@ class TestBackbone:
             folder.mkdir(exist_ok=True)
             Image.fromarray(plain).save(folder / f"{number}.png")
         network = load_backbone(spec, find_weights(spec, "random"), 2)
-        stream = Stream(adapt.open_labelled(str(tmp_path)).spread(4), spec.preprocess)
+        stream = Stream(ImageSet.open(tmp_path, None).spread(4), spec.preprocess)
         recalibrate(network, stream, np.arange(4))
         [(_, crops)] = stream.batches(range(4), "photos")
         with open_head(network, spec.input_shape) as head:
@@ -237,32 +223,32 @@ class TestAdapt:
         monkeypatch.setattr(adapt, "write_state", fill_the_disk)
 
     def test_a_failed_run_leaves_nothing(self, photos, tmp_path, disk_fills_up):
-        images, weights = adapt.open_labelled(str(photos)).spread(24), find_weights(SPEC, "random")
+        division, weights = adapt.open_photos(str(photos), 24), find_weights(SPEC, "random")
         with pytest.raises(OSError, match="No space"):
-            adapt.adapt(SPEC, images, weights, tmp_path / "net.pdparams")
+            adapt.adapt(SPEC, division, weights, tmp_path / "net.pdparams")
         assert not list(tmp_path.iterdir())
 
     def test_what_is_there_from_the_same_inputs_is_not_made_again(
         self, photos, tmp_path, monkeypatch, capsys
     ):
-        images, weights = adapt.open_labelled(str(photos)).spread(24), find_weights(SPEC, "random")
+        division, weights = adapt.open_photos(str(photos), 24), find_weights(SPEC, "random")
         out = tmp_path / "net.pdparams"
-        facts = adapt.adapt(SPEC, images, weights, out)
+        facts = adapt.adapt(SPEC, division, weights, out)
         assert {path.name for path in tmp_path.iterdir()} == {
-            *("net.pdparams", "net.json", "net.classes.txt")
+            *("net.pdparams", "net.json", "net.classes.txt", "net.split.json")
         }
         capsys.readouterr()
         monkeypatch.setattr(adapt, "load_backbone", None)
-        assert adapt.adapt(SPEC, images, weights, out) == json.loads(json.dumps(facts))
+        assert adapt.adapt(SPEC, division, weights, out) == json.loads(json.dumps(facts))
         assert "is there already, from the same inputs" in capsys.readouterr().err
 
     def test_no_readable_photo_is_said_even_if_bad_ones_may_be_skipped(self, tmp_path):
         root = write_photos(tmp_path / "colours", 8)
         for path in root.glob("*/*.png"):
-            path.write_text("no photo")
+            path.write_text(f"no photo {path}")
         with pytest.raises(UserError, match="too few photos are left"):
             adapt.adapt(
-                *(SPEC, adapt.open_labelled(str(root)), find_weights(SPEC, "random")),
+                *(SPEC, adapt.open_photos(str(root)), find_weights(SPEC, "random")),
                 tmp_path / "net.pdparams",
                 skip_bad=True,
             )

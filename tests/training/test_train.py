@@ -30,7 +30,7 @@ from training import batches
 from training import learner as learning
 from training import train as training
 from training.curves import Curves
-from training.plan import Plan, open_splits
+from training.plan import Plan, few_steps, open_division
 from training.recipes import recipe
 from training.run_state import RunState
 from training.train import train
@@ -62,7 +62,7 @@ def small_plan(photos: Path, epochs: int = 2, lr: float = 0.02, **changes) -> Pl
     spec = replace(MODELS["SqueezeNet1_1"], preprocess=Preprocess(resize_short=SIDE, crop=SIDE))
     shorter = recipe(spec.name).shortened(epochs).with_lr(lr)
     small = replace(shorter, **{"batch": 12, "crop": SIDE} | changes)
-    return Plan(spec, small, *open_splits(str(photos)))
+    return Plan(spec, small, open_division(str(photos)))
 
 
 def read_charts(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -391,8 +391,9 @@ def test_a_full_disk_costs_the_running_epoch_only(photos, small_disk):
     assert "no space left on the disk; free some" in after.splitlines()[0]
     status, files = done.stdout.partition("\n")[::2]
     assert status == "status 2"
-    assert set(files.partition("best top-1")[0].split()) == {
+    assert set(files.partition("held-out top-1")[0].split()) == {
         *("out/classes.txt", "out/best.pdparams", "out/last.pdparams", "out/checkpoint.pkl"),
+        *("out/best.split.json", "out/last.split.json"),
         *("out/log.csv", "out/visualdl/vdlrecords.training.log"),
     }
     assert done.returncode == 0, done.stderr
@@ -447,30 +448,31 @@ def test_an_unknown_model(command, photos):
 
 
 def put(root: Path, *names: str) -> Path:
-    for name in names:
+    for number, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+        Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(path)
     return root
 
 
 def test_one_class_is_nothing_to_tell_apart(tmp_path):
     with pytest.raises(UserError, match="photos of one class only"):
-        open_splits(str(put(tmp_path, "train/a/1.png", "val/a/2.png")))
+        open_division(str(put(tmp_path, "train/a/1.png", "val/a/2.png")))
 
 
 def test_a_class_without_photos_to_train_on(tmp_path):
     put(tmp_path, "train/a/1.png", "train/b/1.png", "val/a/2.png", "val/c/2.png")
     with pytest.raises(UserError, match="no photos to train on for 1 of 3 classes: c; add photos"):
-        open_splits(str(tmp_path))
+        open_division(str(tmp_path))
 
 
 def test_some_of_the_photos_will_do(photos):
-    training, validation, classes = open_splits(str(photos), 6)
-    assert sorted(training.labels) == sorted(validation.labels) == [0, 0, 1, 1, 2, 2]
-    assert classes == 3
+    division = open_division(str(photos), 6)
+    assert sorted(division.training.labels) == [0, 0, 1, 1, 2, 2]
+    assert sorted(division.held_out.labels) == [0, 0, 1, 1, 2, 2]
+    assert division.classes == 3
     with pytest.raises(UserError, match="no photos to train on for 1 of 3 classes"):
-        open_splits(str(photos), 2)
+        open_division(str(photos), 2)
 
 
 def test_labels_to_judge_by_that_are_not_trained(tmp_path):
@@ -478,16 +480,24 @@ def test_labels_to_judge_by_that_are_not_trained(tmp_path):
     (tmp_path / "train_list.txt").write_text("1.png 0\n2.png 1\n")
     (tmp_path / "val_list.txt").write_text("1.png 2\n")
     with pytest.raises(UserError, match=r"label 2 is out of the range 0\.\.1"):
-        open_splits(str(tmp_path))
+        open_division(str(tmp_path))
 
 
-def test_a_single_list_does_not_say_what_to_judge_by(tmp_path):
-    listing = put(tmp_path, "1.png", "2.png") / "list.txt"
-    listing.write_text("1.png 0\n2.png 1\n")
-    with pytest.raises(UserError, match="is a file; give the folder"):
-        open_splits(str(listing))
-
-
-def test_no_photos_to_train_on(tmp_path):
+def test_a_list_to_judge_by_is_not_trained_on(tmp_path):
+    put(tmp_path, "1.png", "2.png")
+    (tmp_path / "val_list.txt").write_text("1.png 0\n2.png 1\n")
     with pytest.raises(UserError, match=r"no train_list\.txt"):
-        open_splits(str(put(tmp_path, "a/1.png", "b/1.png")))
+        open_division(str(tmp_path))
+
+
+# ---- steps ----
+
+
+def test_few_steps_are_said_with_a_batch_that_takes_more(photos):
+    plan = small_plan(photos, batch=128)
+    assert plan.steps == 1
+    # The published 0.02 for a batch of 128, in proportion.
+    assert few_steps(plan) == (
+        "36 photos: one step an epoch at BATCH=128, so little is learnt; BATCH=4 LR=0.00063 takes 9"
+    )
+    assert few_steps(small_plan(photos, batch=4)) == ""

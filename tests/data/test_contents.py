@@ -1,0 +1,41 @@
+"""Sets of photos by content."""
+
+import hashlib
+
+import pytest
+
+from data.contents import Contents
+
+HASHES = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(100)]
+
+
+def test_has_what_it_was_made_of_and_nothing_else():
+    known = Contents.of(HASHES[:50])
+    assert known.has(HASHES).tolist() == [True] * 50 + [False] * 50
+    assert len(known) == 50
+    assert not Contents.of([]).has(HASHES).any()
+
+
+def test_copies_count_once_and_what_cannot_be_read_is_never_there():
+    known = Contents.of([HASHES[0], "", HASHES[0]])
+    assert len(known) == 1
+    assert known.has(["", HASHES[0], "", HASHES[1]]).tolist() == [False, True, False, False]
+
+
+def test_union():
+    both = Contents.of(HASHES[:3]) | Contents.of(HASHES[2:5])
+    assert both.has(HASHES).sum() == len(both) == 5
+
+
+def test_text_and_back():
+    known = Contents.of(HASHES)
+    assert str(Contents.parse(str(known))) == str(known)
+    assert str(Contents.of(reversed(HASHES))) == str(known)  # whatever the order
+    assert len(str(known)) == 4 * -(-8 * 100 // 3)  # base64 of eight bytes a photo
+    assert len(Contents.parse("")) == 0
+
+
+@pytest.mark.parametrize("text", ["AAAA", "no base64!", "ä", "AAAAAAAAAAA"])
+def test_damaged_text(text):
+    with pytest.raises(ValueError, match=r"base64|bytes"):
+        Contents.parse(text)
