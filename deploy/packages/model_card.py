@@ -142,8 +142,8 @@ def _accuracy(spec: ModelSpec, kind: str, classes: int, split: Split | None) -> 
     model's figures are not about others."""
     if split:
         return (
-            f"Of the photos of {split.data} that make {split.made_by} held out, which did not "
-            f"train it but chose it: top-1 {split.result}."
+            f"On the photos that make {split.made_by} held out ('{split.data}'), which chose it "
+            f"but did not train it: top-1 {split.result}."
         )
     if kind != "official" or classes != imagenet.CLASSES or spec.accuracy is None:
         return "Nothing is published about these weights."

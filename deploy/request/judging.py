@@ -22,8 +22,8 @@ def open_judging(
     if seen.all():
         raise UserError(
             f"{images.name}: all {len(images)} photos trained this checkpoint, so they cannot "
-            f"judge it; its honest figure is that of make {split.made_by}, of the photos of "
-            f"{split.data} that it held out: top-1 {split.result}; give other photos "
+            f"judge it; its honest figure is that on the photos which make {split.made_by} "
+            f"held out ('{split.data}'): top-1 {split.result}; give other photos "
             "(DATA=folder), or show these, marked as seen in training: ALLOW_SEEN=1"
         )
     if seen.any():

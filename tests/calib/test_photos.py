@@ -4,9 +4,11 @@ import shutil
 
 import pytest
 
-from calib.photos import open_apart, set_apart
+from calib.photos import open_apart, set_apart, trained_apart
 from common.errors import UserError
 from data.images import ImageSet
+from models.split import Split, read_split
+from tests.splits import write_split
 
 
 @pytest.fixture
@@ -68,3 +70,49 @@ def test_no_photos_to_calibrate_on_is_an_error(folder, tmp_path):
     empty.mkdir()
     with pytest.raises(UserError, match="empty"):
         open_apart(str(empty), 1000, ImageSet.open(folder))
+
+
+class TestSplit:
+    """Where it is known which photos trained the checkpoint."""
+
+    @pytest.fixture
+    def split(self, folder, tmp_path) -> Split:
+        """Of the thirty, twenty trained, six were held out, and four are new."""
+        hashes = ImageSet.open(folder).hashes
+        (tmp_path / "net.pdparams").write_bytes(b"")
+        path = write_split(tmp_path / "net.pdparams", hashes[:20], hashes[20:26])
+        return read_split(path)
+
+    def listed(self, folder, *numbers) -> str:
+        """A folder of the same photos under another name, with no list of what judges."""
+        other = folder / "other"
+        for number in numbers:
+            (other / "01"[number % 2]).mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / f"{number}.jpg", other / "01"[number % 2] / f"new{number}.jpg")
+        return str(other)
+
+    def test_photos_that_trained_calibrate(self, folder, split):
+        judging = ImageSet.open(folder).take(range(20, 30))
+        for chosen in (
+            trained_apart(str(folder), 1000, judging, 10, split),
+            open_apart(str(folder), 1000, judging, 10, split),
+        ):
+            assert len(chosen) == 10
+            assert split.training.known.has(chosen.hashes).all()
+
+    def test_a_source_with_none_of_them_has_nothing_apart(self, folder, split):
+        source = self.listed(folder, 0, 26, 27, 28, 29)
+        assert trained_apart(source, 2, ImageSet("", [], []), 10, split) is None
+        assert trained_apart(str(folder), 1000, ImageSet("", [], []), 10, None) is None
+
+    def test_held_out_photos_never_calibrate(self, folder, split):
+        source = self.listed(folder, *range(20, 30))
+        chosen = open_apart(source, 2, ImageSet("", [], []), 10, split)
+        assert len(chosen) == 4
+        assert not split.held_out.known.has(chosen.hashes).any()
+
+    def test_photos_to_train_on_calibrate_before_a_third_of_those_that_judge(self, folder):
+        (folder / "train_list.txt").write_text("0.jpg 0\n1.jpg 0\n2.jpg 0\n")
+        judging = ImageSet.open(folder)  # of which they are three
+        assert trained_apart(str(folder), 1000, judging.take(range(1, 30)), 10, None) is None
+        assert len(trained_apart(str(folder), 1000, judging.take(range(3, 30)), 10, None)) == 3
