@@ -10,17 +10,17 @@ from models.split import HeldOutResult, Photos, Split
 
 
 def write_split(
-    checkpoint: Path, trained: Iterable[str], held_out: Iterable[str] = (), **changes
+    weights: Path, trained: Iterable[str], held_out: Iterable[str] = (), **changes
 ) -> Path:
     """Write beside a checkpoint that photos of these SHA-256 trained it, and 4 of 5 were right."""
     facts = {
-        "checkpoint": files.sha256(checkpoint),
+        "checkpoint": files.sha256(weights),
         "made_by": "adapt",
         "data": "photos",
         "training": Photos.of(Contents.of(trained)),
         "held_out": Photos.of(Contents.of(held_out)),
         "result": HeldOutResult.of(4, 5),
     }
-    path = splits.split_path(checkpoint)
+    path = splits.split_path(weights)
     splits.write_split(path, Split(**facts | changes))
     return path

@@ -123,7 +123,7 @@ class TestSplitFile:
     def test_damaged(self, run, photos, copy):
         split_path(copy).write_text(split_path(copy).read_text().replace("held_out", "heldout"))
         done = self.evaluate(run, photos, copy)
-        assert_refused(done, "split.json is damaged ('heldout' is unknown)", "remove it")
+        assert_refused(done, "split.json is damaged (held_out is missing)", "remove it")
 
     def test_of_another_checkpoint(self, run, photos, copy):
         write_split(copy, [], checkpoint="a" * 64)
