@@ -19,10 +19,12 @@ from paddle.utils import unique_name
 from PIL import Image
 
 import models.squeezenet
+from common import files
 from common.errors import StepError, UserError
 from common.paths import ROOT
 from data.preprocess import Preprocess
 from models.registry import MODELS
+from models.split import read_split
 from models.state import read_state, write_state
 from models.weights import Weights
 from tests.conftest import assert_refused
@@ -406,6 +408,23 @@ def run_command(command, photos, *arguments, **options):
         *("training/train.py", "--model", "SqueezeNet1_1", "--data", photos, *arguments),
         **options,
     )
+
+
+def test_of_class_folders_a_tenth_is_held_out_and_kept_for_later(command, photos, tmp_path):
+    done = run_command(command, photos / "train", "--epochs", 1, "--batch", 12, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "32 photos of 3 classes, 4 held out to judge by" in done.stderr
+    assert "32 photos: 2 steps an epoch at BATCH=12, so little is learnt" in done.stderr
+    for name in ("best", "last"):
+        split = read_split(tmp_path / "out" / f"{name}.split.json")
+        assert split.checkpoint == files.sha256(tmp_path / "out" / f"{name}.pdparams")
+        assert (split.training.photos, split.held_out.photos) == (32, 4)
+        assert f"held-out top-1 {split.result}, best after epoch 1" in done.stdout
+    again = run_command(
+        *(command, photos / "train", "--epochs", 1, "--batch", 12, "--out", "out", "--resume"),
+    )
+    assert again.returncode == 0, again.stderr
+    assert "32 photos of 3 classes, 4 held out to judge by" in again.stderr
 
 
 def test_the_command_says_what_comes_next(command, photos, tmp_path):
