@@ -233,7 +233,7 @@ def test_weights_of_another_network_are_said_to_be_that(folder):
     path = put(folder / "tiny.pdparams", {f"stage_{name}": s for name, s in SHAPES.items()})
     with pytest.raises(UserError, match="belongs to another network than tiny: 10 missing") as e:
         load_state(weights(path), SHAPES)
-    assert "10 extra (stage.conv1.weight, stage.conv1.bias, stage.norm.weight, …)" in one_line(e)
+    assert "10 extra (stage_conv1.weight, stage_conv1.bias, stage_norm.weight, …)" in one_line(e)
 
 
 def test_another_number_of_classes_has_a_sentence_of_its_own(folder):
