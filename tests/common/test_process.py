@@ -48,6 +48,26 @@ def test_what_a_program_prints_comes_back(tmp_path):
     assert done.printed == f"{tmp_path}\na b\n"
 
 
+def test_what_is_fed_reaches_it():
+    def feed(stream) -> None:
+        for _ in range(100):
+            stream.write(bytes(range(256)) * 100)
+
+    assert shell("wc -c", feed=feed).stdout.strip() == str(100 * 256 * 100)
+    assert shell("exec 0<&-; echo enough", feed=feed).stdout == "enough\n"
+    said = complaint("exec 0<&-; echo no disk >&2; exit 1", feed=feed)
+    assert said == "toy: it ended with status 1: no disk"
+
+
+def test_what_cannot_be_read_to_be_fed_is_its_own_error():
+    def feed(stream) -> None:
+        stream.write(b"begun")
+        raise FileNotFoundError("lost")
+
+    with pytest.raises(FileNotFoundError, match="lost"):
+        shell("cat", feed=feed)
+
+
 def test_words_reach_it_as_they_are():
     words = ["it's", 'a "test"', "$HOME", "two words", "é", ""]
     code = "import sys; print(ascii(sys.argv[1:]))"
