@@ -13,9 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from common.errors import StepError, UserError
 from convert import step_check, tensorrt_builder, tensorrt_folder, to_tensorrt
+from convert.artifact import Artifact
 from convert.fp16_graph import write_fp16
-from convert.to_tensorrt import PROFILES, to_engine, to_portable
+from convert.to_tensorrt import ENGINE, PROFILES, is_for, to_engine, to_portable
 from runtimes import nvidia
+from runtimes.environments import TRT
+from runtimes.nvidia import Gpu
 from runtimes.sessions import cuda, tensorrt_engine
 from tests.convert.toy import CONV, CONVOLUTIONAL, FLATTEN, FULLY_CONNECTED, POOL, SHAPE, make
 from tests.runtimes.gpu import DRIVER, T4, Machine
@@ -371,3 +374,18 @@ def test_a_stand_in_takes_no_setting_and_no_argument_that_the_version_lacks():
         config.max_workspace_size = 1
     with pytest.raises(TypeError):
         config.set_timing_cache(None)
+
+
+def test_an_engine_is_for_the_tensorrt_the_gpu_and_the_driver_that_built_it(tmp_path, monkeypatch):
+    gpu = Gpu(0, "Tesla T4", "sm_75", "580.1")
+    monkeypatch.setattr(type(TRT), "version", lambda *_: "8.6.0")
+    parameters = {"gpu": "Tesla T4", "architecture": "sm_75", "driver": "580.1"}
+    manifest = {"files": {ENGINE: {}}, "parameters": parameters, "tools": {"tensorrt": "8.6.0"}}
+    assert is_for(Artifact(tmp_path, manifest), gpu)
+    for name, value in (
+        ("files", {"model.onnx": {}}),
+        ("parameters", parameters | {"driver": "590.0"}),
+        ("parameters", parameters | {"gpu": "Tesla V100"}),
+        ("tools", {"tensorrt": "10.0"}),
+    ):
+        assert not is_for(Artifact(tmp_path, manifest | {name: value}), gpu)
