@@ -203,6 +203,10 @@ def _exclusive(folder: Path) -> Iterator[None]:
                 shutil.rmtree(leftover, ignore_errors=True)
             yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        failed = Path(os.fsdecode(error.filename)) if error.filename else folder
+        root = build_root()
+        if not (failed.is_relative_to(root) or root.is_relative_to(failed)):
+            raise  # of another place, as a tool's own in the home folder
         raise UserError(
             f"cannot write {error.filename or folder}: {error.strerror}; make the build folder "
             "writable, or choose another: BUILD_DIR=/some/folder"

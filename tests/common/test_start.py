@@ -1,5 +1,6 @@
 """How commands begin: in the project's environment, from any folder, in any place."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,17 @@ def test_a_build_folder_of_the_users_and_a_home_that_is_none(command, tmp_path):
     done = command(*EXPORT, BUILD_DIR="out", HOME="/dev/null")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/SqueezeNet1_1/inference/fp32/inference.pdmodel").is_file()
+
+
+def test_a_home_that_is_read_only_is_not_written_to(small_disk, tmp_path):
+    words = shlex.join([sys.executable, str(ROOT / EXPORT[0]), *EXPORT[1:]])
+    done = small_disk.run(
+        "1m",
+        f"mount -o remount,ro {small_disk.path}; touch {small_disk.path}/x && exit 78\n"
+        f"HOME={small_disk.path} BUILD_DIR={tmp_path}/build {words}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "build/SqueezeNet1_1/inference/fp32/inference.pdmodel").is_file()
 
 
 @pytest.fixture

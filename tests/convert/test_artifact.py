@@ -185,3 +185,16 @@ def test_a_build_folder_that_is_a_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("BUILD_DIR", str(tmp_path / "file"))
     with pytest.raises(UserError, match="BUILD_DIR"):
         produce(step(), Maker(), shows="model.onnx")
+
+
+@pytest.mark.parametrize(("inside", "kind"), [(True, UserError), (False, PermissionError)])
+def test_a_place_that_cannot_be_written_to_is_the_one_that_is_named(build_folder, inside, kind):
+    place = build_folder / "Toy" if inside else build_folder.with_name("home") / ".tool"
+
+    def make(folder):
+        raise PermissionError(13, "Permission denied", str(place))
+
+    with pytest.raises(kind) as caught:
+        produce(step(), make, shows="model.onnx")
+    assert ("make the build folder writable" in str(caught.value)) == inside
+    assert str(place) in str(caught.value)
