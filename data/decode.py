@@ -47,10 +47,7 @@ def _opencv() -> ModuleType:
     import cv2  # here, so that commands which decode nothing start faster
 
     # Its complaints about a photo go to standard error line by line; ours is one sentence.
-    if hasattr(cv2, "setLogLevel"):  # up to 4.12
-        cv2.setLogLevel(_SILENT)
-    else:
-        cv2.utils.logging.setLogLevel(_SILENT)
+    cv2.setLogLevel(_SILENT)
     return cv2
 
 
