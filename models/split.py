@@ -74,12 +74,17 @@ class HeldOutResult:
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Split:
     """Which photos trained a checkpoint (also those of what it started from), which were held
-    out, and what it got right of those."""
+    out, and what it got right of those.
+
+    `data` is the name of the photos, `source` where they lay: a path, or the word of a built-in
+    set.
+    """
 
     schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)] = SCHEMA
     checkpoint: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     made_by: Literal["adapt", "train"]
     data: str
+    source: Annotated[str, Field(min_length=1)]
     training: Photos
     held_out: Photos
     result: HeldOutResult

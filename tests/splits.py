@@ -17,6 +17,7 @@ def write_split(
         "checkpoint": files.sha256(weights),
         "made_by": "adapt",
         "data": "photos",
+        "source": "/photos",
         "training": Photos.of(Contents.of(trained)),
         "held_out": Photos.of(Contents.of(held_out)),
         "result": HeldOutResult.of(4, 5),

@@ -25,7 +25,6 @@ if __name__ == "__main__":
     warnings.filterwarnings("ignore", module="paddle")
 
 import contextlib
-import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -40,6 +39,7 @@ from common.errors import UserError
 from common.paths import absolute
 from common.sources import code_of
 from common.strict_json import encode
+from convert.builds import words_for
 from data.images import BUILT_IN, WHOLE, ImageSet, set_name, splits_of
 from data.stream import Stream
 from models.registry import ModelSpec, find_model
@@ -290,9 +290,7 @@ def _show(spec: ModelSpec, facts: Mapping, out: Path) -> None:
     if data["unreadable"]:
         print(f"  {data['unreadable']} photos could not be read and are left out")
     print(f"  {data['photos']} photos, {data['classes']} classes, {facts['seconds']:.0f} s: {path}")
-    print(
-        f"next: make export MODEL={spec.name} WEIGHTS={shlex.quote(path)} CLASSES={data['classes']}"
-    )
+    print(f"next: make calibrate {words_for(spec, out)} TARGET=onnx WITHIN_BUDGET=1")
 
 
 if __name__ == "__main__":

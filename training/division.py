@@ -15,7 +15,7 @@ from common import files
 from common.console import say
 from common.errors import UserError
 from data.contents import Contents
-from data.images import WHOLE, ImageSet, splits_of
+from data.images import BUILT_IN, WHOLE, ImageSet, printable, splits_of
 from models.split import HeldOutResult, Photos, Split
 
 HELD_OUT_SHARE = 10  # one photo in so many …
@@ -26,11 +26,13 @@ MOST_HELD_OUT = 5000  # … and no more: that tells top-1 to ±1.4 points
 class Division:
     """A set of photos, and its rows to train on and to judge by, int64; no photo is in both.
 
+    `source` is where they lie, absolute, or the word of a built-in set.
     `trained_before` are photos that trained what the training starts from. `whole`: the source
     did not say which are which.
     """
 
     images: ImageSet
+    source: str
     training_rows: np.ndarray
     held_out_rows: np.ndarray
     trained_before: Contents
@@ -64,6 +66,7 @@ class Division:
             checkpoint=files.sha256(checkpoint),
             made_by=made_by,
             data=self.images.name,
+            source=self.source,
             training=Photos.of(trained),
             held_out=Photos.of(held_out),
             result=result,
@@ -84,17 +87,19 @@ def divide(
     that the training starts from: what trained that is not held out here, and of a source that is
     not split what was held out there is again. UserError where nothing is left to judge by.
     """
+    place = source if source in BUILT_IN else printable(Path(source).absolute())
     known = (before.training.known, before.held_out.known) if before else (Contents.of([]),) * 2
     if splits_of(source) == (WHOLE,):
         images = ImageSet.open(source, None, WHOLE)
         images = images.spread(most[0]) if most[0] else images
-        return Division(images, *_hold_out(images, seed, *known), known[0], whole=True)
+        rows = _hold_out(images, seed, *known)
+        return Division(images, place, *rows, known[0], whole=True)
     training = ImageSet.open(source, None, "train")
     classes = len(training.class_names or range(max(training.labels) + 1))
     judging = ImageSet.open(source, classes, "val")
     if most[0] and most[1]:
         training, judging = training.spread(most[0]), judging.spread(most[1])
-    return _apart(training, judging, known[0])
+    return _apart(training, judging, place, known[0])
 
 
 def hold_out(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -131,7 +136,7 @@ def _hold_out(
     return np.flatnonzero(~sides), np.flatnonzero(sides)
 
 
-def _apart(training: ImageSet, judging: ImageSet, trained: Contents) -> Division:
+def _apart(training: ImageSet, judging: ImageSet, source: str, trained: Contents) -> Division:
     """Two sets as one, less the photos to judge by that train, or trained before."""
     seen = (Contents.of(training.hashes) | trained).has(judging.hashes)
     if seen.all():
@@ -152,4 +157,4 @@ def _apart(training: ImageSet, judging: ImageSet, trained: Contents) -> Division
         training.class_names,
     )
     rows = np.arange(len(images))
-    return Division(images, rows[: len(training)], rows[len(training) :], trained)
+    return Division(images, source, rows[: len(training)], rows[len(training) :], trained)

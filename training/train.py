@@ -21,7 +21,6 @@ if __name__ == "__main__":
 
 import datetime
 import math
-import shlex
 import tempfile
 import time
 import warnings
@@ -38,6 +37,7 @@ from common.cli import Exit, Parser, above_zero, positive, run, whole, word_or_p
 from common.console import progress, say, shown
 from common.errors import StepError, UserError
 from common.paths import absolute
+from convert.builds import words_for
 from data.images import BUILT_IN, set_name
 from models.registry import find_model
 from models.split import HeldOutResult, read_split, split_beside, split_path
@@ -250,8 +250,7 @@ def main() -> int:
         f"curves: {shown(run_state.folder / 'log.csv')}, "
         f"visualdl --logdir {shown(run_state.charts)}"
     )
-    path = shlex.quote(str(run_state.best.resolve()))
-    print(f"next: make export MODEL={spec.name} WEIGHTS={path} CLASSES={plan.classes}")
+    print(f"next: make calibrate {words_for(spec, run_state.best)} TARGET=onnx WITHIN_BUDGET=1")
     return Exit.OK
 
 

@@ -263,8 +263,7 @@ class TestCommand:
         assert done.returncode == 0, done.stderr
         path = tmp_path / "weights" / f"{SPEC.name}_colours.pdparams"
         assert "held-out top-1 100.0%" in done.stdout
-        assert f"make export MODEL={SPEC.name} WEIGHTS=" in done.stdout
-        assert "CLASSES=3" in done.stdout.splitlines()[-1]
+        assert f"next: make calibrate MODEL={SPEC.name}" in done.stdout
         assert path.with_name(f"{path.stem}.classes.txt").read_text().split() == list(COLOURS)
         facts = json.loads(path.with_name(f"{path.stem}.json").read_text())
         assert facts["backbone"]["weights"] == "random"

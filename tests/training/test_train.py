@@ -438,7 +438,8 @@ def test_the_command_says_what_comes_next(command, photos, tmp_path):
     assert re.search(r"the steps waited for photos \d+% of the time: .* bounds the sp", done.stdout)
     assert "visualdl --logdir " in done.stdout
     best = tmp_path / "weights" / f"SqueezeNet1_1_{photos.name}" / "best.pdparams"
-    assert f"next: make export MODEL=SqueezeNet1_1 WEIGHTS={best} CLASSES=3\n" in done.stdout
+    name = f"SqueezeNet1_1-{photos.name}"
+    assert f"next: make calibrate MODEL={name} TARGET=onnx WITHIN_BUDGET=1\n" in done.stdout
     assert best.is_file()
 
 
