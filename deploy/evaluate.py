@@ -43,7 +43,11 @@ def main() -> int:
     options = parser.parse_args()
     chosen = choose(options.model, options.name)
     photos = Photos(
-        options.data or DEMO, options.photos, options.skip_bad, allow_seen=options.allow_seen
+        options.data or DEMO,
+        options.photos,
+        options.skip_bad,
+        named=options.data is not None,
+        allow_seen=options.allow_seen,
     )
     files = Files(options.weights, options.classes)
 

@@ -153,7 +153,8 @@ def add_data_arguments(parser: Parser) -> None:
         "--data",
         type=word_or_path(*BUILT_IN),
         metavar="DIR",
-        help="a folder with val_list.txt, val/ or one folder per class, cifar10 or demo (default)",
+        help="a folder with val_list.txt, val/ or one folder per class, cifar10 or demo (default: "
+        "where the photos lay that the checkpoint was made of, else demo)",
     )
     parser.add_argument(
         "--photos", type=positive, metavar="N", help="only N of them, evenly spread"

@@ -32,8 +32,8 @@ FP16 = "fp16"
 @dataclass(frozen=True)
 class Photos:
     """Which photos judge: a source for `ImageSet.open`, and how many of them (None: all); and which
-    calibrate. `named` says whether the user named the source, `allow_seen` that those may judge too
-    that trained the checkpoint."""
+    calibrate. `named` says whether the user named the source: where not, a checkpoint's own photos
+    are taken. `allow_seen` says that those may judge too that trained the checkpoint."""
 
     source: str = "demo"
     count: int | None = None
@@ -64,18 +64,22 @@ class Photos:
     ) -> tuple[Calibration, "ImageSet"]:
         """Photos to calibrate INT8 on, and those that judge: what the source has to train on, or
         trained the checkpoint, and all of `images`; else a third of these, and the others."""
-        count = self.calibration_count
-        trained = trained_apart(self.source, class_num, images, count, split)
+        count, source = self.calibration_count, self.source_for(split)
+        trained = trained_apart(source, class_num, images, count, split)
         if trained:
-            return Calibration(trained, self.skip_bad, self.source, TRAINED), images
+            return Calibration(trained, self.skip_bad, source, TRAINED), images
         apart, others = set_apart(images, count)
-        return Calibration(apart, self.skip_bad, self.source, APART), others
+        return Calibration(apart, self.skip_bad, source, APART), others
 
     def open_all(self, class_num: int, split: "Split | None" = None) -> "ImageSet":
         """The photos at the source that may judge, however many are to."""
         from deploy.request.judging import open_judging  # here: --help needs no photos
 
-        return open_judging(self.source, class_num, split, self.allow_seen)
+        return open_judging(self.source_for(split), class_num, split, self.allow_seen)
+
+    def source_for(self, split: "Split | None") -> str:
+        """The source that was named, else that of a checkpoint with this split, else the demo."""
+        return split.source if split and not self.named else self.source
 
     def few(self, images: "ImageSet") -> "ImageSet":
         """Those of some photos that judge."""

@@ -39,9 +39,10 @@ def test_the_judged_file_is_what_arrives(walk, weights, tmp_path):
     build = tmp_path / "build"
     photos = write_photos(tmp_path / "colours", 8, SIX)
     done = walk("training/adapt.py", "--model", MODEL, "--data", photos, "--init", weights)
+    assert f"next: make calibrate MODEL={NAME} TARGET=onnx" in done.stdout
     checkpoint = files.sha256(tmp_path / "weights" / f"{MODEL}_colours.pdparams")
 
-    words = ("--model", NAME, "--target", "onnx", "--within-budget", "--json", "--data", photos)
+    words = ("--model", NAME, "--target", "onnx", "--within-budget", "--json")
     done = walk("deploy/calibrate.py", *words, statuses=(0, 3))  # so few photos may not decide
     judged = json.loads(done.stdout.splitlines()[-1])
     assert judged["chosen"]
@@ -49,7 +50,7 @@ def test_the_judged_file_is_what_arrives(walk, weights, tmp_path):
     sha256 = judged["files"]["model.onnx"]
     assert files.sha256(build / NAME / "onnx" / "int8" / "model.onnx") == sha256
 
-    walk("deploy/apk.py", "--model", NAME, "--data", photos)
+    walk("deploy/apk.py", "--model", NAME)
     inside = apks.entries(build / "apk" / "paddle-portage-demo.apk")
     model = inside[f"assets/packages/{PACKAGE}/model.onnx"].content
     assert hashlib.sha256(model).hexdigest() == sha256
@@ -60,7 +61,7 @@ def test_the_judged_file_is_what_arrives(walk, weights, tmp_path):
     assert f"{judged['data']['images']} ({judged['data']['name']})" in card
 
     # What is packaged by the name alone is the same file, and so is what is pushed to a phone.
-    walk("deploy/package.py", "--name", NAME, "--data", photos)
+    walk("deploy/package.py", "--name", NAME)
     made = load(build / NAME / "package" / "onnx-int8")
     assert made.manifest["files"][f"{PACKAGE}/model.onnx"]["sha256"] == sha256
     phone = PlayedPhone(tmp_path / "phone", tmp_path / "programs")
