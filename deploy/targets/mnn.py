@@ -6,6 +6,7 @@ from convert.export import KIND as INFERENCE
 from convert.to_mnn import KIND, SESSION, to_mnn
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import to_onnx
+from deploy.speed.peers import default_mnn
 from deploy.targets.base import EVERY_CPU, Options, Tool
 from deploy.targets.phone_cpu import PhoneCpu
 
@@ -22,6 +23,7 @@ class Mnn(PhoneCpu):
     tools = (Tool("onnxruntime"), Tool("MNN"))
     hosts = EVERY_CPU
     session = SESSION
+    peers = default_mnn.PEERS
     simulates = (
         "MNN computes in FP16 only on ARM CPUs that have it; Paddle Lite's FP16 kernels, which "
         "like MNN's sum in FP16, are simulated"

@@ -7,6 +7,7 @@ from convert.export import KIND as INFERENCE
 from convert.to_ncnn import KIND, SESSION, to_ncnn
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import to_onnx
+from deploy.speed.peers import default_ncnn
 from deploy.targets.base import EVERY_CPU, Options, Tool
 from deploy.targets.phone_cpu import PhoneCpu
 
@@ -23,6 +24,7 @@ class Ncnn(PhoneCpu):
     tools = (Tool("onnxruntime"), Tool("pnnx"), Tool("ncnn"))
     hosts = EVERY_CPU
     session = SESSION
+    peers = default_ncnn.PEERS
     simulates = (
         "ncnn computes in FP16 only on ARM CPUs that have it; Paddle Lite's FP16 kernels, which "
         "like ncnn's sum and transform in FP16, are simulated"

@@ -98,6 +98,20 @@ def test_the_table_compares_with_the_default_session(benchmark):
     assert "\nms: the median of a side's blocks, which were taken by turns; ratio: " in done.stdout
 
 
+def test_phones_runtimes_are_timed_against_their_own_defaults(benchmark):
+    words = ("--target", "ncnn", "--target", "mnn", "--batch", "2", "--limit", "0", "--peers")
+    done = benchmark(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    found = {one["target"]: one["peers"]["2"] for one in map(json.loads, done.stdout.splitlines())}
+    assert {target: list(peers) for target, peers in found.items()} == {
+        "ncnn": ["ncnn, default options"],
+        "mnn": ["MNN, default settings"],
+    }
+    for peers in found.values():
+        for peer in peers.values():
+            assert peer["second_ms"] > 0
+
+
 def test_what_an_interrupted_run_had_finished_counts(built, weights, tmp_path):
     """Interrupted at its third figure, run again, and once more when all was done."""
     words = (*START, "--weights", weights, "--precision", "fp32", "--target", "onnx")

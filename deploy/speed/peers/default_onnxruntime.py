@@ -1,13 +1,7 @@
 """ONNX Runtime as it comes: a session without options."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-
-from convert.artifact import Artifact
 from convert.to_onnx import FILE
-from deploy.speed import latency
-from deploy.speed.peers import Peer
-from runtimes.session_pool import NATIVE, SessionSpec
+from deploy.speed.peers.default_session import peer_of
 
 
 class Session:
@@ -26,13 +20,4 @@ class Session:
         return {"versions": self._versions}
 
 
-@contextlib.contextmanager
-def _opened(
-    artifact: Artifact, precision: str, batch: int, cores: Sequence[int]
-) -> Iterator[Callable[[], float]]:
-    session_spec = SessionSpec(NATIVE, f"{__name__}:{Session.__name__}")
-    with latency.open_timer(session_spec, artifact, precision, batch, cores) as timer:
-        yield timer.median
-
-
-PEERS = (Peer("ONNX Runtime, default session", _opened),)
+PEERS = (peer_of("ONNX Runtime, default session", f"{__name__}:{Session.__name__}"),)
