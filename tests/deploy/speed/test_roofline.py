@@ -88,7 +88,7 @@ def test_the_floor_is_the_larger_of_the_two_times():
 
 def test_a_core_reaches_something_for_each_batch(tmp_path):
     path = vgg16(tmp_path / "model.onnx")
-    onnx = types.SimpleNamespace(model="VGG16", file=lambda name: path)
+    onnx = types.SimpleNamespace(model="VGG16", name="VGG16", file=lambda name: path)
     cores = sorted(os.sched_getaffinity(0))[:1]
     found = roofline.floors(onnx, [1, 2], cores)
     (one, peak), (two, peak_of_two) = found[1], found[2]
