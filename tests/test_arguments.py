@@ -23,7 +23,6 @@ FILES = (*MODEL, "--target", "onnx")
         ("deploy/benchmark.py", (*FILES, "--limit", "nan"), "--limit: 'nan' is not a number"),
         ("deploy/evaluate.py", (*MODEL, "--photos", "many"), "--photos: 'many'"),
         ("deploy/matrix.py", ("--jobs", "0"), "--jobs: '0' is not a whole number"),
-        ("deploy/apk.py", ("--precision", "fp61"), "unknown 'fp61', did you mean fp16"),
         ("deploy/phone.py", ("--only", "bnech"), "unknown 'bnech', did you mean bench"),
         ("deploy/phone.py", ("--limit", "soon"), "--limit: 'soon' is not a whole number"),
         ("training/adapt.py", (*MODEL, "--data", "cifar10", "--seed", "x"), "--seed: 'x'"),
@@ -34,3 +33,8 @@ FILES = (*MODEL, "--target", "onnx")
 def test_one_sentence(command, tmp_path, script, arguments, said):
     assert_refused(command(script, *arguments), said, f"(see python {script} --help)")
     assert not (tmp_path / "build").exists()
+
+
+def test_a_precision_that_the_app_does_not_run(command):
+    done = command("deploy/apk.py", "--precision", "fp61")
+    assert_refused(done, "the app runs no precision 'fp61', did you mean fp16")

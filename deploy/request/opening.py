@@ -104,8 +104,11 @@ def ready_to_make(
         images = photos.open_all(class_num, split)
         _check_demo(graph, photos, missing)
         calibration, _ = photos.set_apart(images, class_num, split)
-    except UserError as error:
+    except _DemoError as error:
         return _without(missing, cells, wanted, error), options
+    except UserError as error:
+        word = UserError(f"{error} (CALIB=folder)")
+        return _without(missing, cells, wanted, word), options
     say(f"  {calibration.images.name}: {len(calibration.images)} photos calibrate INT8")
     return list(cells), _with(options, calibration)
 

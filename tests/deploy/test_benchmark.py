@@ -121,7 +121,15 @@ def test_what_an_interrupted_run_had_finished_counts(built, weights, tmp_path):
     def start() -> subprocess.Popen:
         command = [sys.executable, ROOT / words[0], *map(str, (*words[1:], *how))]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=settings)
+        return subprocess.Popen(
+            command,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            env=settings,
+            # Jobs in the background ignore it, and so would this child.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
 
     with start() as first:
         for line in first.stderr:
