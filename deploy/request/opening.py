@@ -101,16 +101,21 @@ def ready_to_make(
     if not missing:
         return list(cells), options
     try:
-        images = photos.open_all(class_num, split)
+        images = _open_to_calibrate(photos, class_num, split)
         _check_demo(graph, photos, missing)
         calibration, _ = photos.set_apart(images, class_num, split)
-    except _DemoError as error:
-        return _without(missing, cells, wanted, error), options
     except UserError as error:
-        word = UserError(f"{error} (CALIB=folder)")
-        return _without(missing, cells, wanted, word), options
+        return _without(missing, cells, wanted, error), options
     say(f"  {calibration.images.name}: {len(calibration.images)} photos calibrate INT8")
     return list(cells), _with(options, calibration)
+
+
+def _open_to_calibrate(photos: Photos, class_num: int, split: "Split | None") -> "ImageSet":
+    """The photos to calibrate on where none are named; an error names the word for others."""
+    try:
+        return photos.open_all(class_num, split)
+    except UserError as error:
+        raise UserError(f"{error} (to calibrate on: CALIB=folder)") from None
 
 
 class _DemoError(UserError):
