@@ -71,11 +71,8 @@ def to_qdq(
         with Worker("main", label) as worker:
             layers = worker.call(layer_names, source=str(onnx.file(FILE)))
             check_layers(quant.keep_float, layers, onnx.model)
-            measured = Ranges.load(ranges)
-            scope = {
-                name: measured.range_of(name, quant.method, symmetric=placement.grid.symmetric)
-                for name in measured.names
-            }
+            symmetric = placement.grid.symmetric
+            scope = Ranges.load(ranges).all_of(quant.method, symmetric=symmetric)
             corrected = folder / "corrected.onnx"
             measure_errors(worker, onnx, crops, scope, placement.grid, quant.keep_float)
             shifted = worker.use("write", output=str(corrected))

@@ -54,10 +54,7 @@ def quantize_ncnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCo
 
     def make(folder: Path) -> dict:
         corrected = folder / "corrected.onnx"
-        measured = Ranges.load(ranges)
-        scope = {
-            name: measured.range_of(name, quant.method, symmetric=True) for name in measured.names
-        }
+        scope = Ranges.load(ranges).all_of(quant.method, symmetric=True)
         with Worker("main", label) as worker:
             layers = worker.call(layer_names, source=str(onnx.file(ONNX_FILE)))
             check_layers(quant.keep_float, layers, onnx.model)

@@ -145,6 +145,10 @@ class Ranges:
 
         return METHODS[method](self.histogram(name), symmetric, levels)
 
+    def all_of(self, method: str, *, symmetric: bool) -> dict[str, "Range"]:
+        """What `range_of` gives of every tensor, by name."""
+        return {name: self.range_of(name, method, symmetric=symmetric) for name in self.names}
+
     @functools.cached_property
     def _histograms(self) -> dict[str, "Histogram"]:
         import numpy as np

@@ -58,11 +58,8 @@ def rank(
     Layers that no time was left for come last, the noisiest first. NNCF's ranges are its own: with
     its method the layers are ranked by the default's.
     """
-    measured = Ranges.load(ranges)
     method = DEFAULT_METHOD if quant.method == NNCF else quant.method
-    scope = {
-        name: measured.range_of(name, method, symmetric=grid.symmetric) for name in measured.names
-    }
+    scope = Ranges.load(ranges).all_of(method, symmetric=grid.symmetric)
     end = time.monotonic() + seconds
     rows = spread_rows(len(crops), PHOTOS)
     batch = next(crops.batches(len(rows), MODELS[onnx.model].preprocess, rows))
