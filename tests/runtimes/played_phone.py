@@ -5,37 +5,23 @@ Its programs are ARM code, executed by QEMU with the ARM64 root's own C library.
 
 import json
 import os
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from runtimes.hosts import phone
 from runtimes.paddle_lite_arm.program import COMPILER
+from tests.played_adb import write_adb, write_program
 from tests.runtimes import stand_in
-from tests.runtimes.arm import program
 
 SERIAL = "played:5555"
-# The phone's files are under PHONE; what is asked of it is noted in PHONE/calls.
-_ADB = """import json, os, pathlib, shutil, subprocess, sys
-phone = pathlib.Path({phone!r})
-words = sys.argv[1:]
-with (phone / "calls").open("a") as calls:
-    calls.write(json.dumps(words) + "\\n")
-if words == ["devices"]:
-    print("List of devices attached")
-    print((phone / "devices").read_text())
-    sys.exit()
-assert words[:2] == ["-s", {serial!r}], words
-match words[2:]:
-    case ["push", source, target]:
+_CASES = """    case ["push", source, target]:
         shutil.copyfile(source, target)
     case ["shell", *flags, command]:
         command = command.replace("cat /proc/cpuinfo", "cat " + str(phone / "cpuinfo"))
         path = str(phone / "bin") + ":" + os.environ["PATH"]
-        os.execve("/bin/sh", ["sh", "-c", command], os.environ | {{"PATH": path}})
+        os.execve("/bin/sh", ["sh", "-c", command], os.environ | {"PATH": path})
 """
 
 
@@ -50,12 +36,8 @@ class PlayedPhone:
         programs.mkdir()
         self.folder = root / "tmp"
         self.folder.mkdir()
-        (root / "devices").write_text(f"{SERIAL}\tdevice")
         (root / "cpuinfo").write_text("processor\t: 0\nFeatures\t: fp asimd asimdhp\n")
-        script = root / "adb.py"
-        script.write_text(_ADB.format(phone=str(root), serial=SERIAL))
-        line = shlex.join([sys.executable, str(script)])
-        program(programs / "adb", f'#!/bin/sh\nexec {line} "$@"\n')
+        write_adb(programs, root, SERIAL, _CASES)
         self.is_a(sdk=34, abi="arm64-v8a")
         self.libc = empty_library(root / "system" / "libc.so")
         path = f"{programs}:{os.environ['PATH']}"
@@ -68,7 +50,7 @@ class PlayedPhone:
         """Let it say that it has this version of Android's interface, and these ABIs."""
         said = {"manufacturer": "Acme", "product.model": "One", "sdk": sdk, "abilist64": abi}
         cases = " ".join(f"*{end}) echo '{value}';;" for end, value in said.items())
-        program(self.root / "bin" / "getprop", f'#!/bin/sh\ncase "$1" in {cases} esac\n')
+        write_program(self.root / "bin" / "getprop", f'case "$1" in {cases} esac')
 
     @property
     def pushed(self) -> list[str]:
