@@ -47,8 +47,10 @@ def _search(
 ) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
     """The networks in entries, each with the words that lead to it; the outermost only."""
     arrays = {name: value for name, value in entries.items() if is_array(name, value)}
-    shapes = {name: np.shape(value[1] if isinstance(value, tuple) else value)
-              for name, value in arrays.items()}  # fmt: skip
+    shapes = {
+        name: np.shape(value[1] if isinstance(value, tuple) else value)
+        for name, value in arrays.items()
+    }
     if len(shapes) >= _FEWEST and is_network(shapes):
         yield where, entries if not where else arrays
         return

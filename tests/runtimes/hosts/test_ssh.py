@@ -266,14 +266,21 @@ def test_what_is_no_linux_machine_says_so(board_with, force):
 # ---- what goes wrong in the middle ----
 
 
+@contextlib.contextmanager
+def soon(action):
+    """Let something happen while the block is busy."""
+    timer = threading.Timer(0.3, action)
+    timer.start()
+    yield
+    timer.join()
+
+
 def test_a_connection_that_is_cut_is_no_fault_of_the_tool(board):
     board.bring_packages()
     with Worker("main", "onnx running a file", host=Ssh(NAME)) as worker:
         there = psutil.Process(worker.call("os:getpid"))
-        timer = threading.Timer(0.3, board.cut)
-        timer.start()
-        said = error_of(lambda: worker.call("signal:pause"))
-        timer.join()
+        with soon(board.cut):
+            said = error_of(lambda: worker.call("signal:pause"))
         here = worker._child.log.parent
     assert said.startswith("onnx running a file: the connection to ssh:board broke")
     assert said.endswith("; run it again")
@@ -285,10 +292,8 @@ def test_a_tool_that_is_killed_there_is_an_error_of_its_own(board):
     board.bring_packages()
     with Worker("main", "onnx running a file", host=Ssh(NAME)) as worker:
         there = psutil.Process(worker.call("os:getpid"))
-        timer = threading.Timer(0.3, there.kill)
-        timer.start()
-        said = error_of(lambda: worker.call("signal:pause"), kind=DeadWorkerError)
-        timer.join()
+        with soon(there.kill):
+            said = error_of(lambda: worker.call("signal:pause"), kind=DeadWorkerError)
     assert said == "onnx running a file: the tool was ended by SIGKILL"
 
 
