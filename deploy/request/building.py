@@ -30,7 +30,7 @@ def class_count(chosen: Chosen, files: Files) -> int:
     found = None if files.weights else builds.exported(chosen.folder)
     if found:
         return found.facts["class_num"]
-    if files.weights in WORDS or not (files.weights or chosen.name or available(chosen.spec)):
+    if not _takes_a_file(chosen, files):
         return imagenet.CLASSES
     return builds.class_count(builds.weights_of(chosen, files.weights))
 
@@ -54,9 +54,16 @@ def known_split(chosen: Chosen, files: Files) -> Split | None:
     found = None if files.weights else builds.exported(chosen.folder)
     if found and files.class_num in (None, found.facts["class_num"]):
         return builds.split_of(found)
-    if files.weights in WORDS or not (files.weights or chosen.name or available(chosen.spec)):
+    if not _takes_a_file(chosen, files):
         return None
     return split_beside(builds.weights_of(chosen, files.weights))
+
+
+def _takes_a_file(chosen: Chosen, files: Files) -> bool:
+    """Whether the weights that a new graph would be made of are in a file here."""
+    if files.weights:
+        return files.weights not in WORDS
+    return bool(chosen.name or available(chosen.spec))
 
 
 def open_for_each(

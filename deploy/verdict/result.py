@@ -123,8 +123,8 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class CalibrationPhotos:
-    """The photos that an INT8 file was calibrated on: "own", given for that, or set "apart" from
-    those that judged then."""
+    """The photos that an INT8 file was calibrated on: "own", given for that, set "apart" from those
+    that judged then, or "trained", which trained the checkpoint or were there to."""
 
     name: Text
     images: Positive
