@@ -118,7 +118,8 @@ def sshd(folder: Path, keys: Path, path: str | None = None, force: str = "") -> 
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # A home of its own: the user's has start-up files, which may change the path.
-    variables = f"HOME={folder}/home XDG_CACHE_HOME={folder}/there PATH={path or own_path()}"
+    own = {"HOME": folder / "home", "XDG_CACHE_HOME": folder / "there", "PATH": path or own_path()}
+    variables = " ".join(f'"{name}={value}"' for name, value in own.items())
     more = f"SetEnv {variables}\n" + (f"ForceCommand {force}\n" if force else "")
     settings = folder / "sshd_config"
     settings.write_text(_SETTINGS.format(port=port, keys=keys, more=more))
