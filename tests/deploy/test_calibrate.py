@@ -102,6 +102,15 @@ def test_the_file_that_was_judged_is_the_one_that_every_command_takes(
     aside = home / "calibration" / "replaced" / "onnx" / "onnx" / "model.onnx"
     assert judged == {"model.onnx": files.sha256(aside)}
 
+    # So do other photos that are named; RECALIBRATE=1 alone starts from what is kept.
+    other = on_int8("deploy/build.py", "--calib", photos(9))
+    assert re.search(r"minmax on 9 photos of \S+, .* replaces minmax on 15 photos", other.stderr)
+    of_nine = files.sha256(file)
+    assert of_nine != files.sha256(packaged / "model.onnx")
+    anew = on_int8("deploy/build.py", "--recalibrate")
+    assert (anew.returncode, files.sha256(file)) == (0, of_nine)
+    assert "15 photos" not in anew.stderr
+
 
 def test_the_demos_photos_calibrate_a_users_own_checkpoint_only_where_they_are_named(
     command, built, weights
