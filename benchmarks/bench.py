@@ -174,7 +174,7 @@ def _prepare(spec: ModelSpec, parts: set[str], options, scratch: Path) -> Settin
         for path in photos.paths:  # so that neither side waits for the disk
             path.read_bytes()
         with setting.listing.open("w", encoding="utf-8", errors="surrogateescape") as listing:
-            for path, label in zip(photos.paths, photos.labels, strict=True):
+            for path, label in zip(photos.paths, photos.truth, strict=True):
                 listing.write(f"{path.absolute()} {label}\n")
     if weights:
         console.say("  an untimed build first, so that both sides find the libraries in memory")

@@ -7,7 +7,7 @@ targets leave theirs: what takes those places later, as a search's attempts do, 
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -36,10 +36,11 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Photo:
-    """A photo that calibrated; `sha256` is its file's, "" where that could not be read."""
+    """A photo that calibrated, and its label, if it has one; `sha256` is its file's, "" where that
+    could not be read."""
 
     path: str
-    label: int
+    label: int | None = None
     sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
 
 
@@ -59,7 +60,8 @@ class PhotoSet:
     @classmethod
     def of(cls, calibration: Calibration) -> "PhotoSet":
         images = calibration.images
-        rows = zip(images.paths, images.labels, images.hashes, strict=True)
+        labels: Sequence[int | None] = images.labels or [None] * len(images)
+        rows = zip(images.paths, labels, images.hashes, strict=True)
         return cls(
             name=images.name,
             source=calibration.source,
@@ -77,7 +79,8 @@ class PhotoSet:
         wanted = [photo.sha256 for photo in self.photos]
         if not all(path.is_file() for path in paths) or content_hashes(paths) != wanted:
             return None
-        images = ImageSet(self.name, paths, [photo.label for photo in self.photos])
+        labels = [photo.label for photo in self.photos if photo.label is not None]
+        images = ImageSet(self.name, paths, labels if len(labels) == len(paths) else None)
         few = images.spread(at_most) if at_most else images
         return Calibration(few, skip_bad, self.source, self.split)
 

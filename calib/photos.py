@@ -15,6 +15,7 @@ from convert.artifact import Artifact
 from data.contents import Contents
 from data.crops import Crops, load_crops
 from data.images import ImageSet, judged_split, printable, splits_of, spread_rows
+from data.photo_folders import EITHER
 from models.registry import MODELS
 from models.split import Split
 
@@ -125,16 +126,16 @@ def trained_apart(
 def _trained(source: str, class_num: int, split: Split | None) -> ImageSet | None:
     """The photos of a source that are there to train on, or trained the checkpoint."""
     if "train" in splits_of(source):
-        return ImageSet.open(source, class_num, "train")
+        return ImageSet.open(source, class_num, "train", EITHER)
     if split is None:
         return None
-    images = ImageSet.open(source, class_num, judged_split(source))
+    images = ImageSet.open(source, class_num, judged_split(source), EITHER)
     trained = images.take(np.flatnonzero(split.training.known.has(images.hashes)))
     return trained if len(trained) >= _FEWEST else None
 
 
 def _not_held_out(source: str, class_num: int, split: Split | None) -> ImageSet:
-    images = ImageSet.open(source, class_num, judged_split(source))
+    images = ImageSet.open(source, class_num, judged_split(source), EITHER)
     if split is None:
         return images
     return images.take(np.flatnonzero(~split.held_out.known.has(images.hashes)))

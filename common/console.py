@@ -1,6 +1,7 @@
 """What the terminal shows: a line per finished step, a bar for long work, tables."""
 
 import contextlib
+import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,12 @@ _terminal = threading.Lock()  # a terminal shows one bar at a time
 def say(text: str) -> None:
     """Print a line about the work. Standard output stays free for results (`--json`)."""
     print(text, file=sys.stderr, flush=True)
+
+
+@functools.cache
+def say_once(text: str) -> None:
+    """Print a line about the work, unless this process has said it before."""
+    say(text)
 
 
 def report(

@@ -16,12 +16,14 @@ from pathlib import Path
 import filelock
 import numpy as np
 
+from common.console import say_once
 from common.errors import UserError
 from common.files import locked, read_json, sha256_of, stamp, write_json
 from common.paths import cache_root
 from common.sources import code_of
 from data.decode_many import Progress, decode_many
-from data.images import ImageSet, identity, printable
+from data.images import ImageSet, identity
+from data.photo_files import left_out_line, printable
 from data.preprocess import Preprocess
 
 _NAMED_IN_ERRORS = 20
@@ -30,14 +32,15 @@ _Found = tuple[np.ndarray, dict[int, str]]  # the crops, and why photos are miss
 
 @dataclass
 class Crops:
-    """Decoded photos: `array` uint8 [N, S, S, 3] RGB, mapped from the cache; `labels` int64 [N].
+    """Decoded photos: `array` uint8 [N, S, S, 3] RGB, mapped from the cache; `labels` int64 [N],
+    or None where the photos have none.
 
     `sha256` is the identity of these photos and labels (as `ImageSet.sha256`, without the
-    skipped ones), `hashes` that of each photo; `skipped` names the photos that could not be read.
+    skipped ones), `hashes` that of each photo; `skipped` names what is left out.
     """
 
     array: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
     sha256: str
     name: str
     skipped: list[str] = field(default_factory=list)
@@ -45,6 +48,13 @@ class Crops:
 
     def __len__(self) -> int:
         return len(self.array)
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The labels of a set that was opened as LABELLED."""
+        if self.labels is None:
+            raise ValueError(f"the photos of {self.name} have no labels")
+        return self.labels
 
     def batches(
         self, size: int, preprocess: Preprocess, rows: Sequence[int] | None = None
@@ -78,7 +88,8 @@ def load_crops(
 
     `workers` is how many photos are decoded at a time (default: one per core); `progress` is
     called with the photos done and the photos in all, and not at all where the cache has them.
-    Photos that cannot be read raise a UserError that names them, or are left out with `skip_bad`.
+    Photos that cannot be read, and what the set could not take, raise a UserError that names them;
+    with `skip_bad` they are left out, and a line counts and names them.
     """
     if not images.paths:
         raise UserError(f"{images.name}: no photos in this set")
@@ -93,17 +104,18 @@ def load_crops(
                 entry.remove_leftovers()
                 found = entry.build(images, preprocess, workers, progress)
     array, bad = found
-    if len(bad) == len(images) or (bad and not skip_bad):
-        raise UserError(_complaint(images, bad))
+    lost = [(images.paths[row], reason) for row, reason in bad.items()]
+    lost += images.left_out.items()
+    refuse_lost(images, lost, skip_bad, none_left=len(bad) == len(images))
     kept = [row for row in range(len(images)) if row not in bad]
-    labels = [images.labels[row] for row in kept]
+    left = images.take(kept)
     return Crops(
         array=array,
-        labels=np.array(labels, np.int64),
-        sha256=identity([hashes[row] for row in kept], labels),
+        labels=None if left.labels is None else np.array(left.labels, np.int64),
+        sha256=identity([hashes[row] for row in kept], left.labels),
         hashes=[hashes[row] for row in kept],
         name=images.name,
-        skipped=[printable(images.paths[row]) for row in bad],
+        skipped=[printable(path) for path, _ in lost],
     )
 
 
@@ -115,16 +127,22 @@ def _versions() -> list[str]:
     return [f"opencv {cv2.__version__}", f"pillow {PIL.__version__}"]
 
 
-def _complaint(images: ImageSet, bad: dict[int, str]) -> str:
-    listed = [
-        f"{printable(images.paths[row])} ({reason})"
-        for row, reason in list(bad.items())[:_NAMED_IN_ERRORS]
-    ]
-    more = f", and {len(bad) - len(listed)} more" if len(bad) > len(listed) else ""
+def refuse_lost(
+    images: ImageSet, lost: Sequence[tuple[Path, str]], skip_bad: bool, *, none_left: bool = False
+) -> None:
+    """Raise UserError for what cannot be read of a set, each with the reason; with `skip_bad`, and
+    where anything is left, say in a line what is left out."""
+    if not lost:
+        return
+    named = left_out_line(lost, _NAMED_IN_ERRORS)
+    count = f"{len(lost)} of {len(images) + len(images.left_out)}"
+    if skip_bad and not none_left:
+        say_once(f"  {images.name}: {count} left out: {named}")
+        return
     remedy = "repair or remove them"
-    if len(bad) < len(images):
+    if not none_left:
         remedy += ", or go on without them with --skip-bad"
-    return f"{len(bad)} of {len(images)} photos cannot be read: {', '.join(listed)}{more}; {remedy}"
+    raise UserError(f"{count} photos cannot be read: {named}; {remedy}")
 
 
 class _Entry:

@@ -14,6 +14,8 @@ import zlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from data.photo_files import image_kind
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -123,7 +125,9 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
                     raise BadPhotoError(f"samples of a kind ({image.mode}) that has no RGB form")
                 return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         except UnidentifiedImageError:
-            raise BadPhotoError("not a photo of any known format") from None
+            kind = image_kind(data)
+            known = f"{kind}, which is not read here: save it as JPEG"
+            raise BadPhotoError(known if kind else "not a photo of any known format") from None
         except (BadPhotoError, MemoryError):
             raise
         except Exception as error:  # its plugins raise a dozen types on damaged data

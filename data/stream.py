@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from common.console import progress
-from common.errors import UserError
+from data.crops import refuse_lost
 from data.decode_many import decode_many
-from data.images import ImageSet, printable
+from data.images import ImageSet
 from data.preprocess import Preprocess
 
 CHUNK = 256  # photos decoded at a time: 39 MB of crops of 224 pixels
 BATCH = 8  # photos in the network at a time: 1.4 times as fast as 32 on SqueezeNet (cache)
-_NAMED_IN_ERRORS = 5
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Stream:
 
     @property
     def labels(self) -> np.ndarray:
-        return np.array(self.images.labels)
+        return np.array(self.images.truth)
 
     def batches(
         self, rows: Sequence[int] | np.ndarray, title: str
@@ -49,8 +48,9 @@ class Stream:
                     yield kept[batch], self.preprocess.normalize(crops[batch])
                     update(done + start, len(rows))
                 done += len(kept)
-        if self.bad and not self.skip_bad:
-            raise UserError(self._complaint())
+        lost = [(self.images.paths[row], reason) for row, reason in self.bad.items()]
+        lost += self.images.left_out.items()
+        refuse_lost(self.images, lost, self.skip_bad)
 
     def _chunks(self, rows: Sequence[int] | np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows and crops uint8 [n, S, S, 3]; none any more once the pass is bound to fail."""
@@ -70,14 +70,3 @@ class Stream:
                 crops = np.fromfile(file, np.uint8).reshape(-1, side, side, 3)
                 kept = [place for place in range(len(part)) if place not in bad]
                 yield part[kept], crops[kept]
-
-    def _complaint(self) -> str:
-        named = ", ".join(
-            f"{printable(self.images.paths[row])} ({reason})"
-            for row, reason in list(self.bad.items())[:_NAMED_IN_ERRORS]
-        )
-        more = ", …" if len(self.bad) > _NAMED_IN_ERRORS else ""
-        return (
-            f"{len(self.bad)} of {len(self.images)} photos cannot be read: {named}{more}; repair "
-            "or remove them, or go on without them with --skip-bad"
-        )

@@ -80,7 +80,7 @@ def main() -> int:
             "sha256": crops.sha256,
             "seen": int(split.training.known.has(crops.hashes).sum()) if split else 0,
         },
-        **accuracy(logits, crops.labels, images.class_names),
+        **accuracy(logits, crops.truth, images.class_names),
         "photos_per_second": speed,
     }
     if options.json:

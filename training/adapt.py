@@ -60,8 +60,8 @@ _NAMED_IN_ERRORS = 5
 
 def check_classes(images: ImageSet) -> int:
     """The number of classes; UserError where there is too little of any of them to fit on."""
-    classes = len(images.class_names or range(max(images.labels) + 1))
-    counts = Counter(images.labels)
+    classes = len(images.class_names or range(max(images.truth) + 1))
+    counts = Counter(images.truth)
     if classes < 2:
         raise UserError(f"{images.name} has photos of one class only; give at least two classes")
     scarce = [label for label in range(classes) if counts[label] < LEAST_PER_CLASS]
@@ -149,7 +149,7 @@ def adapt(
                 "name": images.name,
                 "classes": classes,
                 "photos": len(images) - len(stream.bad),
-                "unreadable": len(stream.bad),
+                "unreadable": len(stream.bad) + len(images.left_out),
                 "sha256": origin["data"],
             },
             "backbone": {"weights": weights.label, "sha256": weights.sha256},

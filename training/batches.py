@@ -90,7 +90,7 @@ def training_batches(
         worker_init_fn=_settle_worker,
         places=paddle.CPUPlace(),
     )
-    labels = np.array(plan.training.labels)
+    labels = np.array(plan.training.truth)
     recipe = plan.recipe
     for number, batch in enumerate(loader):
         crops, rows, readable = (value.numpy() for value in batch)

@@ -49,7 +49,7 @@ class Division:
     @property
     def classes(self) -> int:
         names = self.images.class_names
-        return len(names) if names else 1 + max(self.images.labels)
+        return len(names) if names else 1 + max(self.images.truth)
 
     @functools.cached_property
     def contents(self) -> tuple[Contents, Contents]:
@@ -95,7 +95,7 @@ def divide(
         rows = _hold_out(images, seed, *known)
         return Division(images, place, *rows, known[0], whole=True)
     training = ImageSet.open(source, None, "train")
-    classes = len(training.class_names or range(max(training.labels) + 1))
+    classes = len(training.class_names or range(max(training.truth) + 1))
     judging = ImageSet.open(source, classes, "val")
     if most[0] and most[1]:
         training, judging = training.spread(most[0]), judging.spread(most[1])
@@ -123,7 +123,7 @@ def _hold_out(
     digests = [hashes[row] for row in rows]
     again = held_before.has(digests)
     free = np.flatnonzero(~again & ~trained.has(digests))
-    chosen = free[hold_out(np.array(images.labels)[rows[free]], seed)]
+    chosen = free[hold_out(np.array(images.truth)[rows[free]], seed)]
     held_out = {digests[place] for place in (*chosen, *np.flatnonzero(again))}
     if not held_out:
         spent = len(rows) - len(free)
@@ -153,8 +153,9 @@ def _apart(training: ImageSet, judging: ImageSet, source: str, trained: Contents
     images = ImageSet(
         training.name,
         training.paths + kept.paths,
-        training.labels + kept.labels,
+        training.truth + kept.truth,
         training.class_names,
+        training.left_out | judging.left_out,
     )
     rows = np.arange(len(images))
     return Division(images, source, rows[: len(training)], rows[len(training) :], trained)

@@ -72,7 +72,7 @@ class Learner:
                 rows = range(start, min(start + _JUDGED_AT_ONCE, len(crops)))
                 [images] = crops.batches(len(rows), preprocess, rows)
                 decisions = self.network(paddle.to_tensor(images)).numpy().argmax(1)
-                right += int((decisions == crops.labels[list(rows)]).sum())
+                right += int((decisions == crops.truth[list(rows)]).sum())
                 update(rows.stop, len(crops))
         return right
 

@@ -75,7 +75,7 @@ class Plan:
         named = [
             [path.name, label]
             for images in (self.training, self.validation)
-            for path, label in zip(images.paths, images.labels, strict=True)
+            for path, label in zip(images.paths, images.truth, strict=True)
         ]
         return {
             "model": self.spec.name,
@@ -123,7 +123,7 @@ def open_division(
     images, classes = division.images, division.classes
     if classes < 2:
         raise UserError(f"{images.name} has photos of one class only; give at least two classes")
-    counts = Counter(division.training.labels)
+    counts = Counter(division.training.truth)
     empty = [label for label in range(classes) if not counts[label]]
     if empty:
         names = images.class_names or [str(label) for label in range(classes)]

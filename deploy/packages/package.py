@@ -200,7 +200,7 @@ def _golden(judge: "Judge", images: "ImageSet") -> dict[str, bytes]:
         "count": len(crops),
         "shape": list(crops.array.shape),
         "names": [printable(path.name) for path in images.paths if printable(path) not in left_out],
-        "labels": crops.labels.tolist(),
+        "labels": crops.truth.tolist(),
     }
     return {
         CROPS: crops.array.tobytes(),

@@ -91,8 +91,8 @@ def add_calibration_arguments(parser: Parser) -> None:
         "--calib",
         type=word_or_path(*BUILT_IN),
         metavar="DIR",
-        help="photos to calibrate INT8 on, none of which may judge (default: those of the "
-        "calibrated file that is kept, else a third of --data)",
+        help="photos to calibrate INT8 on, which need no labels and may not judge (default: those "
+        "of the calibrated file that is kept, else a third of --data)",
     )
     parser.add_argument(
         "--calib-photos",

@@ -156,7 +156,7 @@ class Judge:
     ) -> "_Run":
         title = f"{self._graph.name} on {target.name} {precision}"
         logits, environment = self._logits(session_spec, built, precision, rows, title)
-        compared = drift.measure_drift(self.reference[rows], logits, self.crops.labels[rows])
+        compared = drift.measure_drift(self.reference[rows], logits, self.crops.truth[rows])
         verdict = drift.judge(compared, precision, budget_pp)
         explain = None
         if session_spec.session == simulate.ARM_SESSION:
@@ -201,7 +201,7 @@ class Judge:
         """How far an INT8 file's logits on the host are from those of it here, a clause."""
         title = f"{self._graph.name} on {target.name} {INT8}, here"
         local, _ = self._logits(here, built, INT8, rows, title)
-        found = drift.measure_drift(local, there, self.crops.labels[rows])
+        found = drift.measure_drift(local, there, self.crops.truth[rows])
         what = "the simulation" if here.execution == SIMULATED else "the same file"
         return (
             f"; beside {what} on this machine's own CPU {found.flips:,} of {len(rows):,} "

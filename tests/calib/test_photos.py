@@ -65,6 +65,41 @@ def test_photos_to_train_on_are_taken_where_there_are_some(folder):
     assert len(open_apart(str(folder), 1000, ImageSet.open(folder))) == 4
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["a.jpg", "b.jpg", "c.png"],
+        ["2024/a.jpg", "2025/b.jpg", "2025/c.jpg"],
+        ["cat/a.jpg", "dog/b.jpg", "c.jpg"],
+    ],
+    ids=["flat", "folders that are no classes of the model", "photos beside folders"],
+)
+def test_photos_without_labels_calibrate(folder, tmp_path, capsys, files):
+    other = tmp_path / "field"
+    for file in files:
+        (other / file).parent.mkdir(parents=True, exist_ok=True)
+        (other / file).write_bytes(file.encode())
+    chosen = open_apart(str(other), 1000, ImageSet.open(folder))
+    assert (len(chosen), chosen.labels, chosen.left_out) == (3, None, {})
+    assert "field: 3 photos without labels" in capsys.readouterr().err
+
+
+def test_class_folders_calibrate_with_their_labels(folder, tmp_path):
+    for file in ("cat/a.jpg", "dog/b.jpg"):
+        (tmp_path / "pets" / file).parent.mkdir(parents=True)
+        (tmp_path / "pets" / file).write_bytes(file.encode())
+    assert open_apart(str(tmp_path / "pets"), 2, ImageSet.open(folder)).labels == [0, 1]
+
+
+def test_photos_without_labels_that_also_judge_are_refused(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(folder / "7.jpg", other / "renamed.jpg")
+    (other / "new.jpg").write_bytes(b"new")
+    with pytest.raises(UserError, match=r"1 of 2 photos .* also among those that judge"):
+        open_apart(str(other), 1000, ImageSet.open(folder))
+
+
 def test_no_photos_to_calibrate_on_is_an_error(folder, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -5,10 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from common.console import say_once
 from common.errors import UserError
 from data import hashes
+from data.crops import load_crops
 from data.images import ImageSet
+from data.photo_folders import AS_FOUND, EITHER, UNLABELLED
+from data.preprocess import Preprocess
 from tests.data.conftest import encoded, picture
+
+
+@pytest.fixture(autouse=True)
+def unsaid():
+    """What a command says once, each test may say."""
+    say_once.cache_clear()
 
 
 @pytest.fixture
@@ -180,7 +190,8 @@ def test_a_list_goes_before_class_folders(class_folders):
 
 def test_a_folder_without_list_or_class_folders(class_folders):
     said = complaint(class_folders("a.jpg"))
-    assert "neither a val_list.txt nor one folder per class" in said
+    assert "1 photos, but neither a val_list.txt nor one folder per class" in said
+    assert "photos need labels here" in said
 
 
 def test_class_folders_without_photos(class_folders):
@@ -198,6 +209,60 @@ def test_a_folder_that_does_not_exist(tmp_path):
     said = complaint(tmp_path / "nowhere")
     assert f"{tmp_path / 'nowhere'}: no such folder or list file" in said
     assert "demo or cifar10" in said
+
+
+# ---- photos without labels ----
+
+
+def test_a_flat_folder_has_no_labels(class_folders, capsys):
+    root = class_folders("b.jpg", "a.JPEG", "notes.txt")
+    images = ImageSet.open(root, labels=AS_FOUND)
+    assert (images.paths, images.labels) == ([root / "a.JPEG", root / "b.jpg"], None)
+    assert images.take([1]).labels is images.spread(1).labels is None
+    assert capsys.readouterr().err == "  flowers: 2 photos without labels\n"
+    ImageSet.open(root, labels=EITHER)  # said once
+    assert capsys.readouterr().err == ""
+
+
+def test_folders_without_photos_are_no_classes(class_folders):
+    root = class_folders("a.jpg", "b.jpg", "masks/a.npy")
+    assert len(ImageSet.open(root, labels=AS_FOUND)) == 2
+
+
+def test_a_folder_per_class_stays_labelled(class_folders):
+    root = class_folders("aster/1.jpg", "tulip/2.jpg")
+    for labels in (AS_FOUND, EITHER):
+        assert ImageSet.open(root, 2, labels=labels).labels == [0, 1]
+    said = complaint(root, labels=AS_FOUND)
+    assert "2 class folders, but the model has 1000 classes" in said
+    assert "LABELS=none" in said
+
+
+def test_labels_are_put_aside_where_that_is_asked_for(class_folders, capsys):
+    root = class_folders("2024/may/1.jpg", "2024/2.jpg", "3.jpg")
+    images = ImageSet.open(root, labels=UNLABELLED)
+    assert images.paths == [root / "2024/2.jpg", root / "2024/may/1.jpg", root / "3.jpg"]
+    assert images.labels is None
+    assert "3 photos without labels (3 folders, which are no classes)" in capsys.readouterr().err
+
+
+def test_a_divided_folder_without_labels(class_folders):
+    root = class_folders("train/1.jpg", "train/2.jpg", "val/3.jpg")
+    assert ImageSet.open(root, labels=AS_FOUND).paths == [root / "val/3.jpg"]
+    assert len(ImageSet.open(root, split="train", labels=EITHER)) == 2
+    assert "need labels here" in complaint(root, split="train")
+
+
+def test_the_identity_without_labels_is_of_contents(photo_folder):
+    files = {"a.jpg": encoded(picture(40, 30)), "b.jpg": encoded(picture(30, 40))}
+    labelled = ImageSet.open(photo_folder(files, "here"))
+    (labelled.paths[0].parent / "val_list.txt").unlink()
+    images = ImageSet.open(labelled.paths[0].parent, labels=AS_FOUND)
+    assert images.hashes == labelled.hashes
+    assert images.sha256 != labelled.sha256
+    assert load_crops(images, Preprocess()).labels is None
+    with pytest.raises(ValueError, match="have no labels"):
+        images.truth  # noqa: B018
 
 
 # ---- photos to train on ----

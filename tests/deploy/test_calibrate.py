@@ -167,6 +167,18 @@ def test_photos_that_judge_may_not_calibrate(calibrate, photos):
     assert_refused(done, "45 of 45", "also among those that judge")
 
 
+def test_photos_without_labels_calibrate(calibrate, photos, tmp_path):
+    data, flat = photos(12), tmp_path / "flat"
+    flat.mkdir()
+    judging = (data / "val_list.txt").read_text()
+    others = [path for path in sorted((data / "images").iterdir()) if path.name not in judging]
+    for path in others[:8]:
+        (flat / path.name).symlink_to(path)
+    done = calibrate("--target", "onnx", "--calib", flat, "--json", data=data)
+    assert json.loads(done.stdout)["calibration"]["photos"]["images"] == 8, done.stderr
+    assert "flat: 8 photos without labels" in done.stderr
+
+
 def test_two_photos_are_too_few(calibrate, photos):
     assert_refused(calibrate("--target", "onnx", data=photos(2)), "too few to calibrate")
 
