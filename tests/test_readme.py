@@ -63,7 +63,8 @@ def test_packages():
     engines = [target.engine for target in app_targets().values()]
     assert f"TARGET={'|'.join(app_targets())}`" in page
     assert f'"engine": "{"|".join(engine.name for engine in engines)}"' in page
-    assert f"| {' or '.join(f'`{engine.file}`' for engine in engines)} |" in page
+    names = dict.fromkeys(f"`{engine.file}`" for engine in engines)
+    assert f"| {' or '.join(names)} |" in page
 
 
 def test_make_targets_exist():

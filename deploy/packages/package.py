@@ -43,7 +43,7 @@ def packaged_cells(cells: Sequence[Cell], named: Sequence[str]) -> list[Cell]:
     known = app_targets()
     for name in named:
         if name not in known and name != "all":
-            raise UserError(f"target {name} has no packages: the app runs {' and '.join(known)}")
+            raise UserError(f"target {name} has no packages: the app runs {', '.join(known)}")
     return [(target, precision) for target, precision in cells if target.engine]
 
 

@@ -4,10 +4,17 @@ from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import to_onnx
-from convert.to_opencv import KIND, PACKAGE, SESSION, to_opencv
+from convert.to_opencv import FILE, KIND, PACKAGE, SESSION, to_opencv
 from deploy.speed.peers import default_onnxruntime
-from deploy.targets.base import EVERY_CPU, Options, Target, Tool
+from deploy.targets.base import EVERY_CPU, Engine, Options, Target, Tool
 from runtimes.session_pool import NATIVE, SessionSpec
+
+_RUNTIME = Tool(PACKAGE)
+
+
+def _library_version() -> str | None:
+    """Of OpenCV itself: the Python package has a number of its own behind it ("4.12.0.88")."""
+    return _RUNTIME.version and ".".join(_RUNTIME.version.split(".")[:3])
 
 
 class OpenCv(Target):
@@ -16,8 +23,9 @@ class OpenCv(Target):
     runs_on = "OpenCV on this CPU, or on others (`HOST=arm`, `HOST=ssh:NAME`)"
     precisions = ("fp32",)
     kinds = (INFERENCE, ONNX, KIND)
-    tools = (Tool("onnxruntime"), Tool(PACKAGE))
+    tools = (Tool("onnxruntime"), _RUNTIME)
     hosts = EVERY_CPU
+    engine = Engine("opencv", FILE, lambda path: _library_version())
     peers = default_onnxruntime.PEERS
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:

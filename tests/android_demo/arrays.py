@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data.preprocess import Preprocess
+from deploy.targets import app_targets
 
 TWINS = Preprocess(interpolation="bicubic", library="pillow")
 SETTINGS = {
@@ -142,13 +143,45 @@ def write_drift(folder: Path, cases: dict[str, DriftCase]) -> None:
         (folder / f"{name}.measured").write_bytes(case.measured.astype("<f4").tobytes())
 
 
-def _write_package(folder: Path, case: DriftCase) -> None:
-    side = 4
-    count = len(case.labels)
+def write_tiny(folder: Path) -> None:
+    """A package of a model that runs in no time, but has a large input and a large output."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    side, classes = 64, 4000
+    shape = {"x": ["N", 3, side, side], "logits": ["N", classes]}
+    given, found = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
+        for name, sizes in shape.items()
+    )
+    generator = np.random.default_rng(3)
+    weights = [
+        onnx.numpy_helper.from_array(generator.standard_normal(sizes).astype(np.float32), name)
+        for name, sizes in {"kernel": (8, 3, 3, 3), "matrix": (8, classes)}.items()
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "kernel"], ["y"], kernel_shape=[3, 3], strides=[4, 4]),
+        helper.make_node("GlobalAveragePool", ["y"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "matrix"], ["logits"]),
+    ]
+    graph = helper.make_graph(nodes, "tiny", [given], [found], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    nothing = np.zeros((1, classes), np.float32)
+    case = DriftCase(nothing, nothing, np.zeros(1, int))
+    _write_package(folder, case, "opencv", model.SerializeToString(), side)
+
+
+def _write_package(
+    folder: Path, case: DriftCase, target: str = "lite-arm", model: bytes = b"none", side: int = 4
+) -> None:
+    count, classes = case.reference.shape
+    engine = app_targets()[target].engine
+    assert engine
     content = {
-        "model.nb": b"none",
+        engine.file: model,
         "preprocess.json": _json(Preprocess(resize_short=side, crop=side).to_json()),
-        "labels.txt": b"".join(b"class %d\n" % index for index in range(DRIFT_CLASSES)),
+        "labels.txt": b"".join(b"class %d\n" % index for index in range(classes)),
         "golden/crops.bin": bytes(count * side * side * 3),
         "golden/logits.bin": case.reference.astype("<f4").tobytes(),
         "golden/golden.json": _json(
@@ -169,12 +202,12 @@ def _write_package(folder: Path, case: DriftCase) -> None:
             "schema": 2,
             "model": "SqueezeNet1_1",
             "name": "SqueezeNet1_1",
-            "target": "lite-arm",
+            "target": target,
             "precision": "fp32" if case.gate == "numeric" else "int8",
-            "engine": "paddle-lite",
+            "engine": engine.name,
             "engine_version": "v2.14-rc",
             "weights": "demo",
-            "class_num": DRIFT_CLASSES,
+            "class_num": classes,
             "input_shape": [3, side, side],
             "gate": case.gate,
             "data": {

@@ -16,15 +16,18 @@ from data.images import ImageSet
 from tests.android_demo import arrays, java
 
 PHOTOS = 60
+TARGETS = ("onnx", "opencv", "lite-arm")
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """Class files: the app's core and engines, the tests with the stand-in library; and jars."""
+    """Class files: the app's core and engines, the tests with the stand-in library; jars; and the
+    folder of OpenCV's native library."""
 
     app: Path
     tests: Path
     jars: list[Path]
+    library: Path
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Run:
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory) -> Compiled:
     folder = tmp_path_factory.mktemp("classes")
-    jars = [*java.junit_jars(), java.onnx_runtime_jar()]
+    jars = [*java.junit_jars(), java.onnx_runtime_jar(), java.opencv_jar()]
     main = java.SOURCES / "main" / "java" / "org" / "paddleportage"
     stubs = java.compile_java(
         java.sources_of(java.SOURCES / "stubs" / "java" / "com"), folder / "stubs"
@@ -47,7 +50,7 @@ def compiled(tmp_path_factory) -> Compiled:
     app = java.compile_java(sources, folder / "app", [stubs, *jars])
     # The tests bring Paddle Lite's classes themselves, and never see the stubs.
     tests = java.compile_java(java.sources_of(java.TESTS), folder / "tests", [app, *jars])
-    return Compiled(app, tests, jars)
+    return Compiled(app, tests, jars, java.unpack_opencv(folder / "native"))
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +70,8 @@ def package_build(photo_folder, weights, tmp_path_factory) -> Path:
     """A build folder with packages of the real SqueezeNet1_1, made by the command."""
     build = tmp_path_factory.mktemp("packages")
     words = [sys.executable, ROOT / "deploy" / "package.py", "--model", "SqueezeNet1_1"]
-    words += ["--target", "onnx", "--target", "lite-arm", "--precision", "fp32"]
+    words += [word for target in TARGETS for word in ("--target", target)]
+    words += ["--precision", "fp32"]
     words += ["--photos", str(PHOTOS)]
     words += ["--weights", weights, "--data", photo_folder]
     done = subprocess.run(
@@ -92,10 +96,13 @@ def latencies() -> list[np.ndarray]:
 def toolkit_data(package_build, decoded, latencies, tmp_path_factory) -> Path:
     """Everything that the Java tests read."""
     folder = tmp_path_factory.mktemp("data")
-    for target in ("onnx", "lite-arm"):
+    for target in TARGETS:
         name = f"SqueezeNet1_1-{target}-fp32"
         made = package_build / "SqueezeNet1_1" / "package" / f"{target}-fp32" / name
         shutil.copytree(made, folder / "packages" / target)
+    (folder / "families").mkdir()
+    (folder / "families" / "SqueezeNet1_1").symlink_to(folder / "packages" / "opencv")
+    arrays.write_tiny(folder / "tiny")
     real = dict(list(decoded.items())[::2])
     arrays.write_preprocess(folder / "preprocess", real | arrays.made_up_photos())
     arrays.write_photos(folder / "photos", decoded)
@@ -109,4 +116,4 @@ def junit(compiled, toolkit_data, tmp_path_factory) -> Run:
     """All Java tests, run on the class files that the compiler made."""
     out = tmp_path_factory.mktemp("handed")
     path = [compiled.app, compiled.tests, *compiled.jars]
-    return Run(java.run_junit(path, toolkit_data, out), out)
+    return Run(java.run_junit(path, compiled.library, toolkit_data, out), out)

@@ -99,12 +99,16 @@ def test_the_cases_of_drift_meet_every_verdict():
     }
 
 
-def test_a_result_of_a_real_model_is_imported_as_a_pass(junit, package_build, monkeypatch):
+@pytest.mark.parametrize(("target", "engine"), [("onnx", "onnxruntime"), ("opencv", "opencv")])
+def test_a_result_of_a_real_model_is_imported_as_a_pass(
+    junit, package_build, monkeypatch, target, engine
+):
     monkeypatch.setenv("BUILD_DIR", str(package_build))
-    outcome = read_result(junit.out / "onnx-result.json")
+    outcome = read_result(junit.out / f"{target}-result.json")
     assert outcome.verdict == "pass"
+    assert outcome.drift.agreement == 1
     assert outcome.drift.max_rel < 1e-4
-    assert outcome.environment.versions["onnxruntime"].startswith("1.")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", outcome.environment.versions[engine])
 
 
 def test_the_app_writes_what_a_phones_result_has_and_no_more(junit):
@@ -114,10 +118,11 @@ def test_the_app_writes_what_a_phones_result_has_and_no_more(junit):
     ]
 
 
-def test_real_photos_get_the_same_top_5_as_in_python(junit, toolkit_data, decoded):
-    session = Session(str(toolkit_data / "packages" / "onnx"), "fp32", threads=2)
+@pytest.mark.parametrize("target", ["onnx", "opencv"])
+def test_real_photos_get_the_same_top_5_as_in_python(junit, toolkit_data, decoded, target):
+    session = Session(str(toolkit_data / "packages" / target), "fp32", threads=2)
     preprocess = Preprocess()
-    lines = (junit.out / "top5.txt").read_text().splitlines()
+    lines = (junit.out / f"{target}-top5.txt").read_text().splitlines()
     assert len(lines) == len(decoded) >= 50
     for line, rgb in zip(lines, decoded.values(), strict=True):
         [logits] = session.run(preprocess.normalize(preprocess.crop_photo(rgb)[None]))

@@ -216,8 +216,8 @@ def test_bad_lists_are_refused(tmp_path, content, words):
     ("arguments", "words"),
     [
         (["--model", "SqueezNet1_1", "--target", "onnx"], ["'SqueezNet1_1'", "SqueezeNet1_1"]),
-        (["--model", MODEL, "--target", "openvino"], ["openvino", "onnx and lite-arm"]),
-        (["--model", MODEL, "--target", "paddle"], ["paddle", "onnx and lite-arm"]),
+        (["--model", MODEL, "--target", "openvino"], ["openvino", "onnx, opencv, lite-arm"]),
+        (["--model", MODEL, "--target", "paddle"], ["paddle", "onnx, opencv, lite-arm"]),
         (["--model", MODEL, "--target", "onix"], ["'onix'", "did you mean onnx"]),
         (["--model", MODEL, "--target", "onnx", "--precision", "int3"], ["'int3'"]),
         (["--model", MODEL, "--target", "onnx", "--photos", "0"], ["--photos", "at least 1"]),

@@ -230,7 +230,7 @@ def test_every_field_is_required_and_of_its_kind(take_in, name):
         ("schema", 2.0, "schema is 2.0, not 2"),
         ("model", "SqueezNet1_1", "did you mean SqueezeNet1_1"),
         ("model", "../../evil", "model is '../../evil', which is unknown"),
-        ("target", "openvino", "target is 'openvino', not onnx or lite-arm"),
+        ("target", "openvino", "target is 'openvino', not onnx or opencv or lite-arm"),
         ("precision", "int3", "precision is 'int3'; lite-arm has fp32"),
         ("verdict", "unavailable", "verdict is 'unavailable'"),
         ("execution", "simulated", "execution is 'simulated': it should be 'native'"),

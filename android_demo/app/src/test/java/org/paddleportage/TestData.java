@@ -2,7 +2,6 @@ package org.paddleportage;
 
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertTrue;
-import static org.junit.Assert.fail;
 
 import java.io.File;
 import java.io.IOException;
@@ -15,7 +14,6 @@ import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.List;
-import java.util.Locale;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.PortageException;
@@ -32,9 +30,18 @@ public final class TestData {
         return DATA.resolve(name);
     }
 
-    /** A package that {@code make package} made: "onnx" or "lite-arm". */
+    /** A package that {@code make package} made: "onnx", "opencv" or "lite-arm". */
     public static ModelPackage real(String target) throws PortageException {
         return ModelPackage.open(data("packages/" + target).toFile());
+    }
+
+    /** A package whose manifest says something else in one place. */
+    public static ModelPackage changed(ModelPackage pack, String from, String to) throws Exception {
+        Path manifest = pack.modelFile().toPath().resolveSibling(ModelPackage.MANIFEST);
+        String text = Files.readString(manifest);
+        assertTrue(text, text.contains(from));
+        Files.writeString(manifest, text.replace(from, to));
+        return ModelPackage.open(manifest.getParent().toFile());
     }
 
     public static List<String> lines(String name) throws IOException {
@@ -87,18 +94,23 @@ public final class TestData {
 
     /** It fails with this fault, and its sentence has these words. */
     public static PortageException assertFault(Fault fault, Action action, String... words) {
+        PortageException problem = assertFails(action);
+        assertEquals(problem.getMessage(), fault, problem.fault());
+        for (String word : words) {
+            assertTrue(problem.getMessage(), problem.getMessage().contains(word));
+        }
+        return problem;
+    }
+
+    /** It fails with a sentence for the user. */
+    public static PortageException assertFails(Action action) {
         try {
             action.run();
         } catch (PortageException problem) {
-            assertEquals(problem.getMessage(), fault, problem.fault());
-            for (String word : words) {
-                assertTrue(problem.getMessage(), problem.getMessage().contains(word));
-            }
             return problem;
         } catch (Exception other) {
-            throw new AssertionError("another failure than " + fault, other);
+            throw new AssertionError("another failure than a sentence", other);
         }
-        fail("it should have been " + fault.name().toLowerCase(Locale.ROOT));
-        return null;
+        throw new AssertionError("it should have failed");
     }
 }

@@ -26,6 +26,7 @@ public enum Fault {
     LIBRARY_NOT_LOADED("%1$s's library cannot be loaded on this processor (%2$s): %3$s."),
     ENDED_THE_APP("%1$s ended the app when it last opened %2$s (made by version %3$s, for a library “with extra” of the same version); open it again to try once more."),
     NOT_OPENED("%1$s cannot open %2$s: %3$s."),
+    INPUT_SIZE("%1$s takes photos of %2$s pixels a side, and its package makes them of %3$s; make the package again."),
     INPUT_REFUSED("%1$s refuses an input of %2$s numbers."),
     RUN_FAILED("%1$s failed while it ran the model: %2$s."),
     OUTPUT_LENGTH("%1$s gave %2$s numbers for %3$s classes."),

@@ -16,7 +16,10 @@ public final class Engines {
      *     where the build did not note it: then it is known after the first model was opened
      */
     public Engines(String paddleLiteVersion) {
-        this(new PaddleLiteEngine(paddleLiteVersion), new OnnxRuntimeEngine());
+        this(
+                new OpenCvEngine(),
+                new PaddleLiteEngine(paddleLiteVersion),
+                new OnnxRuntimeEngine());
     }
 
     Engines(Engine... all) {

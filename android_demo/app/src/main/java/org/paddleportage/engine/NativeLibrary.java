@@ -3,16 +3,24 @@ package org.paddleportage.engine;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.PortageException;
 
-/** A Java class that loads a native library when it is initialized: is it there, does it load? */
+/** A native library that a Java class loads when it is initialized: is it there, does it load? */
 final class NativeLibrary {
     private final String title;
     private final String className;
+    private final String loaderName;
     private boolean tried;
     private PortageException problem;
 
+    /** One whose own class loads it. */
     NativeLibrary(String title, String className) {
+        this(title, className, className);
+    }
+
+    /** One that has {@code className}, and that {@code loaderName} loads. */
+    NativeLibrary(String title, String className, String loaderName) {
         this.title = title;
         this.className = className;
+        this.loaderName = loaderName;
     }
 
     /**
@@ -35,7 +43,7 @@ final class NativeLibrary {
             return new PortageException(Fault.NO_LIBRARY, title);
         }
         try {
-            Class.forName(className, true, loader);
+            Class.forName(loaderName, true, loader);
             return null;
         } catch (ClassNotFoundException | LinkageError error) {
             return notLoaded(error);

@@ -4,9 +4,6 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
-import java.nio.Buffer;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Collections;
 import java.util.Map;
@@ -18,7 +15,7 @@ import org.paddleportage.core.PortageException;
 final class OnnxRuntimeSession implements Session {
     private final int classes;
     private final OrtSession session;
-    private final FloatBuffer pixels;
+    private final DirectInput input;
     private final OnnxTensor tensor;
     private final Map<String, OnnxTensor> inputs;
     private boolean closed;
@@ -28,11 +25,8 @@ final class OnnxRuntimeSession implements Session {
         this.session = session;
         classes = pack.classes();
         int side = pack.side();
-        // A direct buffer in the processor's own order is used in place, run after run.
-        pixels = ByteBuffer.allocateDirect(4 * 3 * side * side)
-                .order(ByteOrder.nativeOrder())
-                .asFloatBuffer();
-        tensor = OnnxTensor.createTensor(environment, pixels, new long[] {1, 3, side, side});
+        input = new DirectInput(side);
+        tensor = OnnxTensor.createTensor(environment, input.floats, new long[] {1, 3, side, side});
         inputs = Collections.singletonMap(session.getInputNames().iterator().next(), tensor);
     }
 
@@ -62,12 +56,7 @@ final class OnnxRuntimeSession implements Session {
         if (closed) {
             throw new PortageException(Fault.CLOSED);
         }
-        if (chw.length != pixels.capacity()) {
-            throw new PortageException(Fault.INPUT_REFUSED, OnnxRuntimeEngine.TITLE, chw.length);
-        }
-        // As a Buffer: Java 9's FloatBuffer.clear is not on older Androids.
-        ((Buffer) pixels).clear();
-        pixels.put(chw);
+        input.put(chw, OnnxRuntimeEngine.TITLE);
         try (OrtSession.Result result = session.run(inputs)) {
             FloatBuffer found = ((OnnxTensor) result.get(0)).getFloatBuffer(); // a copy
             if (found.remaining() != classes) {

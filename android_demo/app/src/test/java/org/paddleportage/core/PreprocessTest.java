@@ -22,26 +22,13 @@ public class PreprocessTest {
         return Preprocess.fromJson(text, name);
     }
 
-    private static int[] argb(byte[] rgb) {
-        int[] pixels = new int[rgb.length / 3];
-        for (int i = 0; i < pixels.length; i++) {
-            // Any alpha: it must not matter.
-            pixels[i] = i << 24 | (rgb[3 * i] & 0xFF) << 16 | (rgb[3 * i + 1] & 0xFF) << 8
-                    | rgb[3 * i + 2] & 0xFF;
-        }
-        return pixels;
-    }
-
     @Test
     public void cropsAreTheToolkitsToTheLastBit() throws Exception {
         List<String> cases = TestData.lines("preprocess/cases.txt");
         assertTrue(cases.size() + " cases", cases.size() > 50);
         for (String line : cases) {
             String[] words = line.split(" "); // photo, width, height, settings, crop
-            byte[] rgb = TestData.bytes("preprocess/" + words[0]);
-            Photo photo =
-                    new ArgbPhoto(argb(rgb), Integer.parseInt(words[1]), Integer.parseInt(words[2]));
-            byte[] crop = preprocess(words[3]).crop(photo);
+            byte[] crop = preprocess(words[3]).crop(ArgbPhoto.read("preprocess/", line));
             assertArrayEquals(line, TestData.bytes("preprocess/" + words[4]), crop);
         }
     }

@@ -48,6 +48,7 @@ public class AbsentLibraryTest {
     public void eachEngineSaysThatItsLibraryIsNotInside() throws Exception {
         ClassLoader loader = loader(place(Engine.class));
         String[][] rows = {
+            {"OpenCvEngine", "opencv", "OpenCV's library is not inside this app"},
             {"PaddleLiteEngine", "lite-arm", "Paddle Lite's library is not inside this app"},
             {"OnnxRuntimeEngine", "onnx", "ONNX Runtime's library is not inside this app"},
         };
@@ -66,7 +67,7 @@ public class AbsentLibraryTest {
     public void theTableOfEnginesLoadsWithoutAnyLibrary() throws Exception {
         Class<?> engines = loader(place(Engine.class)).loadClass("org.paddleportage.engine.Engines");
         Object table = engines.getConstructor(String.class).newInstance((String) null);
-        assertEquals(2, ((java.util.List<?>) engines.getMethod("all").invoke(table)).size());
+        assertEquals(3, ((java.util.List<?>) engines.getMethod("all").invoke(table)).size());
     }
 
     @Test
