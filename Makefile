@@ -64,10 +64,10 @@ evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [CLASSES=N] <photos> [ALLOW_SEE
 matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
 
-package:  ## MODEL=… [NAME=…] [TARGET=onnx|opencv|lite-arm] <files> <photos> [LABELS=file]: what an app needs, a folder and a zip
+package:  ## MODEL=… [NAME=…] [TARGET=onnx|opencv|lite-arm] <files> <photos> [LABELS=file|none]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
-apk:  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
+apk:  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
 phone:  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
@@ -93,5 +93,5 @@ clean:  ## remove build/ (downloads stay in the cache)
 # Words of several commands, for the list:
 #   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers] [RECALIBRATE=1]
 #   <photos> = [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1]
-#   <gate> = [BUDGET=PP] [ACCEPT_SIMULATED=1] [ALLOW_SEEN=1]
+#   <gate> = [LABELS=none] [BUDGET=PP] [ACCEPT_SIMULATED=1] [ALLOW_SEEN=1]
 #   <host> = [HOST=arm|phone|ssh:NAME] [ARM_CPU=cortex-a72|cortex-a76|max] [PADDLE_LITE_ARM=archive|folder|official]

@@ -3,16 +3,17 @@
 import dataclasses
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from common.cli import Parser
+from common.cli import Parser, word_or_path
 from common.console import say, shown
 from common.errors import StepError, UserError, suggest
-from common.paths import absolute
 from convert.artifact import Artifact, load
 from convert.builds import Chosen
 from deploy.packages.labels import find_labels, read_names
 from deploy.packages.package import is_current, package, package_folders, packaged, packaged_cells
 from deploy.request.arguments import (
+    NO_LABELS,
     add_data_arguments,
     add_file_arguments,
     chosen_builds,
@@ -35,10 +36,11 @@ def add_package_arguments(parser: Parser) -> None:
     add_data_arguments(parser)
     parser.add_argument(
         "--labels",
-        type=absolute,
+        type=word_or_path(NO_LABELS),
         metavar="FILE",
         help="the classes' names, one a line (default: the list beside the checkpoint, ImageNet's "
-        "for 1000 classes, else numbers)",
+        f"for 1000 classes, else numbers); {NO_LABELS}: take all photos in --data, however deep, "
+        "without labels",
     )
     parser.set_defaults(photos=_PHOTOS)
 
@@ -85,15 +87,15 @@ class _Asked:
         if not self.missing:
             return None
         classes = class_count(self.chosen, wanted)
-        if options.labels:
-            read_names(options.labels, classes)
+        if listing := _listing(options):
+            read_names(listing, classes)
         return open_photos(photos, self.missing, classes, known_split(self.chosen, wanted))
 
     def make(
         self, options: Namespace, wanted: Files, photos: Photos, opened: Opened
     ) -> Iterator[tuple[str, Cell, Artifact | None]]:
         graph = inference_graph(self.chosen, wanted)
-        labels = find_labels(graph, options.labels)
+        labels = find_labels(graph, _listing(options))
         images, cells, choices = ready_to_judge(graph, self.missing, wanted, photos, opened)
         built = build_files(graph, cells, choices)
         for cell in cells:
@@ -107,6 +109,11 @@ class _Asked:
                 spec = self.chosen.spec
                 made = package(spec, graph, cell, outcome, labels, images, photos.skip_bad)
             yield graph.name, cell, made
+
+
+def _listing(options: Namespace) -> Path | None:
+    """The list of the classes' names that the user gave."""
+    return Path(options.labels) if options.labels not in (None, NO_LABELS) else None
 
 
 def _cells(chosen: Chosen, options: Namespace) -> list[Cell]:

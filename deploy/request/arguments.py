@@ -11,6 +11,7 @@ from common.errors import UserError
 from convert.builds import NO_NAME, Chosen, add_name_argument
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from data.images import BUILT_IN, DEMO
+from data.photo_folders import AS_FOUND, UNLABELLED
 from deploy.request.building import choose_builds
 from deploy.request.own_photos import with_photos
 from deploy.request.values import Cell, Files, Photos, check_methods
@@ -23,6 +24,8 @@ from runtimes.hosts.local import LOCAL
 from runtimes.hosts.phone import Phone, connected_phone
 from runtimes.hosts.ssh import Ssh
 from runtimes.paddle_lite_arm import library
+
+NO_LABELS = "none"
 
 
 def add_build_arguments(parser: Parser, without: str = "") -> None:
@@ -153,8 +156,9 @@ def add_data_arguments(parser: Parser) -> None:
         "--data",
         type=word_or_path(*BUILT_IN),
         metavar="DIR",
-        help="a folder with val_list.txt, val/ or one folder per class, cifar10 or demo (default: "
-        "where the photos lay that the checkpoint was made of, else demo)",
+        help="a folder with val_list.txt, val/, one folder per class or photos without labels, a "
+        "list, cifar10 or demo (default: where the photos lay that the checkpoint was made of, "
+        "else demo)",
     )
     parser.add_argument(
         "--photos", type=positive, metavar="N", help="only N of them, evenly spread"
@@ -176,6 +180,12 @@ def add_seen_argument(parser: Parser) -> None:
 def add_photo_arguments(parser: Parser) -> None:
     """The arguments of every command that judges targets on photos."""
     add_data_arguments(parser)
+    parser.add_argument(
+        "--labels",
+        type=choice(NO_LABELS),
+        metavar=NO_LABELS,
+        help="take all photos in --data, however deep, without labels",
+    )
     add_seen_argument(parser)
     parser.add_argument(
         "--budget",
@@ -328,4 +338,5 @@ def chosen_photos(options: argparse.Namespace) -> Photos:
         options.calib_photos or COUNT,
         named=options.data is not None,
         allow_seen=getattr(options, "allow_seen", False),  # a package has no accuracy
+        labels=UNLABELLED if options.labels == NO_LABELS else AS_FOUND,
     )

@@ -2,20 +2,30 @@
 
 import numpy as np
 
-from common.console import say
+from common.console import say, say_once
 from common.errors import UserError
 from data.images import ImageSet, judged_split
+from data.photo_folders import LABELLED, Use
 from models.split import Split
+
+FEW = 30  # photos without labels: even if no decision changes, one in nine may (95 %)
 
 
 def open_judging(
-    source: str, class_num: int, split: Split | None, allow_seen: bool = False
+    source: str,
+    class_num: int,
+    split: Split | None,
+    allow_seen: bool = False,
+    labels: Use = LABELLED,
 ) -> ImageSet:
     """The photos at `source` that may judge a checkpoint with this split (None: nothing is known).
 
-    What trained it is left out, and counted in a line; UserError where nothing else is there.
+    What trained it is left out, and counted in a line, and of photos without labels what is there
+    twice: they judge by how many they are. UserError where nothing else is there.
     """
-    images = ImageSet.open(source, class_num, judged_split(source))
+    images = ImageSet.open(source, class_num, judged_split(source), labels)
+    if images.labels is None:
+        images = _different(images)
     if split is None or allow_seen:
         return images
     seen = split.training.known.has(images.hashes)
@@ -32,3 +42,28 @@ def open_judging(
             f"are left out; {len(images) - seen.sum()} can judge"
         )
     return images.take(np.flatnonzero(~seen))
+
+
+def _different(images: ImageSet) -> ImageSet:
+    """Photos without labels, each content once; UserError where they are all the same."""
+    first: dict[str, int] = {}
+    for row, digest in enumerate(images.hashes):
+        first.setdefault(digest or str(row), row)  # what cannot be read is named later
+    left = len(first)
+    if left == 1 < len(images):
+        raise UserError(
+            f"{images.name}: all {len(images)} photos are the same, so they decide nothing; give "
+            "different ones: DATA=folder"
+        )
+    if left < len(images):
+        say_once(
+            f"  {images.name}: {len(images) - left} of {len(images)} photos are there already "
+            "under another name, and count once"
+        )
+        images = images.take(sorted(first.values()))
+    if left < FEW:
+        say_once(
+            f"  {images.name}: {left} photos without labels decide little; {FEW} or more tell "
+            "something, thousands what labelled ones do"
+        )
+    return images

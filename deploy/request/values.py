@@ -17,6 +17,7 @@ from calib.photos import (
 )
 from common.errors import UserError
 from convert.to_onnx import DEFAULT_OPSET
+from data.photo_folders import LABELLED, Use
 from deploy.targets import find_cells
 from deploy.targets.base import Options, Target
 
@@ -33,7 +34,8 @@ FP16 = "fp16"
 class Photos:
     """Which photos judge: a source for `ImageSet.open`, and how many of them (None: all); and which
     calibrate. `named` says whether the user named the source: where not, a checkpoint's own photos
-    are taken. `allow_seen` says that those may judge too that trained the checkpoint."""
+    are taken. `allow_seen` says that those may judge too that trained the checkpoint; `labels`
+    whether those that judge need labels, or have none (see `data.photo_folders`)."""
 
     source: str = "demo"
     count: int | None = None
@@ -42,6 +44,7 @@ class Photos:
     calibration_count: int = COUNT
     named: bool = True
     allow_seen: bool = False
+    labels: Use = LABELLED
 
     def open(self, class_num: int, split: "Split | None" = None) -> "ImageSet":
         """The photos that judge and their labels, for a model of so many classes, whose checkpoint
@@ -75,7 +78,7 @@ class Photos:
         """The photos at the source that may judge, however many are to."""
         from deploy.request.judging import open_judging  # here: --help needs no photos
 
-        return open_judging(self.source_for(split), class_num, split, self.allow_seen)
+        return open_judging(self.source_for(split), class_num, split, self.allow_seen, self.labels)
 
     def source_for(self, split: "Split | None") -> str:
         """The source that was named, else that of a checkpoint with this split, else the demo."""

@@ -11,7 +11,7 @@ from calib.kept import PhotoSet
 from calib.quant_config import QuantConfig
 from common import console, files
 from common.console import say
-from common.errors import StepError, UnavailableError
+from common.errors import StepError, UnavailableError, UserError
 from common.paths import build_root
 from common.strict_json import decode
 from common.version import VERSION
@@ -20,6 +20,7 @@ from convert.artifact import Artifact
 from convert.builds import Chosen, split_of
 from data.crops import Crops, load_crops
 from data.images import ImageSet, spread_rows
+from data.photo_folders import HOW_TO_LABEL
 from deploy.request.building import build_files, inference_graph, open_for_each
 from deploy.request.int8_files import options_for
 from deploy.request.opening import open_photos, ready_to_judge
@@ -52,6 +53,8 @@ class Judge:
         skip_bad: bool,
         host: hosts.Host = LOCAL,
     ):
+        if photos.labels is None:
+            raise UserError(f"{photos.name}: photos without labels cannot judge; {HOW_TO_LABEL}")
         self._spec = spec
         self._host = host
         self._graph = graph
