@@ -174,6 +174,18 @@ def find(graph: Artifact, target: str) -> Kept | None:
         return None
 
 
+def calibrated(graph: Artifact) -> list[tuple[str, Facts]]:
+    """What is kept of a graph's weights, by the names of the targets; the latest first."""
+    found = [(name, kept.facts) for name, kept in _all_of(graph)]
+    return sorted(found, key=lambda one: one[1].made, reverse=True)
+
+
+def earlier_record(graph: Artifact, target: str) -> Path | None:
+    """What a toolkit before 0.2.0 kept for a target, which is neither file nor photos; if any."""
+    path = _folder(graph, target).with_suffix(".json")
+    return path if path.is_file() else None
+
+
 def keep(graph: Artifact, target: str, deployed: Artifact, facts: Facts) -> None:
     """Keep a file that was just made as the one that commands use for a target from now on.
 
@@ -200,9 +212,8 @@ def keep(graph: Artifact, target: str, deployed: Artifact, facts: Facts) -> None
             shutil.rmtree(aside, ignore_errors=True)
     if before and replaced:
         say(f"  {target} int8: {facts} replaces {before.facts}, which is now in {shown(aside)}")
-    for other in sorted(folder.parent.glob(f"[!.]*/{_FACTS}")):
-        kept = find(graph, other.parent.name)
-        if kept and kept.is_whole and kept.facts.is_of(graph):
+    for _, kept in _all_of(graph):
+        if kept.is_whole:
             kept.put_back()
 
 
@@ -220,6 +231,13 @@ def source_of(deployed: Artifact, target: str, kind: str) -> Artifact:
     raise StepError(
         f"what {shown(deployed.folder)} was made of is gone ({kind}); make both anew: RECALIBRATE=1"
     )
+
+
+def _all_of(graph: Artifact) -> list[tuple[str, Kept]]:
+    """The calibrations of a graph's weights, and the targets that they are for."""
+    records = sorted(_folder(graph, "").glob(f"[!.]*/{_FACTS}"))
+    found = [(path.parent.name, find(graph, path.parent.name)) for path in records]
+    return [(name, kept) for name, kept in found if kept and kept.facts.is_of(graph)]
 
 
 def _made_of(deployed: Artifact) -> Iterator[Artifact]:

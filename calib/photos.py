@@ -14,6 +14,7 @@ from common.errors import UserError
 from convert.artifact import Artifact
 from data.contents import Contents
 from data.crops import Crops, load_crops
+from data.hashes import UNREADABLE
 from data.images import ImageSet, judged_split, printable, splits_of, spread_rows
 from data.photo_folders import EITHER
 from models.registry import MODELS
@@ -96,9 +97,10 @@ def open_apart(
 
 def leave_out(images: ImageSet, hashes: Collection[str]) -> ImageSet:
     """The photos whose content is not among these sha256; UserError where none is left."""
-    if not hashes:
+    known = {digest for digest in hashes if digest != UNREADABLE}
+    if not known:
         return images
-    others = images.take(row for row, digest in enumerate(images.hashes) if digest not in hashes)
+    others = images.take(row for row, digest in enumerate(images.hashes) if digest not in known)
     if len(images) and not len(others):
         raise UserError(
             f"{images.name}: all {len(images)} photos calibrated the INT8 file that is kept, so "

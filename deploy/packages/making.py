@@ -5,11 +5,12 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from calib.kept import calibrated
 from common.cli import Parser, word_or_path
 from common.console import say, shown
 from common.errors import StepError, UserError, suggest
 from convert.artifact import Artifact, load
-from convert.builds import Chosen
+from convert.builds import Chosen, exported
 from deploy.packages.labels import find_labels, read_names
 from deploy.packages.package import is_current, package, package_folders, packaged, packaged_cells
 from deploy.request.arguments import (
@@ -117,7 +118,8 @@ def _listing(options: Namespace) -> Path | None:
 
 
 def _cells(chosen: Chosen, options: Namespace) -> list[Cell]:
-    """The cells of the app's targets; without a precision FP32, and INT8 that was judged here."""
+    """The cells of the app's targets; without a precision FP32, and INT8 that was judged here; with
+    INT8 but no target those that are calibrated, if any are."""
     named = options.target or options.target_default
     if not options.precision:
         found = packaged_cells(find_cells(named, ["fp32"]), named)
@@ -129,7 +131,31 @@ def _cells(chosen: Chosen, options: Namespace) -> list[Cell]:
         ]
         return [*found, *judged]
     check_precisions(options.precision)
-    return packaged_cells(chosen_cells(options), named)
+    found = packaged_cells(chosen_cells(options), named)
+    return found if options.target or _says_how(options) else _calibrated(chosen.folder, found)
+
+
+def _says_how(options: Namespace) -> bool:
+    """Whether the user says by what INT8 files are to be made."""
+    words = (options.calib, options.calib_photos, options.method, options.keep_float)
+    return options.recalibrate or any(words)
+
+
+def _calibrated(name: str, cells: list[Cell]) -> list[Cell]:
+    """The cells without those in INT8 that a build has not calibrated yet, which are named; all
+    where none is."""
+    graph = exported(name)
+    targets = [target for target, precision in cells if precision == INT8]
+    known = {one for one, _ in calibrated(graph)} if graph else set()
+    absent = [target for target in targets if target.name not in known]
+    if len(absent) == len(targets):
+        return cells
+    for target in absent:
+        say(
+            f"  left out: {target.name} int8, which is not calibrated yet: make calibrate "
+            f"MODEL={name} TARGET={target.name}"
+        )
+    return [(target, one) for target, one in cells if one != INT8 or target not in absent]
 
 
 def check_precisions(words: Sequence[str] | None) -> None:

@@ -337,6 +337,6 @@ def chosen_photos(options: argparse.Namespace) -> Photos:
         options.calib,
         options.calib_photos or COUNT,
         named=options.data is not None,
-        allow_seen=getattr(options, "allow_seen", False),  # a package has no accuracy
+        allow_seen=getattr(options, "allow_seen", None),  # a package has no accuracy
         labels=UNLABELLED if options.labels == NO_LABELS else AS_FOUND,
     )

@@ -3,7 +3,8 @@
 A kept file is used as it is, whatever photos a command judges by, and also where the toolkit's
 code or a tool has changed since: it is the file that was judged, and may have been shipped. Another
 is made where none of these weights is kept, where the user names an opset, photos to calibrate on,
-a method or layers that differ from the kept one's, and for RECALIBRATE=1.
+a method or layers that differ from the kept one's, and for RECALIBRATE=1. A target that has none
+yet takes the photos of the one that was calibrated last, where no others are named.
 """
 
 import dataclasses
@@ -13,26 +14,37 @@ from collections.abc import Sequence
 
 from calib import kept as calibrations
 from calib.kept import Facts, PhotoSet
+from calib.photos import Calibration
 from calib.quant_config import QuantConfig
 from common import files
-from common.console import say
+from common.console import say, shown
 from common.sources import code_of
 from common.version import VERSION
 from convert.artifact import Artifact
+from data.images import DEMO
 from deploy.request.values import INT8, Cell
 from deploy.targets.base import Options, Target
+from models.weights import WORDS
 
 _making = threading.Lock()  # making one target's file may take the place of another's
 
 
 def with_kept(graph: Artifact, cells: Sequence[Cell], options: Options) -> Options:
-    """The options with what is kept for the cells in INT8: as it is, or as what to start from."""
-    used, remade = {}, {}
-    for target, precision in cells:
-        found = calibrations.find(graph, target.name) if precision == INT8 else None
+    """The options with what is kept for the cells in INT8: as it is, or as what to start from; and
+    with the photos for those that have nothing yet, where another target's tell them."""
+    used, remade, without = {}, {}, []
+    for target in (target for target, precision in cells if precision == INT8):
+        found = calibrations.find(graph, target.name)
         if found is None:
-            continue
-        if not found.facts.is_of(graph):
+            without.append(target.name)
+            if record := calibrations.earlier_record(graph, target.name):
+                say(
+                    f"  {shown(record)} is left out: it is of a toolkit before 0.2.0, which kept "
+                    "neither the file nor its photos; calibrate again: make calibrate "
+                    f"MODEL={graph.name} TARGET={target.name}"
+                )
+        elif not found.facts.is_of(graph):
+            without.append(target.name)
             say(
                 f"  {target.name} int8: what was calibrated is of other weights, and does not "
                 f"apply: {found.facts}"
@@ -44,7 +56,25 @@ def with_kept(graph: Artifact, cells: Sequence[Cell], options: Options) -> Optio
             remade[target.name] = found
         else:
             used[target.name] = found
+    if without and options.calibration is None:
+        options = dataclasses.replace(options, calibration=_others_photos(graph, without, options))
     return dataclasses.replace(options, kept=used, remade=remade)
+
+
+def _others_photos(graph: Artifact, without: Sequence[str], options: Options) -> Calibration | None:
+    """The photos that another target of these weights was calibrated on, for those that were not:
+    the same are the natural choice. None where they are gone, or are the demo's, which calibrate a
+    checkpoint of one's own only where they are named."""
+    for name, facts in calibrations.calibrated(graph):
+        if facts.photos.source == DEMO and graph.facts["weights"] not in WORDS:
+            continue
+        if found := facts.photos.reopened(facts.skip_bad, options.at_most):
+            say(
+                f"  {', '.join(without)} int8: not calibrated yet, so on the photos that {name} "
+                f"was: {len(found.images)} of {found.images.name}"
+            )
+            return found
+    return None
 
 
 def _differs(facts: Facts, options: Options) -> bool:
@@ -97,17 +127,21 @@ def without_photos(cells: Sequence[Cell], options: Options) -> list[Cell]:
 
 
 def calibrating_hashes(cells: Sequence[Cell], options: Options) -> set[str]:
-    """The sha256 of the photos that calibrated the cells' kept files: they do not judge."""
+    """The sha256 of the photos that calibrated the cells' kept files, or will calibrate others:
+    they do not judge."""
     names = {target.name for target, precision in cells if precision == INT8}
     found = dict(options.kept)
     if "photos" not in options.named:
         found |= options.remade
-    return {
+    hashes = {
         photo.sha256
         for name, one in found.items()
         if name in names
         for photo in one.facts.photos.photos
     }
+    if options.calibration and names - options.kept.keys():
+        hashes.update(options.calibration.images.hashes)
+    return hashes
 
 
 def int8_file(graph: Artifact, target: Target, options: Options) -> Artifact:

@@ -9,19 +9,21 @@ from data.photo_folders import LABELLED, Use
 from models.split import Split
 
 FEW = 30  # photos without labels: even if no decision changes, one in nine may (95 %)
+_OR_SHOWN = ", or show these, marked as seen in training: ALLOW_SEEN=1"
 
 
 def open_judging(
     source: str,
     class_num: int,
     split: Split | None,
-    allow_seen: bool = False,
+    allow_seen: bool | None = False,
     labels: Use = LABELLED,
 ) -> ImageSet:
     """The photos at `source` that may judge a checkpoint with this split (None: nothing is known).
 
     What trained it is left out, and counted in a line, and of photos without labels what is there
-    twice: they judge by how many they are. UserError where nothing else is there.
+    twice: they judge by how many they are. UserError where nothing else is there. `allow_seen`
+    None: the command has no word for that.
     """
     images = ImageSet.open(source, class_num, judged_split(source), labels)
     if images.labels is None:
@@ -33,8 +35,8 @@ def open_judging(
         raise UserError(
             f"{images.name}: all {len(images)} photos trained this checkpoint, so they cannot "
             f"judge it; its honest figure is that on the photos which make {split.made_by} "
-            f"held out ('{split.data}'): top-1 {split.result}; give other photos "
-            "(DATA=folder), or show these, marked as seen in training: ALLOW_SEEN=1"
+            f"held out ('{split.data}'): top-1 {split.result}; give other photos (DATA=folder)"
+            f"{_OR_SHOWN if allow_seen is not None else ''}"
         )
     if seen.any():
         say(

@@ -101,19 +101,18 @@ def ready_to_make(
     if not missing:
         return list(cells), options
     try:
-        images = _open_to_calibrate(photos, class_num, split)
+        calibration = _open_to_calibrate(photos, class_num, split)
         _check_demo(graph, photos, missing)
-        calibration, _ = photos.set_apart(images, class_num, split)
     except UserError as error:
         return _without(missing, cells, wanted, error), options
     say(f"  {calibration.images.name}: {len(calibration.images)} photos calibrate INT8")
     return list(cells), _with(options, calibration)
 
 
-def _open_to_calibrate(photos: Photos, class_num: int, split: "Split | None") -> "ImageSet":
+def _open_to_calibrate(photos: Photos, class_num: int, split: "Split | None") -> Calibration:
     """The photos to calibrate on where none are named; an error names the word for others."""
     try:
-        return photos.open_all(class_num, split)
+        return photos.to_calibrate(class_num, split)
     except UserError as error:
         raise UserError(f"{error} (to calibrate on: CALIB=folder)") from None
 
@@ -132,7 +131,8 @@ def _check_demo(graph: Artifact, photos: Photos, missing: list[Cell]) -> None:
     raise _DemoError(
         f"{graph.name} has a checkpoint of its own, whose INT8 for {missing[0][0].name} was not "
         "calibrated yet, and the demo's photos do that only where they are named; give photos such "
-        "as it will see: CALIB=folder (or CALIB=demo), or let make calibrate judge it too"
+        "as it will see: CALIB=folder (or CALIB=demo), or have it judged too: make calibrate "
+        f"MODEL={graph.name} TARGET={missing[0][0].name} DATA=folder"
     )
 
 

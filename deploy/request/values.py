@@ -34,8 +34,9 @@ FP16 = "fp16"
 class Photos:
     """Which photos judge: a source for `ImageSet.open`, and how many of them (None: all); and which
     calibrate. `named` says whether the user named the source: where not, a checkpoint's own photos
-    are taken. `allow_seen` says that those may judge too that trained the checkpoint; `labels`
-    whether those that judge need labels, or have none (see `data.photo_folders`)."""
+    are taken. `allow_seen` says that those may judge too that trained the checkpoint; None, of a
+    command that gives no accuracy, that they cannot. `labels` says whether those that judge need
+    labels, or have none (see `data.photo_folders`)."""
 
     source: str = "demo"
     count: int | None = None
@@ -43,7 +44,7 @@ class Photos:
     calibration: str | None = None
     calibration_count: int = COUNT
     named: bool = True
-    allow_seen: bool = False
+    allow_seen: bool | None = None
     labels: Use = LABELLED
 
     def open(self, class_num: int, split: "Split | None" = None) -> "ImageSet":
@@ -73,6 +74,16 @@ class Photos:
             return Calibration(trained, self.skip_bad, source, TRAINED), images
         apart, others = set_apart(images, count)
         return Calibration(apart, self.skip_bad, source, APART), others
+
+    def to_calibrate(self, class_num: int, split: "Split | None") -> Calibration:
+        """Photos to calibrate INT8 on where none are to judge."""
+        from data.images import ImageSet
+
+        source, nobody = self.source_for(split), ImageSet("", [], [])
+        trained = trained_apart(source, class_num, nobody, self.calibration_count, split)
+        if trained:
+            return Calibration(trained, self.skip_bad, source, TRAINED)
+        return self.set_apart(self.open_all(class_num, split), class_num, split)[0]
 
     def open_all(self, class_num: int, split: "Split | None" = None) -> "ImageSet":
         """The photos at the source that may judge, however many are to."""

@@ -16,6 +16,7 @@ from data.images import ImageSet
 from deploy.request import int8_files
 from deploy.request.int8_files import calibrating_hashes, int8_file, options_for, with_kept
 from deploy.targets.base import Options, Tool
+from deploy.targets.mnn import Mnn
 from deploy.targets.onnx import Onnx
 
 INT8 = "int8"
@@ -30,7 +31,8 @@ def graph(tmp_path) -> Artifact:
 
 def a_graph(home: Path, weights: str) -> Artifact:
     facts = {"weights_sha256": weights, "class_num": 10, "input_shape": [3, 8, 8], "weights": "x"}
-    return Artifact(home / "inference" / "fp32", {"facts": facts, "model": "Toy", "key": weights})
+    about = {"model": "Toy", "build": "Toy", "key": weights}
+    return Artifact(home / "inference" / "fp32", {"facts": facts, **about})
 
 
 def an_artifact(folder: Path, content: str, made_of: str = "") -> Artifact:
@@ -62,7 +64,7 @@ def calibration(tmp_path) -> Calibration:
 def keep(graph, calibration):
     """Calibrate: put a file into its place, and keep it: `keep("what is in it", method="mse")`."""
 
-    def keep(content, method="mse", target="onnx", kind="onnx", keep_float=()) -> Facts:
+    def keep(content, method="mse", target="onnx", kind="onnx", keep_float=(), source="") -> Facts:
         built = an_artifact(graph.folder.parents[1] / kind / INT8, content)
         facts = Facts(
             schema=kept.SCHEMA,
@@ -77,7 +79,7 @@ def keep(graph, calibration):
             keep_float=keep_float,
             weight_bits=8,
             skip_bad=False,
-            photos=PhotoSet.of(calibration),
+            photos=PhotoSet.of(dataclasses.replace(calibration, source=source)),
             files=built.digests(),
             tools=int8_files._tools(Onnx()),
             code=int8_files._code(Onnx()),
@@ -199,7 +201,45 @@ def test_photos_that_are_named_count_by_their_content(graph, keep, calibration, 
     found = with_kept(graph, [CELL], dataclasses.replace(options, calibration=others))
     assert list(found.remade) == ["onnx"]
     assert options_for(CELL, found).calibration is others
-    assert not calibrating_hashes([CELL], found)
+    assert calibrating_hashes([CELL], found) == set(others.images.hashes)
+
+
+def test_a_target_without_a_calibration_takes_the_photos_of_another(
+    graph, keep, calibration, capsys
+):
+    keep("judged")
+    cells = [CELL, (Mnn(), INT8)]
+    found = with_kept(graph, cells, Options(17))
+    assert list(found.kept) == ["onnx"]
+    assert options_for(cells[1], found).calibration.images.hashes == calibration.images.hashes
+    said = "mnn int8: not calibrated yet, so on the photos that onnx was: 3 of three"
+    assert said in capsys.readouterr().err
+    assert calibrating_hashes(cells[1:], found) == set(calibration.images.hashes)
+    named = Options(17, calibration=calibration, named=frozenset({"photos"}))
+    assert with_kept(graph, cells, named).calibration is calibration
+
+    calibration.images.paths[0].write_text("another photo")
+    assert with_kept(graph, cells, Options(17)).calibration is None
+
+
+def test_the_demos_photos_are_no_other_targets_unless_named(graph, keep):
+    keep("judged", target="openvino", source="demo")
+    assert with_kept(graph, [CELL], Options(17)).calibration is None
+    graph.facts["weights"] = "demo"
+    assert with_kept(graph, [CELL], Options(17)).calibration is not None
+
+
+def test_what_an_earlier_version_left_is_named(graph, keep, capsys):
+    record = graph.folder.parents[1] / "calibration" / "onnx.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"method": "mse", "keep_float": []}')
+    assert not with_kept(graph, [CELL], Options(17)).kept
+    said = capsys.readouterr().err
+    assert f"{record} is left out: it is of a toolkit before 0.2.0" in said
+    assert "make calibrate MODEL=Toy TARGET=onnx" in said
+    keep("judged")
+    with_kept(graph, [CELL], Options(17))
+    assert not capsys.readouterr().err
 
 
 def test_photos_that_are_gone_are_not_calibrated_on_again(graph, keep, calibration):

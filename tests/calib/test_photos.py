@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from calib.photos import open_apart, set_apart, trained_apart
+from calib.photos import leave_out, open_apart, set_apart, trained_apart
 from common.errors import UserError
 from data.images import ImageSet
 from models.split import Split, read_split
@@ -105,6 +105,14 @@ def test_no_photos_to_calibrate_on_is_an_error(folder, tmp_path):
     empty.mkdir()
     with pytest.raises(UserError, match="empty"):
         open_apart(str(empty), 1000, ImageSet.open(folder))
+
+
+def test_what_cannot_be_read_calibrated_nothing(folder):
+    (folder / "3.jpg").unlink()
+    (folder / "3.jpg").symlink_to("nowhere")
+    images = ImageSet("thirty", [folder / f"{number}.jpg" for number in range(30)], [0] * 30)
+    left = leave_out(images, {images.hashes[0], images.hashes[3]})
+    assert [path.name for path in left.paths[:3]] == ["1.jpg", "2.jpg", "3.jpg"]
 
 
 class TestSplit:

@@ -45,7 +45,7 @@ def on_int8(command, built):
 
 
 def test_the_file_that_was_judged_is_the_one_that_every_command_takes(
-    calibrate, on_int8, built, photos
+    calibrate, on_int8, command, built, photos
 ):
     data, home = photos(45), built / "SqueezeNet1_1"
     done = calibrate("--target", "onnx", "--method", "percentile", "--json", data=data)
@@ -86,6 +86,20 @@ def test_the_file_that_was_judged_is_the_one_that_every_command_takes(
     assert "Photos: 30" in card
     assert "calibrated by percentile on 15 photos" in card
 
+    # Who names no target gets the calibrated ones; one that is not takes the photos of this one.
+    words = ("--model", "SqueezeNet1_1", "--precision", "int8")
+    every = command("deploy/package.py", *words, "--data", photos(4), BUILD_DIR=built)
+    assert every.stdout.split()[:3] == ["SqueezeNet1_1", "onnx", "int8:"]
+    assert len(every.stdout.splitlines()) == 1
+    said = "left out: lite-arm int8, which is not calibrated yet: make calibrate "
+    assert f"{said}MODEL=SqueezeNet1_1 TARGET=lite-arm" in every.stderr
+    words = (*words, "--target", "mnn", "--data", data, "--json")
+    other = command("deploy/validate.py", *words, BUILD_DIR=built)
+    assert "mnn int8: not calibrated yet, so on the photos that onnx was: 15 of " in other.stderr
+    other = json.loads(other.stdout)
+    assert other["data"]["sha256"] == one["data"]["sha256"]
+    assert other["calibration"]["photos"] == again["calibration"]["photos"]
+
     # Another method that is named makes another file, on the same photos; its card says nothing
     # of what was measured of the old one.
     replaced = on_int8("deploy/package.py", "--data", photos(4), "--method", "minmax")
@@ -113,11 +127,15 @@ def test_the_file_that_was_judged_is_the_one_that_every_command_takes(
 
 
 def test_the_demos_photos_calibrate_a_users_own_checkpoint_only_where_they_are_named(
-    command, built, weights
+    command, weights
 ):
     words = ("--model", "SqueezeNet1_1", "--weights", weights, "--target", "mnn")
-    done = command("deploy/build.py", *words, "--precision", "int8", BUILD_DIR=built)
-    assert_refused(done, "a checkpoint of its own, whose INT8 for mnn", "CALIB=folder")
+    done = command("deploy/build.py", *words, "--precision", "int8")
+    assert_refused(
+        done,
+        *("a checkpoint of its own, whose INT8 for mnn", "CALIB=folder (or CALIB=demo)"),
+        "make calibrate MODEL=SqueezeNet1_1 TARGET=mnn DATA=folder",
+    )
 
 
 def test_the_search_leaves_sensitive_layers_in_float(calibrate):
