@@ -64,7 +64,7 @@ evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [CLASSES=N] <photos> [ALLOW_SEE
 matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
 
-package:  ## MODEL=… [NAME=…] [TARGET=onnx|opencv|lite-arm] <files> <photos> [LABELS=file|none]: what an app needs, a folder and a zip
+package:  ## MODEL=… [NAME=…] [TARGET=onnx|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
 apk:  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside

@@ -71,7 +71,7 @@ def _packages(parser: Parser, options: argparse.Namespace) -> list[Artifact]:
         if name not in _OF_ALL:
             flag = f"--{name.replace('_', '-')}"
             parser.error(f"{flag} is for packages that are made here: give --model with it")
-    check_precisions(options.precision)
+    check_precisions(options.precision, for_app=True)
     found = packages_here(options.precision)
     if not found:
         say("  nothing is packaged yet, so no model is inside: --model NAME packages one")
@@ -81,7 +81,7 @@ def _packages(parser: Parser, options: argparse.Namespace) -> list[Artifact]:
 def _parser() -> Parser:
     parser = Parser(prog="python deploy/apk.py", description=__doc__)
     add_build_arguments(parser, "every package that is here")
-    add_package_arguments(parser)
+    add_package_arguments(parser, for_app=True)
     parser.add_argument(
         "--paddle-lite",
         type=absolute,

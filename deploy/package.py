@@ -2,9 +2,10 @@
 
     python deploy/package.py --model SqueezeNet1_1 [--target lite-arm] [--data DIR] [--photos 16]
 
-Its form is described in docs/package.md. Without --target for every target that the app runs,
-without --precision in FP32, and in INT8 where that was judged here. Sixteen photos go into it
-unless --photos says otherwise.
+Its form is described in docs/package.md. The packages of some targets are for the demo app, those
+of others for programs of your own, with a page that says how. Without --target for every target
+that the app runs, without --precision in FP32, and in INT8 where that was judged here. Sixteen
+photos go into it unless --photos says otherwise.
 """
 
 import sys
@@ -23,7 +24,7 @@ from deploy.request.arguments import add_build_arguments
 def main() -> int:
     parser = Parser(prog="python deploy/package.py", description=__doc__)
     add_build_arguments(parser)
-    add_package_arguments(parser)
+    add_package_arguments(parser, for_app=False)
     status = Exit.OK
     for name, (target, precision), made in make_packages(parser.parse_args(), anew=True):
         if made is None:

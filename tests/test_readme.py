@@ -12,7 +12,7 @@ import pytest
 from common.cli import Parser
 from common.errors import UserError
 from common.paths import ROOT
-from deploy.targets import TARGETS, app_targets
+from deploy.targets import TARGETS, app_targets, packaged_targets
 from models.registry import MODELS
 from tests.test_make import COMMANDS
 
@@ -57,14 +57,16 @@ def test_targets():
 
 
 def test_packages():
-    """What the documents say of the app's targets, their engines and files."""
+    """What the documents say of packages: their targets, engines and files."""
     page = (ROOT / "docs" / "package.md").read_text()
-    assert f"[TARGET={'|'.join(app_targets())}]" in (ROOT / "Makefile").read_text()
-    engines = [target.engine for target in app_targets().values()]
-    assert f"TARGET={'|'.join(app_targets())}`" in page
-    assert f'"engine": "{"|".join(engine.name for engine in engines)}"' in page
-    names = dict.fromkeys(f"`{engine.file}`" for engine in engines)
-    assert f"| {' or '.join(names)} |" in page
+    names, targets = "|".join(packaged_targets()), packaged_targets().values()
+    assert f"[TARGET={names}]" in (ROOT / "Makefile").read_text()
+    assert f"TARGET={names}`" in page
+    of_app = ", ".join(f"`{name}`" for name in app_targets())
+    assert f"for the demo app's engines ({of_app})" in page
+    assert f'"engine": "{"|".join(one.engine.name for one in targets)}"' in page
+    files = dict.fromkeys(", ".join(f"`{name}`" for name in one.kinds[-1].files) for one in targets)
+    assert f"| {' or '.join(files)} |" in page
 
 
 def test_make_targets_exist():

@@ -12,7 +12,7 @@ from common.errors import StepError, UserError, suggest
 from convert.artifact import Artifact, load
 from convert.builds import Chosen, exported
 from deploy.packages.labels import find_labels, read_names
-from deploy.packages.package import is_current, package, package_folders, packaged, packaged_cells
+from deploy.packages.package import is_current, package, package_folders, packaged, target_of
 from deploy.request.arguments import (
     NO_LABELS,
     add_data_arguments,
@@ -25,15 +25,19 @@ from deploy.request.arguments import (
 from deploy.request.building import build_files, class_count, inference_graph, known_split
 from deploy.request.opening import Opened, open_photos, ready_to_judge
 from deploy.request.values import INT8, Cell, Files, Photos
-from deploy.targets import all_precisions, app_targets, find_cells
+from deploy.targets import all_precisions, app_targets, find_cells, packaged_targets
 from deploy.verdict.result import kept
 
 _PHOTOS = 16
+_NOT_IN_APP = "the app has no engine for"
 
 
-def add_package_arguments(parser: Parser) -> None:
-    """The arguments of every command that makes packages, but those that name builds."""
-    add_file_arguments(parser, target_default=["all"])
+def add_package_arguments(parser: Parser, *, for_app: bool) -> None:
+    """The arguments of every command that makes packages, but those that name builds.
+
+    `for_app` says whether only those are of use that the app can run.
+    """
+    add_file_arguments(parser, target_default=list(app_targets()))
     add_data_arguments(parser)
     parser.add_argument(
         "--labels",
@@ -43,7 +47,7 @@ def add_package_arguments(parser: Parser) -> None:
         f"for 1000 classes, else numbers); {NO_LABELS}: take all photos in --data, however deep, "
         "without labels",
     )
-    parser.set_defaults(photos=_PHOTOS)
+    parser.set_defaults(photos=_PHOTOS, for_app=for_app)
 
 
 def make_packages(options: Namespace, *, anew: bool) -> Iterator[tuple[str, Cell, Artifact | None]]:
@@ -118,21 +122,28 @@ def _listing(options: Namespace) -> Path | None:
 
 
 def _cells(chosen: Chosen, options: Namespace) -> list[Cell]:
-    """The cells of the app's targets; without a precision FP32, and INT8 that was judged here; with
-    INT8 but no target those that are calibrated, if any are."""
+    """The cells of the targets; without a precision FP32, and INT8 that was judged here;
+    with INT8 but no target those that are calibrated, if any are."""
+    known = app_targets() if options.for_app else packaged_targets()
     named = options.target or options.target_default
-    if not options.precision:
-        found = packaged_cells(find_cells(named, ["fp32"]), named)
-        targets = [target for target, _ in found]
-        judged = [
-            (target, INT8)
-            for target in targets
-            if INT8 in target.precisions and _is_judged(chosen.folder, (target, INT8))
-        ]
-        return [*found, *judged]
-    check_precisions(options.precision)
-    found = packaged_cells(chosen_cells(options), named)
-    return found if options.target or _says_how(options) else _calibrated(chosen.folder, found)
+    if options.precision:
+        check_precisions(options.precision, for_app=options.for_app)
+        found = chosen_cells(options)
+    else:
+        found = find_cells(named, ["fp32"])
+    for name in named:
+        if name not in known and name != "all":
+            raise UserError(_no_package(name, list(known)))
+    found = [(target, precision) for target, precision in found if target.name in known]
+    if options.precision:
+        named_all = options.target or _says_how(options)
+        return found if named_all else _calibrated(chosen.folder, found)
+    judged = [
+        (target, INT8)
+        for target, _ in found
+        if INT8 in target.precisions and _is_judged(chosen.folder, (target, INT8))
+    ]
+    return [*found, *judged]
 
 
 def _says_how(options: Namespace) -> bool:
@@ -158,12 +169,23 @@ def _calibrated(name: str, cells: list[Cell]) -> list[Cell]:
     return [(target, one) for target, one in cells if one != INT8 or target not in absent]
 
 
-def check_precisions(words: Sequence[str] | None) -> None:
-    """Raise UserError for a precision that none of the app's targets has."""
-    known = all_precisions(app_targets().values())
+def _no_package(name: str, known: list[str]) -> str:
+    """Why there is no package for a target, or none that the app can run."""
+    if name in packaged_targets():
+        return (
+            f"{_NOT_IN_APP} {name}, whose packages are for programs of your own (make package); it "
+            f"runs {' and '.join(known)}"
+        )
+    return f"target {name} has no packages, only {', '.join(known)} have"
+
+
+def check_precisions(words: Sequence[str] | None, *, for_app: bool) -> None:
+    """Raise UserError for a precision that none of the packaged, or the app's, targets has."""
+    known = all_precisions((app_targets() if for_app else packaged_targets()).values())
+    who = "the app runs" if for_app else "packages have"
     for word in words or ():
         if word not in known:
-            raise UserError(f"the app runs no precision '{word}', {suggest(word, known)}")
+            raise UserError(f"{who} no precision '{word}', {suggest(word, known)}")
 
 
 def _is_judged(name: str, cell: Cell) -> bool:
@@ -177,9 +199,10 @@ def _is_judged(name: str, cell: Cell) -> bool:
 
 
 def packages_here(precisions: Sequence[str] | None, name: str = "*") -> list[Artifact]:
-    """The packages of a build, or of all, that are of the files that are there now.
+    """The packages of a build, or of all, for the app, that are of the files that are there now.
 
-    Those of other files are left out, with a word. UserError for one that is not whole.
+    Those of other files, and those that the app has no engine for, are left out, with a word.
+    UserError for one that is not whole.
     """
     found = []
     for folder in package_folders(precisions, name):
@@ -189,7 +212,10 @@ def packages_here(precisions: Sequence[str] | None, name: str = "*") -> list[Art
                 f"{shown(folder)} is not a whole package; remove it, and make it again: "
                 f"make package MODEL={folder.parents[1].name}"
             )
-        if is_current(made):
+        target = target_of(made)
+        if target and target.name not in app_targets():
+            say(f"  left out: {made.facts['content']}, since {_NOT_IN_APP} {target.name}")
+        elif is_current(made):
             found.append(made)
         else:
             say(

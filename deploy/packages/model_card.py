@@ -69,12 +69,15 @@ def model_card(
     labels: str,
     results: Sequence[Result],
     split: Split | None = None,
+    *,
+    in_app: bool = True,
 ) -> str:
     """The card, in Markdown.
 
-    `manifest` is the package's, `digests` has the sha256 of the model's file by its name, `labels`
-    says where the class names are from. Of `results`, which are those of this target, precision
-    and these weights, only those of this very file are shown. `split` is the checkpoint's.
+    `manifest` is the package's, `digests` has the sha256 of the model's files by their names,
+    `labels` says where the class names are from. Of `results`, which are those of this target,
+    precision and these weights, only those of these very files are shown. `split` is the
+    checkpoint's; `in_app` says whether the demo app runs the package.
     """
     others = [one for one in results if one.files != digests]
     results = [one for one in results if one.files == digests]
@@ -92,7 +95,7 @@ def model_card(
         accuracy=_accuracy(spec, kind, manifest["class_num"], split),
         files=_files(digests),
         drift="\n".join(map(_drift, results)) or _none_of_this_file(others),
-        gaps=_list(_gaps(manifest, results)),
+        gaps=_list(_gaps(manifest, results, in_app)),
         licences=_list(
             [
                 _WEIGHTS_LICENCES.get(kind, "Weights: those of the checkpoint's owner."),
@@ -178,15 +181,18 @@ def _calibrated(result: Result) -> str:
     )
 
 
-def _gaps(manifest: Mapping[str, Any], results: Sequence[Result]) -> list[str]:
+def _gaps(manifest: Mapping[str, Any], results: Sequence[Result], in_app: bool) -> list[str]:
     gaps = []
     if not any(result.drift for result in results):
         gaps.append("Whether this file decides as Paddle does: no run of it was there.")
     if not any(result.environment.device for result in results):
-        gaps.append(
-            "Anything on a phone: drift, latency, memory, heat. The app's check screen measures "
-            "the first two; `python deploy/validate.py --import` takes its result in."
+        measures = (
+            "The app's check screen measures the first two; `python deploy/validate.py --import` "
+            "takes its result in."
         )
+        if not in_app:
+            measures = "README.md says how a program there runs the golden photos."
+        gaps.append(f"Anything on a phone: drift, latency, memory, heat. {measures}")
     gaps.append(
         f"Accuracy on your photos: the {manifest['data']['images']} golden photos show that the "
         "arithmetic is right, and are too few to show how often the model is."

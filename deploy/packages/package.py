@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import UserError
 from common.paths import build_root
 from convert.artifact import Artifact, Step, load, produce
 from convert.builds import exported, split_of
+from deploy.packages import guide
 from deploy.packages.labels import Labels
 from deploy.packages.model_card import model_card
 from deploy.request.values import Cell
-from deploy.targets import app_targets
+from deploy.targets import packaged_targets
 from deploy.targets.base import Engine, Target
 from deploy.verdict.drift import gate
 from deploy.verdict.result import Result, kept
@@ -38,15 +38,6 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _KIND = "package"
 
 
-def packaged_cells(cells: Sequence[Cell], named: Sequence[str]) -> list[Cell]:
-    """The cells that the app can run; UserError where one of the named targets is not."""
-    known = app_targets()
-    for name in named:
-        if name not in known and name != "all":
-            raise UserError(f"target {name} has no packages: the app runs {', '.join(known)}")
-    return [(target, precision) for target, precision in cells if target.engine]
-
-
 def package(
     spec: ModelSpec,
     graph: Artifact,
@@ -64,7 +55,6 @@ def package(
     from deploy.verdict.validator import Judge  # here: --help needs no numpy
 
     target, precision = cell
-    engine = _engine(target)
     judge = Judge(spec, graph, images, skip_bad)
     content = _content(spec, graph, cell, built, labels, judge, images)
     step = Step(
@@ -73,10 +63,7 @@ def package(
         kind=_KIND,
         precision=f"{target.name}-{precision}",
         # The content and not the key of its artifact: Paddle Lite's differs from run to run.
-        inputs={
-            engine.file: built.manifest["files"][engine.file]["sha256"],
-            MANIFEST: _sha256(content[MANIFEST]),
-        },
+        inputs={**target.digests(built), MANIFEST: _sha256(content[MANIFEST])},
         parameters={},
         tools={},
         code=(package,),
@@ -85,10 +72,11 @@ def package(
 
     def make(folder: Path) -> dict:
         for path, data in content.items():
-            file = folder / name / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-        shutil.copyfile(built.file(engine.file), folder / name / engine.file)
+            place = folder / name / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        for file in target.digests(built):
+            shutil.copyfile(built.file(file), folder / name / file)
         _write_zip(folder / name, folder / f"{name}.zip")
         facts = {"weights_sha256": graph.facts["weights_sha256"], "content": name}
         return {**graph.inherited_facts, **facts}
@@ -101,8 +89,13 @@ def _engine(target: Target) -> Engine:
     return target.engine
 
 
+def target_of(made: Artifact) -> Target | None:
+    """The target of a package; None where there is none of that name any more."""
+    return packaged_targets().get(made.manifest["precision"].rpartition("-")[0])
+
+
 def content_folder(made: Artifact) -> Path:
-    """The folder that holds exactly what an app reads."""
+    """The folder that holds the package, and nothing else."""
     return made.file(made.facts["content"])
 
 
@@ -123,12 +116,11 @@ def is_current(made: Artifact, *, certain: bool = False) -> bool:
     that must be `certain`, it is not.
     """
     name = made.folder.parents[1].name
-    word, _, precision = made.manifest["precision"].rpartition("-")
-    target = app_targets().get(word)
+    precision = made.manifest["precision"].rpartition("-")[2]
+    target = target_of(made)
     present = target.present_digests(name, precision) if target else None
-    if target and present:
-        file = _engine(target).file
-        return made.manifest["inputs"].get(file) == present[file]
+    if present:
+        return present.items() <= made.manifest["inputs"].items()
     graph = exported(name)
     known = graph is None or made.facts.get("weights_sha256") == graph.facts["weights_sha256"]
     return known and not certain
@@ -170,6 +162,7 @@ def _content(
         "engine_version": engine.version(built.file(engine.file)),
         **graph.inherited_facts,
         "weights_sha256": graph.facts["weights_sha256"],
+        **({"batch": built.facts["batch"]} if "batch" in built.facts else {}),
         "gate": gate(precision),
         "data": {
             "name": judge.crops.name,
@@ -179,11 +172,20 @@ def _content(
         "tools": {**graph.manifest["tools"], **built.manifest["tools"]},
         "made": built.manifest["made"],
     }
-    recorded = built.manifest["files"][engine.file]
-    digests = {engine.file: recorded["sha256"]}
-    card = model_card(spec, about, digests, labels.source, _results(about), split_of(graph))
+    digests, results = target.digests(built), _results(about)
+    card = model_card(
+        spec, about, digests, labels.source, results, split_of(graph), in_app=engine.in_app
+    )
     content["MODEL_CARD.md"] = card.encode()
-    listed = {engine.file: {"sha256": recorded["sha256"], "bytes": recorded["bytes"]}}
+    if engine.guide:
+        own = [one for one in results if one.files == digests]
+        page = guide.guide_page(engine.guide, about, spec.preprocess, own)
+        content[guide.FILE] = page.encode()
+    recorded = built.manifest["files"]
+    listed = {
+        name: {"sha256": recorded[name]["sha256"], "bytes": recorded[name]["bytes"]}
+        for name in digests
+    }
     for name, data in content.items():
         listed[name] = {"sha256": _sha256(data), "bytes": len(data)}
     content[MANIFEST] = _json(about | {"files": dict(sorted(listed.items()))})

@@ -279,7 +279,7 @@ def chosen_cells(options: argparse.Namespace, host: Host = LOCAL) -> list[Cell]:
     run; UserError for a name that there is not, or that it cannot run, and where none is left."""
     names = options.target or options.target_default
     cells = find_cells(names, options.precision)
-    for name in names:
+    for name in options.target or ():
         if name in TARGETS and not any(target.name == name for target, _ in cells):
             say(f"  target {name} has no {' or '.join(options.precision)}, and is left out")
     check_methods(cells, options.method)

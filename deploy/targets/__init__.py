@@ -31,9 +31,18 @@ TARGETS: dict[str, Target] = {
 }
 
 
-def app_targets() -> dict[str, Target]:
-    """Those that the app can run, by name."""
+def packaged_targets() -> dict[str, Target]:
+    """Those whose files are packaged, by name."""
     return {name: target for name, target in TARGETS.items() if target.engine}
+
+
+def app_targets() -> dict[str, Target]:
+    """Those of them that the app can run."""
+    return {
+        name: target
+        for name, target in packaged_targets().items()
+        if target.engine and target.engine.in_app
+    }
 
 
 def all_precisions(targets: Iterable[Target]) -> tuple[str, ...]:

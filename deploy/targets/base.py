@@ -76,16 +76,32 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class Engine:
-    """What runs a target's file in the app.
+class Guide:
+    """How a program of one's own runs a package: a page with `$words`, in a file beside a target.
 
-    `name` is the app's word for it, `file` the one that it opens, and `version` says of such a
-    file which version of the engine it asks for.
+    `words` gives those that depend on the precision; the others are `deploy.packages.guide`'s.
+    """
+
+    page: Path
+    words: Callable[[str], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs a target's files from a package.
+
+    `name` is its word there, `file` the one that it opens first, and `version` says of such a file
+    which version of the engine it asks for. The demo app has those without a `guide`.
     """
 
     name: str
     file: str
     version: Callable[[Path], str | None]
+    guide: Guide | None = None
+
+    @property
+    def in_app(self) -> bool:
+        return self.guide is None
 
 
 class Target(abc.ABC):
@@ -101,11 +117,12 @@ class Target(abc.ABC):
     deployed, which is the last. `tools` are the packages that make its file or compute with it.
 
     `hosts` are the kinds of hosts that run the target's own software, this machine ("local")
-    and others; none where only other devices do. `engine` runs its file in the app, if anything
-    does; `peers` are other tools that run the same file here, to be timed against; `published_gpu`
-    is the GPU whose published latencies it is held against ("T4"), if any. `methods` are the ways
-    to calibrate INT8, the cheapest first. `fits_ranges` says that its FP16 file is made of a graph
-    whose activations are small enough for its kernels (`convert.range_fitting`).
+    and others; none where only other devices do. `engine` runs its files from a package, in the
+    app or in a program of one's own, if anything does; `peers` are other tools that run the same
+    file here, to be timed against; `published_gpu` is the GPU whose published latencies it is held
+    against ("T4"), if any. `methods` are the ways to calibrate INT8, the cheapest first.
+    `fits_ranges` says that its FP16 file is made of a graph whose activations are small enough for
+    its kernels (`convert.range_fitting`).
     """
 
     name: str

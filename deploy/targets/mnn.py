@@ -1,14 +1,23 @@
 """MNN on this CPU; the same files run on ARM phones and boards."""
 
+from pathlib import Path
+
 from calib.quantize_mnn import quantize_mnn
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
-from convert.to_mnn import KIND, SESSION, to_mnn
+from convert.to_mnn import FILE, KIND, SESSION, to_mnn
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import to_onnx
 from deploy.speed.peers import default_mnn
-from deploy.targets.base import EVERY_CPU, Options, Tool
-from deploy.targets.phone_cpu import PhoneCpu
+from deploy.targets.base import EVERY_CPU, Engine, Guide, Options, Tool
+from deploy.targets.phone_cpu import PhoneCpu, half_note
+
+_RUNTIME = Tool("MNN")
+
+
+def _words(precision: str) -> dict[str, str]:
+    mode = "Precision_Low" if precision == "fp16" else "Precision_High"
+    return {"mode": mode, "half_note": half_note(precision)}
 
 
 class Mnn(PhoneCpu):
@@ -20,8 +29,11 @@ class Mnn(PhoneCpu):
     )
     precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, ONNX, KIND)
-    tools = (Tool("onnxruntime"), Tool("MNN"))
+    tools = (Tool("onnxruntime"), _RUNTIME)
     hosts = EVERY_CPU
+    engine = Engine(
+        "mnn", FILE, lambda path: _RUNTIME.version, Guide(Path(__file__).with_suffix(".md"), _words)
+    )
     session = SESSION
     peers = default_mnn.PEERS
     simulates = (

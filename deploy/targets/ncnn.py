@@ -1,15 +1,23 @@
 """ncnn on this CPU; the same files run on ARM phones and boards."""
 
+from pathlib import Path
+
 from calib.fake_quant import Grid
 from calib.quantize_ncnn import GRID, quantize_ncnn
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
-from convert.to_ncnn import KIND, SESSION, to_ncnn
+from convert.to_ncnn import GRAPH, KIND, SESSION, to_ncnn
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import to_onnx
 from deploy.speed.peers import default_ncnn
-from deploy.targets.base import EVERY_CPU, Options, Tool
-from deploy.targets.phone_cpu import PhoneCpu
+from deploy.targets.base import EVERY_CPU, Engine, Guide, Options, Tool
+from deploy.targets.phone_cpu import PhoneCpu, half_note
+
+_RUNTIME = Tool("ncnn")
+
+
+def _words(precision: str) -> dict[str, str]:
+    return {"half": "true" if precision == "fp16" else "false", "half_note": half_note(precision)}
 
 
 class Ncnn(PhoneCpu):
@@ -21,8 +29,14 @@ class Ncnn(PhoneCpu):
     )
     precisions = ("fp32", "fp16", "int8")
     kinds = (INFERENCE, ONNX, KIND)
-    tools = (Tool("onnxruntime"), Tool("pnnx"), Tool("ncnn"))
+    tools = (Tool("onnxruntime"), Tool("pnnx"), _RUNTIME)
     hosts = EVERY_CPU
+    engine = Engine(
+        "ncnn",
+        GRAPH,
+        lambda path: _RUNTIME.version,
+        Guide(Path(__file__).with_suffix(".md"), _words),
+    )
     session = SESSION
     peers = default_ncnn.PEERS
     simulates = (

@@ -18,6 +18,13 @@ def simulated_fp16(reason: str) -> SessionSpec:
     )
 
 
+def half_note(precision: str) -> str:
+    """A sentence for a package's page; "" where there is nothing to say."""
+    if precision != "fp16":
+        return ""
+    return " In FP16 it computes on ARM CPUs that have it (ARMv8.2), elsewhere in float32."
+
+
 class PhoneCpu(Target):
     """A runtime of phones: `session` opens its file, on this CPU and as ARM code."""
 

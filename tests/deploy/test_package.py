@@ -216,8 +216,14 @@ def test_bad_lists_are_refused(tmp_path, content, words):
     ("arguments", "words"),
     [
         (["--model", "SqueezNet1_1", "--target", "onnx"], ["'SqueezNet1_1'", "SqueezeNet1_1"]),
-        (["--model", MODEL, "--target", "openvino"], ["openvino", "onnx, opencv, lite-arm"]),
-        (["--model", MODEL, "--target", "paddle"], ["paddle", "onnx, opencv, lite-arm"]),
+        (
+            ["--model", MODEL, "--target", "openvino"],
+            ["openvino", "only onnx, mnn, ncnn, opencv, lite-arm"],
+        ),
+        (
+            ["--model", MODEL, "--target", "paddle"],
+            ["paddle", "only onnx, mnn, ncnn, opencv, lite-arm"],
+        ),
         (["--model", MODEL, "--target", "onix"], ["'onix'", "did you mean onnx"]),
         (["--model", MODEL, "--target", "onnx", "--precision", "int3"], ["'int3'"]),
         (["--model", MODEL, "--target", "onnx", "--photos", "0"], ["--photos", "at least 1"]),
@@ -228,7 +234,7 @@ def test_bad_lists_are_refused(tmp_path, content, words):
             ["demo", "the model has 7"],
         ),
         ([], ["no model is named"]),
-        (["--model", MODEL, "--precision", "bf16"], ["no precision 'bf16'"]),
+        (["--model", MODEL, "--precision", "bf16"], ["packages have no precision 'bf16'"]),
     ],
 )
 def test_mistakes_are_refused_before_any_work(command, tmp_path, arguments, words):
