@@ -78,7 +78,10 @@ class ImageSet:
                     f"{name}: its {len(found.paths)} photos have no labels, which this needs; "
                     f"{HOW_TO_LABEL}"
                 )
-            say_once(f"  {name}: {len(found.paths)} photos without labels{found.note}")
+            say_once(f"  {name}: {len(found.paths)} photos without labels{found.in_brackets}")
+        elif found.note:
+            classes = len(set(found.labels))
+            say_once(f"  {name}: {len(found.paths)} photos of {classes} classes{found.in_brackets}")
         return cls(name, found.paths, found.labels, found.class_names, found.left_out)
 
     def spread(self, count: int) -> Self:
@@ -176,7 +179,7 @@ def _content(source: str | Path, class_num: int | None, split: str, use: Use) ->
         return _cifar10(class_num, split)
     if Path(source).is_dir():
         return read_folder(Path(source), class_num, split, use)
-    return read_list(Path(source), class_num)
+    return read_list(Path(source), class_num, use)
 
 
 def _demo(class_num: int | None, split: str) -> Holding:

@@ -9,8 +9,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from common.errors import UserError
+
+# What is asked of a set's labels: that it has them, that they are taken where it has them, that
+# there are none; EITHER is for what never looks at them, and takes what it finds without a fault.
+LABELLED: Literal["labelled"] = "labelled"
+AS_FOUND: Literal["as found"] = "as found"
+UNLABELLED: Literal["unlabelled"] = "unlabelled"
+EITHER: Literal["either"] = "either"
+Use = Literal["labelled", "as found", "unlabelled", "either"]
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".gif"),
@@ -86,6 +95,11 @@ class Holding:
     class_names: list[str] | None = None
     left_out: dict[Path, str] = field(default_factory=dict)
     note: str = ""
+
+    @property
+    def in_brackets(self) -> str:
+        """The note behind a sentence."""
+        return f" ({self.note})" if self.note else ""
 
 
 def printable(path: str | Path) -> str:

@@ -2,24 +2,27 @@
 
 import re
 from pathlib import Path
-from typing import Literal
 
 from common.console import say_once
 from common.errors import UserError
-from data.photo_files import SUFFIXES, Found, Holding, folders_in, photos_in, printable
+from data.photo_files import (
+    AS_FOUND,
+    EITHER,
+    LABELLED,
+    SUFFIXES,
+    UNLABELLED,
+    Found,
+    Holding,
+    Use,
+    folders_in,
+    photos_in,
+    printable,
+)
 from data.photo_lists import read_list
 
 LIST_NAME = "val_list.txt"
 LISTS = {"train": "train_list.txt", "val": LIST_NAME}  # what a set is split into
 WHOLE = "all"  # a set that is not split
-
-# What is asked of a set's labels: that it has them, that they are taken where it has them, that
-# there are none; EITHER is for what never looks at them, and takes what it finds without a fault.
-LABELLED: Literal["labelled"] = "labelled"
-AS_FOUND: Literal["as found"] = "as found"
-UNLABELLED: Literal["unlabelled"] = "unlabelled"
-EITHER: Literal["either"] = "either"
-Use = Literal["labelled", "as found", "unlabelled", "either"]
 
 HOW_TO_LABEL = (
     f"write a {LIST_NAME} ('relative/path label' per line), or sort them into one folder per class"
@@ -38,7 +41,7 @@ def read_folder(root: Path, class_num: int | None, split: str, use: Use) -> Hold
     if split == WHOLE:
         split = "train" if lists else "val"
     if LISTS[split] in lists:
-        return read_list(root / LISTS[split], class_num)
+        return read_list(root / LISTS[split], class_num, use)
     if (divided and lists) or (not divided and split == "train"):
         raise UserError(
             f"{printable(root)}: no {LISTS[split]} in it; write {LISTS['train']} and {LIST_NAME} "
@@ -117,7 +120,7 @@ def _unlabelled(found: Found, place: Path) -> Holding:
         )
     _say_by_content(place, found)
     folders = len({path.parent for path in found.photos})
-    note = f" ({folders} folders, which are no classes)" if folders > 1 else ""
+    note = f"{folders} folders, which are no classes" if folders > 1 else ""
     return Holding(found.photos, None, None, found.left_out, note)
 
 

@@ -8,6 +8,7 @@ from common.errors import UserError
 from common.hashes import cached_sha256
 from convert.artifact import Artifact
 from data import imagenet
+from data.texts import class_names
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,10 @@ def _beside(graph: Artifact) -> Path | None:
 
 def read_names(listing: Path, classes: int) -> list[str]:
     """The names in a list, one a line; UserError where it has not exactly one per class."""
-    remedy = f"give a text file (UTF-8) with {classes} lines, a class name each"
+    remedy = f"give a text file with {classes} lines, a class name each"
     if not listing.is_file():
         raise UserError(f"{listing}: there is no such list of class names; {remedy}")
-    try:
-        names = [line.strip() for line in listing.read_text("utf-8-sig").splitlines()]
-    except ValueError:
-        raise UserError(f"{listing} is no text in UTF-8; {remedy}") from None
+    names = class_names(listing)
     if "" in names:
         raise UserError(f"{listing}: line {names.index('') + 1} is blank; {remedy}")
     if len(names) != classes:

@@ -95,17 +95,19 @@ def test_absolute_paths_stay_absolute(listing, tmp_path):
     assert ImageSet.open(listing(f"{photo} 1\n")).paths == [photo]
 
 
-@pytest.mark.parametrize("line", ["a.jpg", "a.jpg one", "7", "a.jpg 7.5", "a.jpg 1_0", "a.jpg,7"])
+@pytest.mark.parametrize("line", ["a.jpg one", "7", "a.jpg 7.5", "a.jpg 1_0", "a.jpg,7"])
 def test_a_malformed_line_is_named_by_its_number(listing, line):
     path = listing(f"a.jpg 0\n\n{line}\n", "a.jpg")
     said = complaint(path)
     assert f"{path}: line 3: expected 'relative/path label', found '{line}'" in said
 
 
-def test_a_photo_given_as_a_list_is_a_malformed_list(tmp_path):
+def test_a_photo_given_as_a_list_is_called_so(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(encoded(picture(50, 50)))
-    assert "line 1: expected" in complaint(path)
+    said = complaint(path)
+    assert f"{path}: a photo (JPEG)" in said
+    assert "give the folder that it lies in" in said
 
 
 @pytest.mark.parametrize(("label", "class_num"), [("1000", 1000), ("-1", 1000), ("10", 10)])
