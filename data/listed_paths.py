@@ -29,7 +29,10 @@ def places(folder: Path, written: Sequence[str]) -> Iterator[Place]:
             homes["paths from the working folder"] = os.getcwd()  # noqa: PTH109
         homes[f"paths from {printable(folder.parent)}"] = str(folder.parent)
     starts = _shared_starts(with_slashes)
-    for spelled, suffix in ((_as_it_is, ""), (_alike, "names but for capitals or accents")):
+    spellings = [(_as_it_is, ""), (_alike, "names but for capitals or accents")]
+    if not all(map(_is_text, written)):
+        spellings.pop()  # bytes are what they are on the disk, or another reading is right
+    for spelled, suffix in spellings:
         for slashes, how in ((False, ""), (True, "backslashes as slashes")):
             if slashes and with_slashes == list(written):
                 continue
@@ -57,6 +60,10 @@ def _shared_starts(paths: Sequence[str]) -> list[str]:
 def _join(home: str, start: str, slashes: bool, spelled: Callable[[str], str], path: str) -> str:
     path = path.replace("\\", "/") if slashes else path
     return spelled(os.path.join(home, path.removeprefix(start)))  # noqa: PTH118 (many files)
+
+
+def _is_text(path: str) -> bool:
+    return path.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in path)
 
 
 def _as_it_is(path: str) -> str:
