@@ -85,6 +85,8 @@ def recalibrate_batch_norms(network: nn.Layer, images: paddle.Tensor) -> None:
     estimate, and dividing by it would magnify rounding again.
     """
     norms = [layer for layer in network.sublayers() if isinstance(layer, nn.BatchNorm2D)]
+    if not norms:
+        return
     momenta = [norm._momentum for norm in norms]
 
     def measure_maps(norm: nn.Layer, inputs: tuple) -> None:
