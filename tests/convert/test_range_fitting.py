@@ -6,27 +6,12 @@ import pytest
 
 from common import files
 from convert import step_check
-from convert.export import export
 from convert.range_fitting import EXPONENTS, fit_ranges
 from convert.simulate_arm_fp16 import Session
 from convert.to_onnx import to_onnx
-from models.registry import MODELS
-from models.weights import find_weights
 
 # As if photos had shown activations this large: every homogeneous stretch then needs an exponent.
 LARGE = {f"p2o.pd_op.relu.{place}.0": 3e5 for place in range(100)}
-
-
-@pytest.fixture(scope="module")
-def graph(built):
-    """`graph(model, weights)`: the inference graph of a model."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BUILD_DIR", str(built / "fitting"))
-
-        def make(model: str, weights: str = "random"):
-            return export(MODELS[model], find_weights(MODELS[model], weights), 1000, model)
-
-        yield make
 
 
 def run(onnx, images: np.ndarray) -> np.ndarray:

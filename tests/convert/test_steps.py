@@ -3,10 +3,12 @@
 import os
 import pickle
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -27,29 +29,48 @@ def facts(build, model, kind, precision="fp32"):
     return files.read_json(build / model / kind / precision / "manifest.json")["facts"]
 
 
+@pytest.fixture(scope="session")
+def everything(random_build) -> Path:
+    """SqueezeNet1_1's build of random weights, with the files of every target in FP32."""
+    start(random_build, *EVERYTHING).communicate(timeout=300)
+    return random_build / "SqueezeNet1_1"
+
+
+@pytest.fixture
+def without(everything, tmp_path):
+    """`without("onnx", "mnn")`: fill the test's own build folder with everything but these."""
+
+    def copy(*kinds: str) -> None:
+        ignored = shutil.ignore_patterns(*kinds)
+        shutil.copytree(everything, tmp_path / "build" / everything.name, ignore=ignored)
+
+    return copy
+
+
 @lite_only
 @pytest.mark.parametrize("model", ["ResNeSt50", "alt_gvt_small"])
-def test_a_model_goes_to_every_target(command, tmp_path, model):
+def test_a_model_goes_to_every_target(command, random_build, model):
     """The two families with the operators that targets get wrong; `make matrix` runs all 17."""
     done = command(
         *("deploy/build.py", "--model", model, "--weights", "random"),
         *("--target", "all", "--precision", "fp32"),
+        BUILD_DIR=random_build,
     )
     assert done.returncode == 0, done.stderr
-    build = tmp_path / "build"
     for kind in ("inference", "onnx", "openvino", "mnn", "ncnn", "lite-x86"):
-        assert facts(build, model, kind)["probe_difference"] < 1e-3
-    assert set(facts(build, model, "lite-arm")["kernels"]) == {"arm", "host"}
-    graph = onnx.load(build / model / "onnx" / "fp32" / "model.onnx").graph
+        assert facts(random_build, model, kind)["probe_difference"] < 1e-3
+    assert set(facts(random_build, model, "lite-arm")["kernels"]) == {"arm", "host"}
+    graph = onnx.load(random_build / model / "onnx" / "fp32" / "model.onnx").graph
     assert "Shape" not in {node.op_type for node in graph.node}
     assert [value.name for value in (*graph.input, *graph.output)] == ["x", "logits"]
     for value in (*graph.input, *graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_value == 0  # dynamic
     attention = model.startswith("alt_gvt")
-    assert ("LayerNormalization" in facts(build, model, "onnx")["operators"]) == attention
+    assert ("LayerNormalization" in facts(random_build, model, "onnx")["operators"]) == attention
 
 
-def test_an_old_opset_on_request(command, tmp_path):
+def test_an_old_opset_on_request(command, without, tmp_path):
+    without("onnx")
     chain = (*SQUEEZENET, "--target", "onnx")
     assert command("deploy/build.py", *chain, "--opset", "13").returncode == 0
     model = onnx.load(tmp_path / "build" / "SqueezeNet1_1" / "onnx" / "fp32" / "model.onnx")
@@ -72,7 +93,8 @@ def test_int8_that_is_asked_for_is_not_left_out(command):
     assert_refused(done, "the model has 7", "CALIB=folder")
 
 
-def test_up_to_date_work_is_not_done_again(command):
+def test_up_to_date_work_is_not_done_again(command, without):
+    without("openvino")
     chain = (*SQUEEZENET, "--target", "openvino", "--precision", "fp32")
     first = command("deploy/build.py", *chain)
     assert "to_openvino" in first.stderr
@@ -156,19 +178,19 @@ def test_a_read_only_build_folder(small_disk):
 # ---- two runs, and kills ----
 
 
-def start(tmp_path, *arguments) -> subprocess.Popen:
+def start(build, *arguments) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, ROOT / "deploy/build.py", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"BUILD_DIR": str(tmp_path / "build")},
+        env=os.environ | {"BUILD_DIR": str(build)},
     )
 
 
 def test_two_runs_at_once_both_succeed(tmp_path):
     chain = (*SQUEEZENET, "--target", "openvino", "--precision", "fp32")
-    runs = [start(tmp_path, *chain) for _ in range(2)]
+    runs = [start(tmp_path / "build", *chain) for _ in range(2)]
     said = [run.communicate(timeout=300)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     together = "".join(said)
@@ -180,9 +202,10 @@ def test_two_runs_at_once_both_succeed(tmp_path):
 @pytest.mark.parametrize(
     "kind", ["inference", "onnx", "openvino", "mnn", "ncnn", "lite-x86", "lite-arm"]
 )
-def test_a_run_killed_in_any_step_is_repaired_by_the_next(command, tmp_path, kind):
+def test_a_run_killed_in_any_step_is_repaired_by_the_next(command, without, tmp_path, kind):
+    without(kind)
     folder = tmp_path / "build" / "SqueezeNet1_1" / kind
-    run = start(tmp_path, *EVERYTHING)
+    run = start(tmp_path / "build", *EVERYTHING)
     deadline = time.monotonic() + 120
     while not (folder / ".fp32.new").exists():
         assert run.poll() is None and time.monotonic() < deadline, "the step was never seen"

@@ -3,10 +3,7 @@
 import pytest
 
 from common.errors import StepError
-from convert.export import export
 from convert.to_lite import FILE, read_back, to_lite
-from models.registry import MODELS
-from models.weights import find_weights
 from runtimes.environments import LITE
 from tests.convert.test_lite_file import nb_bytes
 
@@ -52,18 +49,10 @@ def test_another_arithmetic_than_was_asked_for_is_refused(tmp_path, kernels, pre
         facts(tmp_path, kernels, precision, **options)
 
 
-@pytest.fixture(scope="module")
-def squeezenet(built):
-    """SqueezeNet1_1's inference graph, random weights."""
-    spec = MODELS["SqueezeNet1_1"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BUILD_DIR", str(built / "random"))
-        yield export(spec, find_weights(spec, "random"), 1000, spec.name)
-
-
 @lite_only
-def test_fp16_files_compute_in_fp16_and_fp32_files_in_fp32(squeezenet):
-    half, single = (to_lite(squeezenet, "arm", precision).facts for precision in ("fp16", "fp32"))
+def test_fp16_files_compute_in_fp16_and_fp32_files_in_fp32(graph):
+    made = graph("SqueezeNet1_1")
+    half, single = (to_lite(made, "arm", precision).facts for precision in ("fp16", "fp32"))
     assert half["layer_precisions"] == {"fp16": 26}
     assert single["layer_precisions"] == {"fp32": 26}
     assert half["kernel_precisions"]["fp16"] > 26
@@ -71,8 +60,9 @@ def test_fp16_files_compute_in_fp16_and_fp32_files_in_fp32(squeezenet):
 
 
 @lite_only
-def test_biases_are_the_convolutions_own_and_the_logits_stay(squeezenet):
-    facts = [to_lite(squeezenet, hardware).facts for hardware in ("arm", "x86")]
+def test_biases_are_the_convolutions_own_and_the_logits_stay(graph):
+    made = graph("SqueezeNet1_1")
+    facts = [to_lite(made, hardware).facts for hardware in ("arm", "x86")]
     for one in facts:
         assert one["own_biases"] == 26
         # Without: 26 additions with a ReLU, and 26 reshapes of biases, more.
