@@ -74,7 +74,9 @@ phone:  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N]
 	$(call run,deploy/phone.py)
 
 test: setup  ## linter, formatter, type checker and tests
-	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy && $(VENV)/python -m pytest
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy
+	@$(VENV)/python -m pytest -m "not alone" --numprocesses=logical --maxprocesses=4 --dist=worksteal
+	@$(VENV)/python -m pytest -m alone
 
 bench: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: speed against plain scripts, with ratios
 	$(call run,benchmarks/bench.py)

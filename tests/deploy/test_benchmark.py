@@ -15,6 +15,7 @@ from deploy.speed.peers import benchmark_app
 from runtimes.environments import LITE
 from tests.conftest import assert_refused
 
+pytestmark = pytest.mark.alone
 START = ("deploy/benchmark.py", "--model", "SqueezeNet1_1")
 
 
