@@ -71,6 +71,17 @@ def split_of(graph: Artifact) -> Split | None:
     return read_split(graph.file(SPLIT))
 
 
+def is_of_published_weights(graph: Artifact) -> bool:
+    """Whether figures that are published for a graph's model are about a network like it: its
+    weights are a public release, or called so, and it tells ImageNet's classes apart."""
+    if graph.facts["class_num"] != imagenet.CLASSES:
+        return False
+    word, path = graph.facts["weights"], graph.facts.get("weights_path")
+    if word in WORDS:
+        return word != "random"
+    return path is not None and is_published(MODELS[graph.model], Path(path))
+
+
 def builds() -> dict[str, Artifact]:
     """The inference graphs of all builds here, by name: in the order of the models."""
     manifests = build_root().glob(f"*/{KIND.name}/fp32/{MANIFEST}")

@@ -96,7 +96,7 @@ def benchmark(
             if not _has_speed(session_spec) or artifact is None:
                 outcome |= {"verdict": "unavailable", "reason": _why_absent(target, session_spec)}
             else:
-                outcome |= _measure(target, precision, artifact, ways, floors, sitting)
+                outcome |= _measure(graph, target, precision, artifact, ways, floors, sitting)
                 outcome["environment"] |= {**conditions, "load_after": list(os.getloadavg())}
         except StepError as error:
             outcome |= {"verdict": "fail", "reason": str(error)}
@@ -106,6 +106,7 @@ def benchmark(
 
 
 def _measure(
+    graph: Artifact,
     target: Target,
     precision: str,
     artifact: Artifact,
@@ -146,7 +147,7 @@ def _measure(
     if peers:
         outcome["peers"] = peers
     medians = {batch: figure["median_ms"] for batch, figure in figures.items()}
-    block = published_block(artifact.model, target, precision, environment.get("gpu"), medians)
+    block = published_block(graph, target, precision, environment.get("gpu"), medians)
     return {**outcome, "published": encode(block)} if block else outcome
 
 

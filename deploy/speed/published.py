@@ -3,27 +3,31 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from convert.artifact import Artifact
+from convert.builds import is_of_published_weights
 from deploy.targets.base import Target
 from deploy.verdict.result import Published, PublishedLatency
 from models.published import BATCHES, absence, published
 
 
 def published_block(
-    model: str,
+    graph: Artifact,
     target: Target,
     precision: str,
     gpu_here: str | None,
     medians: Mapping[str, float] = MappingProxyType({}),
 ) -> Published | None:
-    """The object "published" of a result; None for a target that no published table is about.
+    """The object "published" of a graph's result; None for a target that no published table is
+    about, and for other weights than published ones.
 
     `gpu_here` is the name that this machine's GPU gives itself (None: there is none), `medians`
     what was measured, in ms by batch. A ratio, measured over published, is given only where the GPU
     is the published one.
     """
     gpu = target.published_gpu
-    if gpu is None:
+    if gpu is None or not is_of_published_weights(graph):
         return None
+    model = graph.model
     same = gpu_here is not None and gpu in gpu_here.replace("-", " ").split()
     rows = {}
     for batch in map(str, BATCHES):

@@ -145,7 +145,7 @@ class Judge:
         """What the last benchmark measured of these very files, and the published figures."""
         figures = latency.kept(self._graph.name, target.name, precision, about) if about else {}
         medians = {batch: figure.median_ms for batch, figure in figures.items()}
-        block = published_block(self._spec.name, target, precision, environment.gpu, medians)
+        block = published_block(self._graph, target, precision, environment.gpu, medians)
         return {"latency": figures or None, "published": block}
 
     def _measure(

@@ -6,7 +6,9 @@ import re
 import pytest
 
 from common import files
+from common.cli import Exit
 from convert.builds import choose
+from deploy import matrix
 from deploy.request.values import Files, Photos
 from deploy.speed import tables as speed_tables
 from deploy.speed.benchmarks import Ways, benchmark, planned
@@ -218,6 +220,10 @@ def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
         judged = list(validate([choose(MODEL)], cells, Files(), Photos(str(photos(10)))))
         assert judged[0].published.batch["1"].ratio == pytest.approx(ratio)
         verdict_tables.show(judged)
+        assert re.search(beside, capsys.readouterr().out)
+        words = ("--target", "trt-t4", "--precision", "fp32", "--data", str(photos(10)))
+        monkeypatch.setattr("sys.argv", ["matrix", "--model", MODEL, *words])
+        assert matrix.main() == Exit.OK
         assert re.search(beside, capsys.readouterr().out)
     else:
         assert not one["published"]["comparable"]

@@ -1,21 +1,43 @@
 """The published latencies beside what was measured here."""
 
 import types
+from pathlib import Path
 
 import pytest
 
 from common.strict_json import encode
+from convert.artifact import Artifact
 from deploy.speed.published import published_block
 
 T4 = types.SimpleNamespace(published_gpu="T4")
+GRAPH = {"class_num": 1000, "weights": "official", "weights_path": None}
 V100 = types.SimpleNamespace(published_gpu="V100")
+
+
+def a_graph(model="SqueezeNet1_1", **facts) -> Artifact:
+    return Artifact(Path("inference/fp32"), {"model": model, "facts": GRAPH | facts})
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_shown"),
+    [
+        ({}, True),
+        ({"weights": "demo"}, True),
+        ({"weights": "a" * 64, "weights_path": "/w/SqueezeNet1_1_pretrained.pdparams"}, True),
+        ({"weights": "a" * 64, "weights_path": "/w/SqueezeNet1_1_mine.pdparams"}, False),
+        ({"weights": "random"}, False),
+        ({"class_num": 6}, False),
+    ],
+)
+def test_figures_are_shown_for_published_weights_only(facts, is_shown):
+    assert (published_block(a_graph(**facts), T4, "fp32", None) is not None) == is_shown
 
 
 def test_a_result_is_compared_on_the_published_gpu_only():
     medians = {"1": 1.62756, "2": 9.0}
 
     def block(gpu, target=T4, model="SqueezeNet1_1", precision="fp16"):
-        return encode(published_block(model, target, precision, gpu, medians))
+        return encode(published_block(a_graph(model), target, precision, gpu, medians))
 
     here = block("Tesla T4")
     assert here["comparable"]
