@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import files, machine
+from common import console, files, machine
 from common.hashes import SETTLED_NS
 from common.paths import cache_root
 
 UNREADABLE = ""  # stands for the hash of a file that cannot be read
 _PER_TASK = 16
+_MANY = 2000  # so many take a while where they are read for the first time
 
 
 def content_hashes(paths: Sequence[Path]) -> list[str]:
@@ -69,8 +70,15 @@ def _remember(note: Path, stamps: list[list[int] | None], hashes: list[str], now
 
 def _hash_all(names: list[str]) -> list[str]:
     tasks = [names[start : start + _PER_TASK] for start in range(0, len(names), _PER_TASK)]
-    with ThreadPoolExecutor(machine.threads()) as pool:
-        return [digest for digests in pool.map(_hash_some, tasks) for digest in digests]
+    title = "reading photos, to know them by their contents"
+    shows = console.progress(title, "photos") if len(names) >= _MANY else contextlib.nullcontext()
+    hashes: list[str] = []
+    with ThreadPoolExecutor(machine.threads()) as pool, shows as progress:
+        for digests in pool.map(_hash_some, tasks):
+            hashes += digests
+            if progress:
+                progress(len(hashes), len(names))
+    return hashes
 
 
 def _hash_some(names: list[str]) -> list[str]:

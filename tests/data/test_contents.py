@@ -1,10 +1,13 @@
 """Sets of photos by content."""
 
 import hashlib
+import itertools
 
 import pytest
 
+from data import hashes
 from data.contents import Contents
+from data.hashes import content_hashes
 
 HASHES = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(100)]
 
@@ -39,3 +42,17 @@ def test_text_and_back():
 def test_damaged_text(text):
     with pytest.raises(ValueError, match=r"base64|bytes"):
         Contents.parse(text)
+
+
+def test_reading_many_photos_says_how_long_it_takes(tmp_path, monkeypatch, capsys):
+    paths = [tmp_path / f"{number}.jpg" for number in range(40)]
+    for path in paths:
+        path.write_text(path.name)
+    seconds = itertools.count(0, 20)
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr(hashes, "_MANY", 40)
+    assert content_hashes(paths)[7] == hashlib.sha256(b"7.jpg").hexdigest()
+    said = "reading photos, to know them by their contents: 32 of 40 photos, about 20 s left"
+    assert said in capsys.readouterr().err
+    content_hashes(paths[:39])
+    assert not capsys.readouterr().err

@@ -76,6 +76,10 @@ def test_photos_that_all_trained_are_refused_wherever_they_lie(run, checkpoint, 
     assert_refused(
         done, "all 54 photos trained", "make adapt held out", "of 6 photos", "ALLOW_SEEN"
     )
+    words = ("--target", "onnx", "--precision", "fp32", "--data", moved)
+    packaged = run("deploy/package.py", "--model", BUILD, *words)
+    assert_refused(packaged, "all 54 photos trained", "of 6 photos", "DATA=folder")
+    assert "ALLOW_SEEN" not in packaged.stderr  # packages are made of unseen photos alone
 
 
 def test_what_was_seen_is_shown_where_asked_for_and_marked(run, checkpoint, moved):
