@@ -125,9 +125,12 @@ class Facts:
 
     def __str__(self) -> str:
         in_float = f", {len(self.keep_float)} layers in float" if self.keep_float else ""
+        digests = [f"{digest[:12]} ({name})" for name, digest in self.files.items()]
+        if len(digests) == 1:
+            digests = [digest[:12] for digest in self.files.values()]
         return (
             f"{self.method} on {len(self.photos)} photos of {self.photos.name}{in_float}, "
-            f"sha256 {next(iter(self.files.values()))[:12]}"
+            f"sha256 {' and '.join(digests)}"
         )
 
 

@@ -33,6 +33,7 @@ from deploy.request.arguments import (
 )
 from deploy.speed.tables import show_beside
 from deploy.targets.base import Target
+from deploy.verdict import reasons
 from deploy.verdict.result import Result, exit_status
 from deploy.verdict.tables import colored
 from deploy.verdict.validator import validate
@@ -73,6 +74,8 @@ def main() -> int:
         results = dict(pool.map(judge, builds))
     columns = [f"{target.name} {precision}" for target, precision in cells]
     console.table("Verdicts", ["model", *columns], [_verdicts(*row) for row in results.items()])
+    for line in reasons.seen([one for row in results.values() for one in row]):
+        print(line)
     print()
     _show_costs(list(results), [target for target, _ in cells])
     show_beside([encode(one) for row in results.values() for one in row])
@@ -85,7 +88,7 @@ def main() -> int:
 
 
 def _verdicts(name: str, outcomes: list[Result]) -> list[str]:
-    return [name, *(colored(outcome.verdict) for outcome in outcomes)]
+    return [name, *(colored(one.verdict, " seen" if one.data.seen else "") for one in outcomes)]
 
 
 def _show_costs(names: list[str], targets: list[Target]) -> None:

@@ -32,11 +32,13 @@ def sentences(results: Sequence[Result], verbose: bool) -> list[str]:
         found = _merged([finding for _, finding in shared])
         lines.append(f"{_names([one for one, _ in shared])}: {first.verdict}: {found}")
         causes += [(one, cause) for one, _ in shared if (cause := _cause(one))]
-    for shared in _alike(causes) + _alike(reports):
-        lines.append(
-            f"{_names([one for one, _ in shared])}: {_merged([text for _, text in shared])}"
-        )
-    return lines
+    return lines + _merged_lines(causes) + _merged_lines(reports)
+
+
+def seen(results: Sequence[Result]) -> list[str]:
+    """The lines that say which of the results are of photos seen in training."""
+    notes = [(one, note) for one in results if (note := seen_in_training(one))]
+    return _merged_lines(notes)
 
 
 def seen_in_training(one: Result) -> str:
@@ -85,6 +87,14 @@ def _cause(one: Result) -> str:
 
 def _finding(one: Result) -> str:
     return one.reason.rpartition(": ")[2] if _cause(one) else one.reason
+
+
+def _merged_lines(texts: Iterable[tuple[Result, str]]) -> list[str]:
+    """A line for each of the texts, once for those that share it."""
+    return [
+        f"{_names([one for one, _ in shared])}: {_merged([text for _, text in shared])}"
+        for shared in _alike(texts)
+    ]
 
 
 def _alike(texts: Iterable[tuple[Result, str]]) -> list[list[tuple[Result, str]]]:

@@ -53,9 +53,9 @@ def top1(one: Result) -> str:
     return f"{100 * one.measured.top1:.1f}{' seen' if one.data.seen else ''}"
 
 
-def colored(verdict: str) -> str:
-    """A verdict for a table's cell."""
-    return console.colored(verdict, _COLORS[verdict])
+def colored(verdict: str, mark: str = "") -> str:
+    """A verdict for a table's cell, with a mark behind it."""
+    return console.colored(f"{verdict}{mark}", _COLORS[verdict])
 
 
 def interval(low_and_high: tuple[float, float]) -> str:

@@ -126,6 +126,13 @@ def test_what_is_replaced_is_said_and_moves_aside(graph, keep, capsys):
     assert kept.find(graph, "onnx").put_back().file("model.onnx").read_text() == "second"
 
 
+def test_a_file_of_two_parts_is_named_by_both(graph, keep):
+    facts = dataclasses.replace(
+        keep("judged"), files={"model.xml": "a" * 64, "model.bin": "b" * 64}
+    )
+    assert f"sha256 {'a' * 12} (model.xml) and {'b' * 12} (model.bin)" in str(facts)
+
+
 def test_a_replacement_that_was_killed_is_finished(graph, keep):
     keep("judged")
     folder = graph.folder.parents[1] / "calibration" / "onnx"

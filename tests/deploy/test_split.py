@@ -1,6 +1,7 @@
 """Which photos trained a checkpoint, from `make adapt` to the commands that judge it."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,17 @@ def test_what_was_seen_is_shown_where_asked_for_and_marked(run, checkpoint, move
     assert "54 of the 54 photos were seen in training" in judged.stdout
     [kept] = (Path(checkpoint).parents[1] / "build" / BUILD / "results").glob("onnx-fp32*.json")
     assert json.loads(kept.read_text())["data"]["seen"] == 54
+    note = "54 of the 54 photos were seen in training: this is no accuracy on new photos"
+    every = run(
+        *("deploy/matrix.py", "--model", BUILD, "--target", "onnx", "--precision", "fp32"),
+        *("--data", moved, "--allow-seen"),
+    )
+    assert re.search(rf"{BUILD} +pass seen", every.stdout)
+    assert f"{BUILD} onnx fp32: {note}" in every.stdout
+    words = ("--target", "onnx", "--precision", "fp32")
+    assert run("deploy/package.py", "--model", BUILD, *words).returncode == 0
+    [card] = kept.parents[1].glob("package/onnx-fp32/*/MODEL_CARD.md")
+    assert note in card.read_text()
 
 
 def test_what_trained_calibrates_and_the_card_has_the_figure_held_out(run, photos, checkpoint):
@@ -103,7 +115,7 @@ def test_what_trained_calibrates_and_the_card_has_the_figure_held_out(run, photo
     )
     assert done.returncode == 0, done.stderr
     assert "54 photos to train on calibrate INT8, 6 judge" in done.stderr
-    [card] = (Path(checkpoint).parents[1] / "build").glob("*/package/*/*/MODEL_CARD.md")
+    [card] = (Path(checkpoint).parents[1] / "build").glob("*/package/onnx-int8/*/MODEL_CARD.md")
     text = " ".join(card.read_text().split())
     assert "On the photos that make adapt held out ('colours')" in text
     assert "top-1 100.0% (95 % interval 61.0% to 100.0%, 6 of 6 photos)" in text
