@@ -7,6 +7,7 @@ import pytest
 
 from calib.quant_config import QuantConfig
 from calib.sensitivity import Effect
+from common import files
 from common.errors import StepError
 from deploy.int8 import search
 from deploy.int8.search import Search
@@ -50,6 +51,7 @@ class Judge:
         return a_result(
             precision="int8",
             verdict=statistical_verdict(compared, budget_pp).verdict,
+            files=target.digests(built),
             data=Data(name="photos", images=self.images, sha256="a" * 64),
             calibration=Calibration(**dataclasses.asdict(quant), weight_bits=8),
             reference=compared.reference,
@@ -77,7 +79,7 @@ def begin(build_folder, monkeypatch):
             problem=lambda: None,
             build=build,
             grid=lambda: None,
-            digests=lambda built: {},
+            digests=lambda built: built.files if built else {},
         )
         return Search(GRAPH, target, judge, Choices(), budget_pp)
 
@@ -154,11 +156,13 @@ def test_other_photos_or_another_budget_start_anew(begin):
 def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
     def build(graph, precision, options):
         size = 10 if precision == "fp32" else 2 + len(options.quant.keep_float)
-        return SimpleNamespace(manifest={"files": {"model.onnx": {"bytes": 1e6 * size}}})
+        digest = files.sha256_of(dataclasses.asdict(options.quant))
+        stored = {"files": {"model.onnx": {"bytes": 1e6 * size}}}
+        return SimpleNamespace(manifest=stored, files={"model.onnx": digest})
 
-    kept = []
+    kept, written = [], []
     monkeypatch.setattr(search, "keep", lambda *facts: kept.append(facts))
-    monkeypatch.setattr(search.result, "write", lambda outcome: None)
+    monkeypatch.setattr(search.result, "write", written.append)
 
     def speed(_, quant):
         ratio = 3.0 - len(quant.keep_float)
@@ -166,11 +170,15 @@ def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
 
     monkeypatch.setattr(Search, "_speed", speed)
     one = begin(Judge(lambda quant: {0: 9, 1: 5, 2: 0}[len(quant.keep_float)]), build=build)
-    list(one.within_budget(60))
+    attempts = list(one.within_budget(60))
     chosen = one.finish()
     assert (chosen.all_int8.size, chosen.all_int8.speed.ratio) == (Size(int8=2, fp32=10), 3)
     assert (chosen.size, chosen.speed.ratio) == (Size(int8=4, fp32=10), 1)
     assert [one.layer for one in chosen.sensitivity] == LAYERS
+    # The layers' profile goes with the file that is kept, and with no other.
+    (_, _, built, _), *others = kept
+    assert (chosen.files, written, others) == (built.files, [chosen], [])
+    assert not any(attempt.sensitivity for attempt in attempts)
 
     none = begin(Judge(lambda quant: 0), build=build)
     list(none.within_budget(60))
