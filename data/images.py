@@ -23,6 +23,7 @@ from data.photo_folders import (
     read_folder,
 )
 from data.photo_lists import read_list
+from data.video import frames_of, is_video
 
 DEMO = "demo"
 CIFAR10 = "cifar10"
@@ -53,10 +54,10 @@ class ImageSet:
         """The photos at `source`, for a model that tells `class_num` classes apart.
 
         `source` is a folder with `val_list.txt`, a list file itself (see `data.photo_lists`), a
-        folder with one folder of photos per class, a folder of photos, which have no labels then,
-        or the word `demo` or `cifar10`. Class folders are numbered in the order of their names if
-        there are as many as classes; fewer must have the class numbers for names. `classes.txt`
-        beside a list names the classes, one a line.
+        folder with one folder of photos per class, a folder of photos or a video, which have no
+        labels then, or the word `demo` or `cifar10`. Class folders are numbered in the order of
+        their names if there are as many as classes; fewer must have the class numbers for names.
+        `classes.txt` beside a list names the classes, one a line.
         `class_num` None means as many as the set has: a list's largest label and one, or the
         number of class folders.
         `split` "train" asks for the photos to train on, "val" for those to judge by: a folder's
@@ -179,7 +180,18 @@ def _content(source: str | Path, class_num: int | None, split: str, use: Use) ->
         return _cifar10(class_num, split)
     if Path(source).is_dir():
         return read_folder(Path(source), class_num, split, use)
+    if is_video(Path(source)):
+        return _video(Path(source), use)
     return read_list(Path(source), class_num, use)
+
+
+def _video(path: Path, use: Use) -> Holding:
+    if use == LABELLED:
+        raise UserError(
+            f"{printable(path)}: the frames of a video have no labels, which this needs; write "
+            f"them as photos, and {HOW_TO_LABEL}"
+        )
+    return frames_of(path)
 
 
 def _demo(class_num: int | None, split: str) -> Holding:
