@@ -138,24 +138,35 @@ def fit_head(head: Head, stream: Stream, fit_on: np.ndarray, held_out: np.ndarra
 def lift(head: Head, stream: Stream, fitted: Classifier) -> Classifier:
     """The same classifier with its outputs lifted above zero at every place of these photos.
 
-    ReLU then cuts none of them; in a photo unlike these it may cut at places that lie below the
-    lowest here by more than a tenth of the lift. All classes get the same constant, and the same
-    share of the row of weights that would leave no weight negative: of all shares the one whose
-    lift is smallest, as a lower precision spends its digits on what classes have in common too.
+    With w_k and b_k of class k, r = -min_k w_k, and x the features at a place of a photo, class k
+    gets the outputs
+
+        o_k(x) = (w_k + s r) x + b_k + c,   c = m (mean o - min o) - min o   (o at c = 0),
+
+    mean and min over all classes, photos and places. The least output is then m times the distance
+    of the mean from the least one, which no data makes negative: ReLU cuts none of them, and in a
+    photo unlike these only what lies further below. All classes get the same constant c and the
+    same share s of the row r, so that no probability changes: of all shares in 0..1 the one that
+    adds the least to a photo's logits, s mean(r x) + c, as a lower precision spends its digits on
+    what classes have in common too.
     """
     row = -fitted.weight.min(1)
     weight, bias, common = (
         values.astype(np.float32) for values in (fitted.weight.T, fitted.bias[:, None], row)
     )
-    lowest, total, photos = np.full(len(_SHARES), np.inf), 0.0, 0
+    lowest, own, shared, photos = np.full(len(_SHARES), np.inf), 0.0, 0.0, 0
     for _, batch in stream.batches(range(len(stream.labels)), "outputs"):
         maps = head.features.places(batch)
-        own, shared = (weight @ maps + bias).min(1), common @ maps  # [n, places]
-        lowest = np.minimum(lowest, [(own + share * shared).min() for share in _SHARES])
-        total, photos = total + float(shared.mean(1).sum()), photos + len(batch)
-    lifts = _SHARES * total / photos - lowest
-    best = int(lifts.argmin())
-    return fitted.lifted(_SHARES[best] * row, _MARGIN * lifts[best] - lowest[best])
+        outputs, rows = weight @ maps + bias, common @ maps  # [n, classes, places], [n, places]
+        least = outputs.min(1)
+        lowest = np.minimum(lowest, [(least + share * rows).min() for share in _SHARES])
+        own += float(outputs.mean((1, 2)).sum())
+        shared += float(rows.mean(1).sum())
+        photos += len(batch)
+    mean = (own + _SHARES * shared) / photos
+    constants = _MARGIN * (mean - lowest) - lowest
+    best = int((_SHARES * shared / photos + constants).argmin())
+    return fitted.lifted(_SHARES[best] * row, constants[best])
 
 
 def written_logits(

@@ -151,6 +151,28 @@ class TestSqueezeNet:
         alone = fitted.lifted(-fitted.weight.min(1), -fitted.bias.min()).logits(features)
         assert added.mean() < (alone - fitted.logits(features)).mean()
 
+    @pytest.mark.parametrize(
+        ("size", "bias"),
+        [(1e-3, [0.5, 0.5]), (1e-3, [-0.5, -0.5]), (0.3, [2.0, -1.0]), (0.0, [0.0, 0.0])],
+        ids=["all above zero", "all below zero", "both", "all the same"],
+    )
+    def test_lifting_holds_wherever_the_outputs_of_two_classes_lie(
+        self, photos, tmp_path, size, bias
+    ):
+        """As weights that ridge regression holds back make them, all on one side of zero."""
+        network = load_backbone(SPEC, find_weights(SPEC, "random"), 2)
+        stream = Stream(ImageSet.open(photos, None).spread(12), SPEC.preprocess)
+        with open_head(network, SPEC.input_shape) as head:
+            side = size * np.random.default_rng(1).standard_normal(head.width)
+            fitted = Classifier(np.stack([side, -side], 1), np.array(bias))
+            lifted = lift(head, stream, fitted)
+            for _, batch in stream.batches(range(12), "test"):
+                maps = head.features.places(batch)
+                outputs = lifted.weight.T @ maps + lifted.bias[:, None]
+                assert outputs.min() >= -1e-6 * np.abs(lifted.bias).max()
+        added = lifted.logits(np.ones((1, head.width))) - fitted.logits(np.ones((1, head.width)))
+        assert np.ptp(added) < 1e-9
+
     def test_where_relu_cuts_the_check_of_the_written_file_says_so(self, made, fitted, tmp_path):
         with pytest.raises(StepError, match="differ by"):
             self.written(made, fitted, tmp_path / "net.pdparams")
