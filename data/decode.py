@@ -61,6 +61,8 @@ def _damage(data: bytes) -> str | None:
     """
     if not data:
         return "empty file"
+    if data.startswith(b"version https://git-lfs"):
+        return "no photo but what Git LFS has for it: run git lfs pull"
     if data.startswith(b"\xff\xd8") and not _jpeg_ends(data):
         return "truncated JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -126,8 +126,11 @@ def set_name(source: str | Path, split: str) -> str:
         return printable(source.resolve().name)
     if source.is_file():
         return printable(source.name)
+    there = "no such folder or list file"
+    if source.exists():
+        there = "neither a folder nor a file (what is in a pipe has to be written into one)"
     raise UserError(
-        f"{printable(source)}: no such folder or list file; give a folder with {LIST_NAME} or "
+        f"{printable(source)}: {there}; give a folder with {LIST_NAME} or "
         f"one folder per class, a list file, or the word {DEMO} or {CIFAR10}"
     )
 

@@ -5,6 +5,7 @@ import functools
 import itertools
 import os
 import unicodedata
+import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,16 @@ class Place:
     find: Callable[[str], str]
 
 
-def places(folder: Path, written: Sequence[str]) -> Iterator[Place]:
-    """The ways to find files whose paths are written so, the plainest first."""
+def places(listing: Path, written: Sequence[str]) -> Iterator[Place]:
+    """The ways to find files whose paths are written so in a list, the plainest first."""
+    folder, real = listing.parent, listing.resolve().parent
     homes = {"": str(folder)}
     with_slashes = [path.replace("\\", "/") for path in written]
     if any(not os.path.isabs(path) for path in with_slashes):  # noqa: PTH117 (many files)
         with contextlib.suppress(FileNotFoundError):  # the working folder is gone
             homes["paths from the working folder"] = os.getcwd()  # noqa: PTH109
-        homes[f"paths from {printable(folder.parent)}"] = str(folder.parent)
+        for other in (folder.parent, real):
+            homes.setdefault(f"paths from {printable(other)}", str(other))
     starts = _shared_starts(with_slashes)
     spellings = [(_as_it_is, ""), (_alike, "names but for capitals or accents")]
     if not all(map(_is_text, written)):
@@ -58,6 +61,8 @@ def _shared_starts(paths: Sequence[str]) -> list[str]:
 
 
 def _join(home: str, start: str, slashes: bool, spelled: Callable[[str], str], path: str) -> str:
+    if path.startswith("file://"):
+        path = urllib.parse.unquote(path.removeprefix("file://"))
     path = path.replace("\\", "/") if slashes else path
     return spelled(os.path.join(home, path.removeprefix(start)))  # noqa: PTH118 (many files)
 

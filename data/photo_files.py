@@ -6,6 +6,7 @@ over here. What systems leave beside photos (thumbnails, trash, a Mac's `._` fil
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ _LEFT_BY_SYSTEMS = {
     *("$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"),  # Windows'
     *("__macosx", "icon\r", "__pycache__"),
 }
+_PLACEHOLDER = re.compile(r"\.(.+)\.icloud")  # of a file that a Mac keeps elsewhere
 _HEAD = 32  # bytes that tell what a file is
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _STARTS = {
@@ -66,6 +68,8 @@ def image_kind(head: bytes) -> str | None:
 
 def is_left_by_a_system(name: str) -> bool:
     """Whether a file or folder of this name is hidden, or made by a system for itself."""
+    if _PLACEHOLDER.fullmatch(name):
+        return False
     return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
 
 
@@ -154,7 +158,9 @@ def _look(folder: Path, found: Found, deep: bool, above: tuple[tuple[int, int], 
 def _take(entry: os.DirEntry, found: Found) -> None:
     """Gather a file, if it is a photo."""
     suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 (many files)
-    if not _is_file(entry):
+    if elsewhere := _PLACEHOLDER.fullmatch(entry.name):
+        found.left_out[Path(entry.path).with_name(elsewhere[1])] = "in iCloud only: download it"
+    elif not _is_file(entry):
         # A photo that was lost; a pipe or a socket is none, and must not be opened.
         if suffix in ("", *SUFFIXES) and entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
             found.left_out[Path(entry.path)] = "a link to nothing"

@@ -27,6 +27,7 @@ WHOLE = "all"  # a set that is not split
 HOW_TO_LABEL = (
     f"write a {LIST_NAME} ('relative/path label' per line), or sort them into one folder per class"
 )
+_PARTS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"}
 _NAMED = 3  # of many files, in a line
 
 
@@ -75,6 +76,7 @@ def _read_class_folders(
     if not any(found.photos or found.left_out for found in classes):
         return _read_flat(root, place, beside, names, use)
     try:
+        _refuse_other_folders(place, names)
         numbers = _class_numbers(root, names, class_num or len(names))
     except UserError as error:
         if use == EITHER:
@@ -132,6 +134,23 @@ def _say_by_content(root: Path, found: Found) -> None:
             f"  {printable(root.name)}: {len(found.by_content)} photos are known by their content, "
             f"not by their names: {named}{more}"
         )
+
+
+def _refuse_other_folders(place: Path, names: list[str]) -> None:
+    """Raise UserError where folders are hardly those of classes."""
+    if len(names) > 1 and {name.lower() for name in names} <= _PARTS:
+        raise UserError(
+            f"{printable(place)}: its folders {', '.join(names)} look like parts of a set, not "
+            "like classes; give one of them, or call them train and val"
+        )
+    if len(names) == 1 and not photos_in(place / names[0], deep=False).photos:
+        inner = folders_in(place / names[0])
+        if len(inner) > 1:
+            raise UserError(
+                f"{printable(place)}: there is one folder in it, {printable(names[0])}, and "
+                f"{len(inner)} in that; where these are the classes, give "
+                f"{printable(place / names[0])}"
+            )
 
 
 def _class_numbers(root: Path, names: list[str], class_num: int) -> list[int]:

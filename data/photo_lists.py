@@ -149,7 +149,7 @@ def _best(listing: Path, among: Sequence[int] = ()) -> _Reading:
         sample = [lines[number] for number in sorted(numbers)]
         for syntax in _syntaxes(text):
             written = [parsed[0] for line in sample if (parsed := syntax.parse(line))]
-            for place in places(listing.parent, written):
+            for place in places(listing, written):
                 found = sum(is_file(place.find(path)) for path in written)
                 if found > most:
                     best, most = _Reading(listing, text, syntax, place), found
@@ -297,7 +297,9 @@ def _labels(reading: _Reading, rows: Sequence[_Row], class_num: int | None, use:
 
 
 _SEVERAL = re.compile(r"-?[0-9.]+(?:[ \t,;]+-?[0-9.]+)+")
-_NUMBER = re.compile(r"(-?[0-9]{1,9})(?:\.0+)?(?:[ \t,;:]+[^\W\d].*)?")  # "7", "7.0", "7 tench"
+_NUMBER = re.compile(
+    r"(-?[0-9]{1,9})(?:\.0+)?(?:[ \t,;:]+(?:#|[^\W\d]).*)?"
+)  # "7", "7.0", "7 tench"
 
 
 def _number(label: str) -> int | None:

@@ -91,6 +91,20 @@ def test_photos_beside_class_folders_are_of_no_class(pets):
     assert len(load_crops(images, Preprocess(), skip_bad=True)) == 2
 
 
+def test_what_stands_for_a_photo_that_is_elsewhere_is_named(pets):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    images = ImageSet.open(pets({"cat/.2.jpg.icloud": b"bplist", "dog/2.jpg": pointer}), 2)
+    with pytest.raises(UserError) as caught:
+        load_crops(images, Preprocess())
+    assert "cat/2.jpg (in iCloud only: download it)" in str(caught.value)
+    assert "dog/2.jpg (no photo but what Git LFS has for it: run git lfs pull)" in str(caught.value)
+
+
+def test_heic_that_is_called_jpg(pets):
+    with pytest.raises(UserError, match=r"2\.jpg \(HEIC, which is not read here"):
+        load_crops(ImageSet.open(pets({"cat/2.jpg": HEIC}), 2), Preprocess())
+
+
 # ---- links and permissions ----
 
 
@@ -155,6 +169,27 @@ def test_folders_without_permission_are_named(pets):
     )
     closed.chmod(0o700)
     assert json.loads(done.stdout or "null") == {str(closed): "permission denied"}, done.stderr
+
+
+# ---- folders that are no classes ----
+
+
+@pytest.mark.parametrize("names", [("training", "validation"), ("Train", "Valid", "Test")])
+def test_parts_of_a_set_are_no_classes(tmp_path, names):
+    for name in names:
+        (tmp_path / name / "cat").mkdir(parents=True)
+        (tmp_path / name / "cat" / "1.jpg").write_bytes(JPEG)
+    with pytest.raises(UserError, match=r"look like parts of a set.*call them train and val"):
+        ImageSet.open(tmp_path, len(names))
+
+
+def test_class_folders_one_folder_deeper(pets):
+    root = pets({})
+    for class_num in (2, None, 1000):
+        with pytest.raises(
+            UserError, match=r"one folder in it, pets, and 2 in that; .*give .*/pets"
+        ):
+            ImageSet.open(root.parent, class_num)
 
 
 # ---- what systems leave ----

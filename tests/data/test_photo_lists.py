@@ -67,6 +67,7 @@ def complaint(source, **options) -> str:
         ("D:\\my set\\a\\1.jpg 0\nD:\\my set\\b\\2.jpg 3\n", "paths without 'D:/my set/'"),
         ("/home/ann/set/a/1.jpg 0\n/home/ann/set/b/2.jpg 3\n", "paths without '/home/ann/set/'"),
         ("set/a/1.jpg 0\nset/b/2.jpg 3\n", "paths from "),
+        ("\ufeff;Filename;Class\r\n0;a/1.jpg;0\r\n1;b/2.jpg;3\r\n", "semicolons between"),
     ],
 )
 def test_other_forms_are_understood_and_said(listing, capsys, text, understood):
@@ -86,12 +87,22 @@ def test_other_forms_are_understood_and_said(listing, capsys, text, understood):
         "a/1.jpg 0\n'b/2.jpg' 3\n",
         '"a/1.jpg" 0\n"b/2.jpg"\t3\n',
         "a/1.jpg 0 tench\nb/2.jpg 3 tiger shark, Galeocerdo\n",
+        "a/1.jpg 0 # tench\nb/2.jpg 3\n",
         "a/1.jpg 0.0\nb/2.jpg 3.0\n",
         "# path label\na/1.jpg 0\n\n# b\nb/2.jpg 3\n",
         "a/1.jpg 0\rb/2.jpg 3\r",
         "a/1.jpg 0\r\nb/2.jpg 3\r\n\x1a",
     ],
-    ids=["quotes", "double quotes", "a name", "as floats", "comments", "old Mac", "DOS"],
+    ids=[
+        "quotes",
+        "double quotes",
+        "a name",
+        "a remark",
+        "as floats",
+        "comments",
+        "old Mac",
+        "DOS",
+    ],
 )
 def test_spellings_of_the_projects_own_form(listing, capsys, text):
     images = ImageSet.open(listing(text, "a/1.jpg", "b/2.jpg"))
@@ -114,6 +125,31 @@ def test_a_list_that_starts_from_the_working_folder(listing, tmp_path, monkeypat
     (tmp_path / "a.jpg").touch()
     assert ImageSet.open(path).paths == [tmp_path / "a.jpg"]
     assert "paths from the working folder" in capsys.readouterr().err
+
+
+def test_excels_unicode_text(listing):
+    text = "path\tlabel\r\nmy a\\1.jpg\t5\r\n".encode("utf-16-le")
+    assert ImageSet.open(listing(text, "my a/1.jpg")).labels == [5]
+
+
+def test_a_link_to_a_list_that_lies_beside_its_photos(listing, tmp_path, capsys):
+    path = listing("1.jpg 5\n", "1.jpg")
+    (tmp_path / "link.txt").symlink_to(path)
+    assert len(ImageSet.open(tmp_path / "link.txt")) == 1
+    assert f"paths from {path.parent}" in capsys.readouterr().err
+
+
+def test_addresses_of_files(listing):
+    path = listing("", "my 1.jpg")
+    path.write_text(f"file://{path.parent}/my%201.jpg 5\n")
+    assert ImageSet.open(path).paths == [path.parent / "my 1.jpg"]
+
+
+def test_a_list_that_is_a_pipe_is_called_so(tmp_path):
+    os.mkfifo(tmp_path / "list.txt")
+    assert "list.txt: neither a folder nor a file (what is in a pipe" in complaint(
+        tmp_path / "list.txt"
+    )
 
 
 def test_accents_that_a_mac_took_apart(listing):
