@@ -156,9 +156,8 @@ def add_data_arguments(parser: Parser) -> None:
         "--data",
         type=word_or_path(*BUILT_IN),
         metavar="DIR",
-        help="a folder with val_list.txt, val/, one folder per class or photos without labels, a "
-        "list, cifar10 or demo (default: where the photos lay that the checkpoint was made of, "
-        "else demo)",
+        help="a folder with val_list.txt, val/ or one folder per class, a list, cifar10 or demo "
+        "(default: where the photos lay that the checkpoint was made of, else demo)",
     )
     parser.add_argument(
         "--photos", type=positive, metavar="N", help="only N of them, evenly spread"
@@ -184,7 +183,8 @@ def add_photo_arguments(parser: Parser) -> None:
         "--labels",
         type=choice(NO_LABELS),
         metavar=NO_LABELS,
-        help="take all photos in --data, however deep, without labels",
+        help="take all photos in --data, however deep, without labels; those of a folder of "
+        "photos, a list without labels or a video are taken so anyway",
     )
     add_seen_argument(parser)
     parser.add_argument(
