@@ -93,12 +93,16 @@ class Correction:
         means = (total / self._photos for total in self._sums)
         return dict(zip(self._results, means, strict=True))
 
+    def by_bias(self) -> dict[str, np.ndarray]:
+        """The same, by the name of the bias."""
+        return dict(zip(self._biases, self.shifts().values(), strict=True))
+
     def write(self, output: str) -> int:
         """Write the float file with corrected biases; returns how many were corrected."""
         import onnx
         from onnx import numpy_helper
 
-        shifts = dict(zip(self._biases, self.shifts().values(), strict=True))
+        shifts = self.by_bias()
         for tensor in self._model.graph.initializer:
             if tensor.name in shifts:
                 values = self._weights[tensor.name]

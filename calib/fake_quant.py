@@ -128,7 +128,7 @@ class FakeQuantGraph:
         """ONNX Runtime on the graph, which is given up: it is as large as the weights, twice."""
         import onnxruntime
 
-        _sort(self.model.graph)
+        sort_nodes(self.model.graph)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         content = self.model.SerializeToString()
@@ -136,7 +136,7 @@ class FakeQuantGraph:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _sort(graph) -> None:
+def sort_nodes(graph) -> None:
     """Put the nodes in an order in which each comes after those that it reads from."""
     made = {name for value in (*graph.input, *graph.initializer) for name in (value.name,)}
     waiting, done = list(graph.node), []

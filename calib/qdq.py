@@ -1,20 +1,16 @@
-"""Quantization written into an ONNX file: QuantizeLinear and DequantizeLinear pairs (QDQ).
-
-ONNX Runtime's quantizer places the pairs; the ranges, the placement and a correction of the biases
-are ours. Weights are quantized per output channel, symmetrically, by their largest magnitude.
-"""
+"""Quantization written into an ONNX file: QuantizeLinear and DequantizeLinear pairs (QDQ)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from calib.bias_correction import measure_errors
-from calib.fake_quant import LAYERS, Grid
+from calib.chosen_ranges import chosen_ranges
+from calib.fake_quant import LAYERS, sort_nodes
+from calib.placement import Placement, place_pairs
 from calib.quant_config import QuantConfig, check_layers
-from calib.ranges import Ranges
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.kind import Kind
@@ -25,21 +21,6 @@ from data.images import spread_rows
 from models.registry import MODELS
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a runtime wants pairs, and of which integers.
-
-    `operators`: the ONNX operators that compute in integers; `grid`: which integers.
-    `float_outputs`: operators whose result is not quantized unless the next one asks for it.
-    `optimize`: whether the runtime's optimizer runs on the result (it fuses pairs and operators).
-    """
-
-    operators: tuple[str, ...]
-    grid: Grid
-    float_outputs: tuple[str, ...]
-    optimize: bool
 
 
 def to_qdq(
@@ -71,8 +52,7 @@ def to_qdq(
         with Worker("main", label) as worker:
             layers = worker.call(layer_names, source=str(onnx.file(FILE)))
             check_layers(quant.keep_float, layers, onnx.model)
-            symmetric = placement.grid.symmetric
-            scope = Ranges.load(ranges).all_of(quant.method, symmetric=symmetric)
+            scope = chosen_ranges(onnx, ranges, crops, quant.method, placement)
             corrected = folder / "corrected.onnx"
             measure_errors(worker, onnx, crops, scope, placement.grid, quant.keep_float)
             shifted = worker.use("write", output=str(corrected))
@@ -81,7 +61,7 @@ def to_qdq(
                 source=str(corrected),
                 output=str(folder / FILE),
                 ranges=scope,
-                placement=asdict(placement),
+                placement=placement,
                 keep_float=list(quant.keep_float),
             )
             corrected.unlink()
@@ -125,51 +105,19 @@ def write_qdq(
     source: str,
     output: str,
     ranges: Mapping[str, tuple[float, float]],
-    placement: Mapping[str, Any],
+    placement: Placement,
     keep_float: list[str],
 ) -> dict:
     """In a child process: place the pairs, check and write; returns facts about the graph."""
     import onnx
-    from onnxruntime.quantization import QuantType
-    from onnxruntime.quantization.calibrate import TensorData
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    model = onnx.load(source)
-    after = after_last_layer(model)
-    options: dict[str, Any] = {
-        "OpTypesToExcludeOutputQuantization": list(placement["float_outputs"])
-    }
-    if placement["grid"]["symmetric"]:
-        # TensorRT takes no zero points, no quantized biases, and wants its weights' pairs visible.
-        options |= {
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "AddQDQPairToWeight": True,
-            "QuantizeBias": False,
-        }
-    quantizer = QDQQuantizer(
-        model,
-        per_channel=True,
-        reduce_range=placement["grid"]["weight_limit"] < 127,
-        weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QInt8 if placement["grid"]["symmetric"] else QuantType.QUInt8,
-        tensors_range={
-            name: TensorData(lowest=np.float32(low), highest=np.float32(high))
-            for name, (low, high) in ranges.items()
-        },
-        nodes_to_quantize=[],
-        nodes_to_exclude=[*keep_float, *after],
-        op_types_to_quantize=list(placement["operators"]),
-        extra_options=options,
-    )
-    quantizer.quantize_model()
-    if placement["optimize"]:
-        _keep_from_optimizer(quantizer.model.model, keep_float)
-    quantizer.model.topological_sort()
-    result = quantizer.model.model
-    onnx.checker.check_model(result)
-    onnx.save(result, output)
-    kinds = [node.op_type for node in result.graph.node]
+    placed = place_pairs(onnx.load(source), ranges, placement, keep_float)
+    if placement.optimize:
+        _keep_from_optimizer(placed, keep_float)
+    sort_nodes(placed.graph)
+    onnx.checker.check_model(placed)
+    onnx.save(placed, output)
+    kinds = [node.op_type for node in placed.graph.node]
     return {"nodes": len(kinds), "pairs": kinds.count("QuantizeLinear")}
 
 
@@ -198,12 +146,3 @@ def _keep_from_optimizer(model, layers: list[str]) -> None:
         else:
             continue
         graph.initializer.append(onnx.numpy_helper.from_array(np.array(lowest, np.float32), floor))
-
-
-def after_last_layer(model) -> list[str]:
-    """The nodes behind the last layer: rounding logits to 256 levels would decide ties at random.
-
-    Averaging comes after a last convolution, and averages rounding out.
-    """
-    last = max(row for row, node in enumerate(model.graph.node) if node.op_type in LAYERS)
-    return [node.name for node in model.graph.node[last + 1 :]]

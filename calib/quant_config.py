@@ -4,9 +4,17 @@ from dataclasses import dataclass, field
 
 from common.errors import UserError, suggest
 
-METHODS = ("minmax", "percentile", "mse", "entropy")  # of `calib.methods`, the cheapest first
+# Those of `calib.methods`, and the one that chooses among them for each tensor.
+LOGITS = "logits"
+METHODS = (LOGITS, "minmax", "percentile", "mse", "entropy")
 NNCF = "nncf"  # its own statistics and bias correction, for target openvino only
-DEFAULT_METHOD = "mse"
+DEFAULT_METHOD = LOGITS
+
+
+def worth_trying(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a target's methods that a search tries: where there is LOGITS, none of those that it
+    chooses among."""
+    return tuple(one for one in methods if LOGITS not in methods or one in (LOGITS, NNCF))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from calib.bias_correction import measure_errors
+from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import Grid
+from calib.placement import LAYER_INPUTS
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
-from calib.ranges import Ranges
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.builds import GRAPH, PARAMETERS
@@ -62,7 +63,7 @@ def quantize_lite(
 
     def make(folder: Path) -> dict:
         photo = next(crops.batches(1, MODELS[inference.model].preprocess))
-        scope = Ranges.load(ranges).all_of(quant.method, symmetric=True)
+        scope = chosen_ranges(onnx, ranges, crops, quant.method, LAYER_INPUTS)
         with Worker("main", label) as worker:
             layers = worker.call(layer_names, source=str(onnx.file(ONNX_FILE)))
             check_layers(quant.keep_float, layers, onnx.model)

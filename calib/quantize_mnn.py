@@ -6,10 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from calib.bias_correction import measure_errors
+from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import LAYERS, Grid
+from calib.placement import LAYER_INPUTS
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
-from calib.ranges import Ranges
 from common.errors import StepError
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
@@ -45,7 +46,7 @@ def quantize_mnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCon
 
     def make(folder: Path) -> dict:
         corrected, scales = folder / "corrected.onnx", folder / "scales.json"
-        scope = Ranges.load(ranges).all_of(quant.method, symmetric=True)
+        scope = chosen_ranges(onnx, ranges, crops, quant.method, LAYER_INPUTS)
         with Worker("main", label) as worker:
             layers = worker.call(layer_names, source=str(onnx.file(ONNX_FILE)))
             check_layers(quant.keep_float, layers, onnx.model)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from calib.placement import has_vnni
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import NNCF, QuantConfig, check_layers
-from calib.quantize_onnx import has_vnni, quantize_onnx
+from calib.quantize_onnx import quantize_onnx
 from common.errors import StepError
 from convert import step_check
 from convert.artifact import Artifact, Step, produce

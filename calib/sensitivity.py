@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import FakeQuantGraph, Grid
+from calib.placement import LAYER_INPUTS, on_cpu
 from calib.quant_config import DEFAULT_METHOD, NNCF, QuantConfig
-from calib.ranges import Ranges
 from common.console import Progress
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
@@ -59,7 +60,8 @@ def rank(
     its method the layers are ranked by the default's.
     """
     method = DEFAULT_METHOD if quant.method == NNCF else quant.method
-    scope = Ranges.load(ranges).all_of(method, symmetric=grid.symmetric)
+    placement = LAYER_INPUTS if grid.symmetric else on_cpu(onnx)
+    scope = chosen_ranges(onnx, ranges, crops, method, placement)
     end = time.monotonic() + seconds
     rows = spread_rows(len(crops), PHOTOS)
     batch = next(crops.batches(len(rows), MODELS[onnx.model].preprocess, rows))

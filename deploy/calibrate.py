@@ -3,8 +3,8 @@
     python deploy/calibrate.py --model SqueezeNet1_1 --target onnx --data DIR [--method entropy]
     python deploy/calibrate.py --model SqueezeNet1_1 --target trt-t4 --within-budget
 
-With --within-budget the methods are tried in the order of their cost, and then the layers that
-cost the most accuracy are left in float, until the loss of top-1 is within the budget. The file
+With --within-budget first no layer is left in float, and then those that cost the most accuracy
+are, until the loss of top-1 is within the budget. The file
 that was found is the one that later commands use for this model and target, and the one that this
 command judges again where nothing that is named differs. Exit status as for validate.py.
 """
@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument(
         "--within-budget",
         action="store_true",
-        help="try methods, then leave layers in float, until the loss of top-1 is in the budget",
+        help="leave layers in float, the most sensitive first, until top-1 is within the budget",
     )
     parser.add_argument(
         "--minutes",

@@ -1,7 +1,7 @@
 """The search for INT8 files whose loss of top-1 is within the budget.
 
-What is cheap comes first: the calibration methods in the order of their cost, then, with the best
-of them, the layers that hurt most are left in float, one, two, four, eight … of them.
+What is cheap comes first: the calibration methods, the default before the others, then, with the
+best of them, the layers that hurt most are left in float, one, two, four, eight … of them.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from calib.quant_config import DEFAULT_METHOD, QuantConfig
+from calib.quant_config import DEFAULT_METHOD, QuantConfig, worth_trying
 from calib.sensitivity import Effect, rank
 from common import console, machine
 from common.errors import StepError
@@ -76,7 +76,7 @@ class Search:
         if self._target.session_spec(INT8).execution != NONE:
             self._kept = self._open_log()
         wanted = insisted or QuantConfig(DEFAULT_METHOD)
-        methods = [wanted.method] if insisted else self._target.methods
+        methods = [wanted.method] if insisted else worth_trying(self._target.methods)
         for method in methods:
             outcome = self._attempt(QuantConfig(method, wanted.keep_float))
             yield outcome

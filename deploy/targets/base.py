@@ -120,7 +120,7 @@ class Target(abc.ABC):
     and others; none where only other devices do. `engine` runs its files from a package, in the
     app or in a program of one's own, if anything does; `peers` are other tools that run the same
     file here, to be timed against; `published_gpu` is the GPU whose published latencies it is held
-    against ("T4"), if any. `methods` are the ways to calibrate INT8, the cheapest first.
+    against ("T4"), if any. `methods` are the ways to calibrate INT8, the default first.
     `fits_ranges` says that its FP16 file is made of a graph whose activations are small enough for
     its kernels (`convert.range_fitting`).
     """

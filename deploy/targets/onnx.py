@@ -1,7 +1,8 @@
 """ONNX Runtime on this CPU."""
 
 from calib.fake_quant import Grid
-from calib.quantize_onnx import grid, quantize_onnx
+from calib.placement import cpu_grid
+from calib.quantize_onnx import quantize_onnx
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.simulate import BLIND, simulate
@@ -45,7 +46,7 @@ class Onnx(Target):
         )
 
     def grid(self) -> Grid:
-        return grid()
+        return cpu_grid()
 
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options

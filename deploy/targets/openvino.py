@@ -4,8 +4,8 @@ import dataclasses
 import functools
 
 from calib.fake_quant import Grid
+from calib.placement import cpu_grid
 from calib.quant_config import METHODS, NNCF
-from calib.quantize_onnx import grid
 from calib.quantize_openvino import quantize_openvino
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
@@ -65,7 +65,7 @@ class OpenVino(Target):
         return dataclasses.replace(session_spec, options={"fixed_batch": True})
 
     def grid(self) -> Grid:
-        return grid()
+        return cpu_grid()
 
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options

@@ -61,7 +61,7 @@ def kinds(artifact) -> list[str]:
     return [node.op_type for node in onnx.load(artifact.file("model.onnx")).graph.node]
 
 
-@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy", "mse"])
+@pytest.mark.parametrize("method", ["logits", "minmax", "percentile", "entropy", "mse"])
 def test_onnx_is_close_by_every_method(measured, expected, method):
     made = quantize_onnx(*writers(measured), QuantConfig(method))
     assert_close_and_not_equal(run(ONNX, made, measured.others), expected)

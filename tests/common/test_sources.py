@@ -237,6 +237,7 @@ def within(definition: str):
         ("runtimes/sessions/paddle_lite.py", "Session", {"to_lite"}),
         ("calib/observer.py", "Observer", {"collect"}),
         ("calib/methods.py", "mse", QUANTIZED),
+        ("calib/logit_search.py", "LogitSearch", QUANTIZED),
         ("calib/bias_correction.py", "Correction", QUANTIZED),
         ("models/vgg.py", "VGG11", {"export of VGG11", "adapt"}),
         ("models/layers.py", "recalibrate_batch_norms", {*EXPORTS, "adapt"}),

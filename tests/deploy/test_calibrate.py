@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calib.quantize_onnx import has_vnni
+from calib.placement import has_vnni
 from common import files
 from models.state import read_state, write_state
 from runtimes.environments import LITE

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from calib.quant_config import QuantConfig
+from calib.quant_config import LOGITS, NNCF, QuantConfig, worth_trying
 from calib.sensitivity import Effect
 from common import files
 from common.errors import StepError
@@ -183,3 +183,8 @@ def test_what_layers_in_float_cost_is_reported(begin, monkeypatch):
     none = begin(Judge(lambda quant: 0), build=build)
     list(none.within_budget(60))
     assert none.finish().all_int8 is None
+
+
+def test_methods_that_the_default_chooses_among_are_not_tried_again():
+    assert worth_trying((LOGITS, "mse", "minmax", NNCF)) == (LOGITS, NNCF)
+    assert worth_trying(("mse", "minmax")) == ("mse", "minmax")
