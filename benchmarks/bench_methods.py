@@ -97,19 +97,14 @@ def _measure(spec: ModelSpec, options, number: int) -> list[dict]:
     started = time.monotonic()
     ranges, crops = Calibration(calibrating).measure(onnx)
     times = {"pass": time.monotonic() - started}
-    for placement in (on_cpu(onnx), LAYER_INPUTS):
-        started = time.monotonic()
-        chosen_ranges(onnx, ranges, crops, LOGITS, placement)
-        kind = KINDS[placement.grid.symmetric]
-        times[kind.name] = time.monotonic() - started
-        made = load(kind.folder(onnx.name))
-        assert made
-        times[f"{kind.name} MiB"] = made.facts["peak_mib"]
+    methods = options.method or (*METHODS, NNCF)
+    if LOGITS in methods:
+        times |= _choose(onnx, ranges, crops)
     split = _Split(inference, onnx, ranges, crops, load_crops(judging, spec.preprocess))
     expected = split.decisions(_FLOAT, onnx, "fp32")
     rows = []
     for target in options.target or _RUN:
-        for method in options.method or (*METHODS, NNCF):
+        for method in methods:
             if method == NNCF and target != "openvino":
                 continue
             found = split.decisions(_RUN[target], split.build(target, method), "int8")
@@ -120,6 +115,20 @@ def _measure(spec: ModelSpec, options, number: int) -> list[dict]:
                 f"{agree:.1f} %"
             )
     return [{"model": spec.name, "part": number, "times": times, **row} for row in rows]
+
+
+def _choose(onnx: Artifact, ranges: Artifact, crops: Crops) -> dict[str, float]:
+    """Seconds that the choice takes by kind of ranges, and its memory at the peak in MiB."""
+    times = {}
+    for placement in (on_cpu(onnx), LAYER_INPUTS):
+        started = time.monotonic()
+        chosen_ranges(onnx, ranges, crops, LOGITS, placement)
+        kind = KINDS[placement.grid.symmetric]
+        times[kind.name] = time.monotonic() - started
+        made = load(kind.folder(onnx.name))
+        assert made
+        times[f"{kind.name} MiB"] = made.facts["peak_mib"]
+    return times
 
 
 def _show(rows: list[dict]) -> None:
@@ -146,7 +155,7 @@ def _show(rows: list[dict]) -> None:
     for model in dict.fromkeys(row["model"] for row in rows):
         times = {row["part"]: row["times"] for row in rows if row["model"] == model}
         one = mean(found["pass"] for found in times.values())
-        for kind in KINDS.values():
+        for kind in [one for one in KINDS.values() if all(one.name in t for t in times.values())]:
             more = mean(found[kind.name] for found in times.values())
             peak = max(found[f"{kind.name} MiB"] for found in times.values())
             print(
