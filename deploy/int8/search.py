@@ -1,7 +1,7 @@
 """The search for INT8 files whose loss of top-1 is within the budget.
 
 What is cheap comes first: the calibration methods, the default before the others, then, with the
-best of them, the layers that hurt most are left in float, one, two, four, eight … of them.
+best of them, the layers that hurt most are left in float, one, two, three, five, eight … of them.
 """
 
 import dataclasses
@@ -94,13 +94,13 @@ class Search:
                 return
             self._kept.keep_effects(self._effects)
         layers = [one.layer for one in self._effects if one.layer not in base.keep_float]
-        count = 1
+        count, more = 1, 2
         while count <= len(layers) // 2 and time.monotonic() < end:
             outcome = self._attempt(QuantConfig(base.method, (*base.keep_float, *layers[:count])))
             yield outcome
             if self._is_enough(outcome):
                 return
-            count *= 2
+            count, more = more, count + more
 
     def finish(self) -> Result:
         """The best attempt's result; its files and configuration are in place."""

@@ -92,7 +92,7 @@ def test_the_first_method_within_the_budget_is_enough(begin):
     assert judge.seen == [("minmax", 0)]
 
 
-def test_methods_come_first_and_then_one_two_four_layers(begin):
+def test_methods_come_first_and_then_one_and_two_layers(begin):
     judge = Judge(lambda quant: {0: 9, 1: 5, 2: 0}[len(quant.keep_float)])
     found = list(begin(judge).within_budget(60))
     assert judge.seen == [("minmax", 0), ("mse", 0), ("minmax", 1), ("minmax", 2)]
@@ -103,6 +103,14 @@ def test_at_most_half_of_the_layers_stay_in_float(begin):
     judge = Judge(lambda quant: 9)
     list(begin(judge).within_budget(60))
     assert max(kept for _, kept in judge.seen) == 2
+
+
+def test_from_two_layers_on_there_are_about_two_thirds_more_each_time(begin, monkeypatch):
+    effects = [Effect(f"layer {row}", "Conv", 0.1, 0.1, 0.0) for row in range(26)]
+    monkeypatch.setattr(search, "rank", lambda *_: effects)
+    judge = Judge(lambda quant: 9)
+    list(begin(judge).within_budget(60))
+    assert [kept for _, kept in judge.seen] == [0, 0, 1, 2, 3, 5, 8, 13]
 
 
 def test_the_layers_of_the_better_method_stay_in_float(begin):
