@@ -181,7 +181,7 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Sensitivity:
-    """What quantizing one layer alone does, as `calib.sensitivity.Effect` has it."""
+    """What quantizing a layer costs, as `calib.sensitivity.Effect` has it."""
 
     layer: Text
     operator: Text
