@@ -28,7 +28,7 @@ _CORRECTING = 8  # photos that show the biases' shifts: every method's are measu
 _LOOK = 8  # photos after which a range that is no better is given up
 _ALIKE = 0.02  # of a range's width: two that differ by less round alike
 _MOST = 32  # photos to choose by, and as many again to check
-_FEWEST = 8  # with fewer, rather leave out the tensors whose proposals differ least
+_FEWEST = 6  # with fewer, rather leave out the tensors whose proposals differ least
 _CORRECTION = 2.2  # of a run of the network: one of its float form with a copy of each layer
 _LOOKED = 0.6  # of the photos: what a proposal is tried on, on average
 
