@@ -22,7 +22,7 @@ from convert.artifact import Artifact, Build, Step, produce
 from convert.builds import KIND, SPLIT, Chosen
 from data.images import printable
 from models.registry import ModelSpec, find_model
-from models.split import split_beside, split_path
+from models.split import split_beside, split_file
 from models.weights import WORDS, Weights
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
@@ -36,7 +36,7 @@ def export(spec: ModelSpec, weights: Weights, class_num: int, name: str) -> Arti
     Input `x` float32 [N, 3, S, S], one output, logits float32 [N, class_num], any N. Checked
     against the network it was made from. The checkpoint's split goes with it (`split_of`).
     """
-    split = split_path(weights.file) if split_beside(weights) else None
+    split = split_file(weights) if split_beside(weights) else None
     step = Step(
         name="export",
         build=Build(spec.name, name),

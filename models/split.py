@@ -4,6 +4,7 @@ docs/split.md gives the form. The photos are known by their contents (`data.cont
 file belongs to one checkpoint, by its SHA-256.
 """
 
+import contextlib
 import functools
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,12 +13,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from common import files
-from common.console import shown
+from common.console import say_once, shown
 from common.errors import UserError
 from common.intervals import wilson_interval
 from common.strict_json import STRICT, FormError, decode, encode, parse
 from data.contents import Contents
-from models.weights import Weights
+from models.weights import Weights, weights_folder
 
 SCHEMA = 1
 
@@ -116,14 +117,42 @@ def read_split(path: Path) -> Split | None:
     return split
 
 
-def split_beside(weights: Weights) -> Split | None:
-    """The split that lies beside a checkpoint, or None where there is none.
+def split_file(weights: Weights) -> Path | None:
+    """Where the split of a checkpoint lies, or None where there is none.
 
-    UserError where it is damaged, or of another checkpoint.
+    It is beside it; or, where the checkpoint was copied or renamed without, beside the same one
+    under another name, in its folder or in that of all weights.
     """
     if weights.path is None:
         return None
-    path = split_path(weights.path)
+    beside = split_path(weights.path)
+    if beside.exists():
+        return beside
+    folders = (weights.path.absolute().parent, weights_folder().absolute())
+    found = {path for folder in folders for path in folder.glob("*.split.json")}
+    found |= set(folders[1].glob("*/*.split.json"))
+    for path in sorted(found):
+        with contextlib.suppress(OSError, UserError):
+            if weights.sha256.encode() not in path.read_bytes():
+                continue
+            split = read_split(path)
+            if split and split.checkpoint == weights.sha256:
+                say_once(
+                    f"  {shown(weights.path)}: the photos that trained it are those of the same "
+                    f"checkpoint under another name ({shown(path)})"
+                )
+                return path
+    return None
+
+
+def split_beside(weights: Weights) -> Split | None:
+    """The split that belongs to a checkpoint (see `split_file`), or None where there is none.
+
+    UserError where it is damaged, or of another checkpoint.
+    """
+    path = split_file(weights)
+    if path is None or weights.path is None:
+        return None
     split = read_split(path)
     if split and split.checkpoint != weights.sha256:
         raise _unusable(

@@ -39,6 +39,19 @@ def test_without_one_nothing_is_known(checkpoint):
     assert split_beside(find_weights(find_model("VGG11"), "random")) is None
 
 
+def test_a_copy_without_it_is_known_by_its_content(checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WEIGHTS_DIR", str(tmp_path))
+    write_split(checkpoint, HASHES)
+    (tmp_path / "broken.split.json").write_text(hashlib.sha256(b"weights").hexdigest())
+    copy = tmp_path / "elsewhere" / "copy.pdparams"
+    copy.parent.mkdir()
+    copy.write_bytes(checkpoint.read_bytes())
+    assert split_beside(weights(copy)).training.known.has(HASHES).all()
+    assert "those of the same checkpoint under another name" in capsys.readouterr().err
+    copy.write_bytes(b"other weights")
+    assert split_beside(weights(copy)) is None
+
+
 def test_of_another_checkpoint_is_refused(checkpoint):
     write_split(checkpoint, HASHES)
     checkpoint.write_bytes(b"other weights")
