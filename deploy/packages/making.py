@@ -227,7 +227,7 @@ def packages_here(precisions: Sequence[str] | None, name: str = "*") -> list[Art
             found.append(made)
         else:
             say(
-                f"  left out: {made.facts['content']} is of another file than its build has now; "
-                f"make it anew: make package MODEL={made.name}"
+                f"  left out: {made.facts['content']} is of another file, or checkpoint, than its "
+                f"build has now; make it anew: make package MODEL={made.name}"
             )
     return found

@@ -110,20 +110,21 @@ def packaged(name: str, target: str, precision: str) -> Artifact | None:
 
 
 def is_current(made: Artifact, *, certain: bool = False) -> bool:
-    """Whether a package is of the file that its build has now.
+    """Whether a package is of the checkpoint and of the file that its build has now.
 
-    Where the build has no such file it is, unless its checkpoint is another one by now; or, where
-    that must be `certain`, it is not.
+    A file may be left of the checkpoint before. Where there is no such file the package counts; or,
+    where that must be `certain`, it does not.
     """
     name = made.folder.parents[1].name
+    graph = exported(name)
+    if graph and made.facts.get("weights_sha256") != graph.facts["weights_sha256"]:
+        return False
     precision = made.manifest["precision"].rpartition("-")[2]
     target = target_of(made)
     present = target.present_digests(name, precision) if target else None
     if present:
         return present.items() <= made.manifest["inputs"].items()
-    graph = exported(name)
-    known = graph is None or made.facts.get("weights_sha256") == graph.facts["weights_sha256"]
-    return known and not certain
+    return not certain
 
 
 def package_folders(precisions: Sequence[str] | None, name: str = "*") -> list[Path]:
