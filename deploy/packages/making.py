@@ -9,10 +9,17 @@ from calib.kept import calibrated
 from common.cli import Parser, word_or_path
 from common.console import say, shown
 from common.errors import StepError, UserError, suggest
-from convert.artifact import MANIFEST, Artifact, load
+from convert.artifact import Artifact, load
 from convert.builds import Chosen, exported
 from deploy.packages.labels import find_labels, read_names
-from deploy.packages.package import is_current, package, package_folders, packaged, target_of
+from deploy.packages.package import (
+    is_current,
+    package,
+    package_folders,
+    packaged,
+    target_of,
+    tells_all,
+)
 from deploy.request.arguments import (
     NO_LABELS,
     add_data_arguments,
@@ -26,7 +33,7 @@ from deploy.request.building import build_files, class_count, inference_graph, k
 from deploy.request.opening import Opened, open_photos, ready_to_judge
 from deploy.request.values import INT8, Cell, Files, Photos
 from deploy.targets import all_precisions, app_targets, find_cells, packaged_targets
-from deploy.verdict.result import kept, last_kept
+from deploy.verdict.result import kept
 
 _PHOTOS = 16
 _NOT_IN_APP = "the app has no engine for"
@@ -86,8 +93,7 @@ class _Asked:
             and is_current(made, certain=True)
         }
         for (target, precision), made in standing.items():
-            then = (made.folder / MANIFEST).stat().st_mtime
-            if last_kept(chosen.folder, target.name, precision) > then:
+            if not tells_all(made):
                 say(
                     f"  {made.facts['content']} was measured again since it was packaged, which "
                     f"its card does not say; make it anew: make package MODEL={chosen.folder} "

@@ -108,6 +108,11 @@ def model_card(
     )
 
 
+def tells(card: str, results: Sequence[Result]) -> bool:
+    """Whether a card that was made earlier has these results of its file."""
+    return all(_drift(one) in card for one in results)
+
+
 def _weights(manifest: Mapping[str, Any], kind: str) -> str:
     if kind == "random":
         return f"{_WEIGHTS[kind]}."

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import files
 from common.paths import build_root
 from convert.artifact import Artifact, Step, load, produce
 from convert.builds import exported, split_of
 from deploy.packages import guide
 from deploy.packages.labels import Labels
-from deploy.packages.model_card import model_card
+from deploy.packages.model_card import model_card, tells
 from deploy.request.values import Cell
 from deploy.targets import packaged_targets
 from deploy.targets.base import Engine, Target
@@ -34,6 +35,7 @@ MANIFEST = "manifest.json"
 CROPS = "golden/crops.bin"
 LOGITS = "golden/logits.bin"
 GOLDEN = "golden/golden.json"
+CARD = "MODEL_CARD.md"
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _KIND = "package"
 
@@ -127,6 +129,15 @@ def is_current(made: Artifact, *, certain: bool = False) -> bool:
     return not certain
 
 
+def tells_all(made: Artifact) -> bool:
+    """Whether a package's card tells all that is kept of its file by now."""
+    folder = content_folder(made)
+    digests = {name: one for name, one in made.manifest["inputs"].items() if name != MANIFEST}
+    about: Any = files.read_json(folder / MANIFEST)
+    own = [one for one in _results(about) if one.files == digests]
+    return tells((folder / CARD).read_text(), own)
+
+
 def package_folders(precisions: Sequence[str] | None, name: str = "*") -> list[Path]:
     """Where packages were made earlier, in these precisions (None: all), of a build or of all."""
     return [
@@ -177,7 +188,7 @@ def _content(
     card = model_card(
         spec, about, digests, labels.source, results, split_of(graph), in_app=engine.in_app
     )
-    content["MODEL_CARD.md"] = card.encode()
+    content[CARD] = card.encode()
     if engine.guide:
         own = [one for one in results if one.files == digests]
         page = guide.guide_page(engine.guide, about, spec.preprocess, own)

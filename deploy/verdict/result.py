@@ -277,12 +277,6 @@ def kept(name: str) -> list[Result]:
     return found
 
 
-def last_kept(name: str, target: str, precision: str) -> float:
-    """When a result of a build's cell was kept last, in seconds since the epoch; 0 for never."""
-    paths = _folder(name).glob(f"{target}-{precision}*.json")
-    return max((path.stat().st_mtime for path in paths), default=0.0)
-
-
 def read(path: Path) -> Result:
     """The result in a file; FormError where it is none, or of another form than this toolkit's."""
     try:

@@ -1,5 +1,6 @@
 """`python deploy/package.py`: what an app gets, that it is right, and what is refused."""
 
+import dataclasses
 import hashlib
 import json
 import shlex
@@ -21,11 +22,12 @@ from convert.builds import choose
 from data.preprocess import Preprocess
 from deploy.packages.labels import Labels, find_labels
 from deploy.packages.model_card import model_card
-from deploy.packages.package import content_folder, package, zip_path
+from deploy.packages.package import content_folder, package, packaged, tells_all, zip_path
 from deploy.request.building import build_files, inference_graph
 from deploy.request.opening import open_photos, ready_to_judge
 from deploy.request.values import Files, Photos
 from deploy.targets.onnx import Onnx
+from deploy.verdict import result
 from models.registry import MODELS
 from runtimes.environments import LITE, MAIN
 from tests.conftest import assert_refused
@@ -119,7 +121,9 @@ def test_a_package_is_made_once_and_the_same_again(make, photos, built):
     assert archive.read_bytes() == before
 
 
-def test_the_card_tells_the_drift_that_was_measured(make, command, built, weights, photos):
+def test_the_card_tells_the_drift_that_was_measured(
+    make, command, built, weights, photos, monkeypatch
+):
     ten = photos(10)
     arguments = ("--model", MODEL, "--weights", weights, "--target", "onnx", "--data", ten)
     arguments += ("--precision", "fp32")
@@ -131,6 +135,16 @@ def test_the_card_tells_the_drift_that_was_measured(make, command, built, weight
     assert "pass (native" in card
     assert "Photos: 10" in card
     assert json.loads((package / "golden" / "golden.json").read_text())["count"] == 3
+
+    monkeypatch.setenv("BUILD_DIR", str(built))
+    made = packaged(MODEL, "onnx", "fp32")
+    assert tells_all(made)
+    [now] = [one for one in result.kept(MODEL) if (one.target, one.precision) == ("onnx", "fp32")]
+    result.write(dataclasses.replace(now, verdict="fail", reason="what was measured after"))
+    assert not tells_all(made)
+    result.write(dataclasses.replace(now, files={"model.onnx": "a" * 64}))
+    assert tells_all(made)  # that is another file's
+    result.write(now)
 
 
 def test_the_card_is_silent_about_what_was_measured_of_another_file():
