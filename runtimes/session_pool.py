@@ -75,10 +75,15 @@ class SessionPool:
 
         done = []
         progress(0, total)
-        with concurrent.futures.ThreadPoolExecutor(len(self._workers)) as pool:
+        pool = concurrent.futures.ThreadPoolExecutor(len(self._workers))
+        try:
             for part in _ahead(pool, infer, batches, 2 * len(self._workers)):
                 done.append(part)
                 progress(sum(map(len, done)), total)
+        finally:
+            # Interrupted, it waits for no batch, which takes minutes where QEMU executes it: what
+            # the workers are at ends with them.
+            pool.shutdown(wait=False, cancel_futures=True)
         return np.concatenate(done)
 
     def environment(self) -> dict[str, Any]:
