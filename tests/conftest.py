@@ -1,6 +1,7 @@
 """Fixtures that several folders use."""
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -144,28 +145,35 @@ def small_disk(tmp_path) -> SmallDisk:
     return SmallDisk(tmp_path / "disk")
 
 
+def run_command(
+    folder: Path, script: str, *arguments: object, limit: float = 300, **environment: object
+) -> subprocess.CompletedProcess:
+    """Run a command of the toolkit in a folder, which has its build and its weights, too."""
+    own = {"BUILD_DIR": folder / "build", "WEIGHTS_DIR": folder / "weights"}
+    settings = {**own, **environment}
+    return subprocess.run(
+        [sys.executable, ROOT / script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        cwd=folder,
+        env=os.environ | {name: str(value) for name, value in settings.items()},
+    )
+
+
 @pytest.fixture
 def command(tmp_path):
     """Run a command of the toolkit as a user does: `command("deploy/validate.py", "--json")`.
 
     The build and weights folders are the test's own unless `BUILD_DIR=` or `WEIGHTS_DIR=` is given.
     """
+    return functools.partial(run_command, tmp_path)
 
-    def run(
-        script: str, *arguments: object, limit: float = 300, **environment: object
-    ) -> subprocess.CompletedProcess:
-        own = {"BUILD_DIR": tmp_path / "build", "WEIGHTS_DIR": tmp_path / "weights"}
-        settings = {**own, **environment}
-        return subprocess.run(
-            [sys.executable, ROOT / script, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=limit,
-            cwd=tmp_path,
-            env=os.environ | {name: str(value) for name, value in settings.items()},
-        )
 
-    return run
+@pytest.fixture(scope="session")
+def session_command(tmp_path_factory):
+    """`command`, for what several tests share."""
+    return functools.partial(run_command, tmp_path_factory.mktemp("commands"))
 
 
 def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:

@@ -274,10 +274,10 @@ def test_nothing_is_kept_unless_all_files_are_sound(tmp_path, build_folder):
 # ---- against the package ----
 
 
-@pytest.fixture
-def package(command, built, weights, photos):
+@pytest.fixture(scope="module")
+def package(session_command, built, weights, photos):
     """The folder of a package of four photos, as a phone has it."""
-    done = command(
+    done = session_command(
         *("deploy/package.py", "--model", MODEL, "--weights", weights, "--target", "onnx"),
         *("--data", photos(4)),
         BUILD_DIR=built,
