@@ -231,6 +231,7 @@ class Result:
     host: Host
     execution: Execution
     files: Mapping[Text, Digest] | None = None  # that it is about; none where there was no file
+    kernel_precisions: Mapping[Text, Positive] | None = None  # kernels by their arithmetic
     data: Data
     verdict: Literal["pass", "fail", "undecided", "unavailable"]
     reason: Text

@@ -1,6 +1,6 @@
 """How results are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from common import console
 from common.strict_json import encode
@@ -20,6 +20,8 @@ def show(results: Sequence[Result], verbose: bool = False) -> None:
         return
     show_verdicts(results)
     for line in reasons.sentences(results, verbose):
+        print(line)
+    for line in _kernels(results):
         print(line)
     show_beside([encode(one) for one in results])
 
@@ -45,6 +47,17 @@ def show_verdicts(results: Sequence[Result]) -> None:
         [_row(one) for one in results],
         important=("drift pp",),
     )
+
+
+def _kernels(results: Sequence[Result]) -> Iterator[str]:
+    """A line for each build of which it is known how many kernels run in which arithmetic."""
+    known: dict[str, list[str]] = {}
+    for one in results:
+        if one.kernel_precisions:
+            counts = ", ".join(f"{count} {word}" for word, count in one.kernel_precisions.items())
+            known.setdefault(one.name, []).append(f"{where(one)} {one.precision}: {counts}")
+    for name, found in known.items():
+        yield f"{name}, kernels by arithmetic: {'; '.join(found)}"
 
 
 def top1(one: Result) -> str:

@@ -37,6 +37,8 @@ from runtimes.hosts import base as hosts
 from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import NONE, SIMULATED, SessionSpec, open_sessions
 
+_KERNELS = "kernel_precisions"  # of a file's facts, and of what a session tells
+
 
 class Judge:
     """Validates targets of one model. Photos are decoded once, the reference runs once.
@@ -80,6 +82,7 @@ class Judge:
         host = session_spec.host
         rows = spread_rows(len(self.crops), session_spec.photos)
         about = target.digests(built) if isinstance(built, Artifact) else None
+        kernels = built.facts.get(_KERNELS) if isinstance(built, Artifact) else None
         report, environment = "", Environment(cpu=host.model)
         execution = session_spec.execution
         outcome: dict[str, Any]
@@ -94,6 +97,7 @@ class Judge:
                     built = target.simulated_artifact(built, self._graph, precision, options)
                 run = self._measure(target, precision, session_spec, built, rows, budget_pp)
                 outcome, environment = _outcome(session_spec, run), run.environment
+                kernels = run.kernels or kernels
                 if host is not LOCAL and precision == INT8:
                     here = target.session_spec(INT8)
                     if here.execution == SIMULATED:
@@ -114,6 +118,7 @@ class Judge:
             host=Host(name=host.name, isa=tuple(host.isa)),
             execution=execution,
             files=about,
+            kernel_precisions=kernels,
             data=Data(
                 name=self.crops.name,
                 images=len(rows),
@@ -171,7 +176,9 @@ class Judge:
             batch = next(iter(self.crops.batches(1, self._spec.preprocess, [rows[bad]])))
             reason = verdict.reason + explain(built.folder, batch)
             verdict = dataclasses.replace(verdict, reason=reason)
-        return _Run(logits, compared, verdict, decode(Environment, environment))
+        rest = {name: value for name, value in environment.items() if name != _KERNELS}
+        kernels = environment.get(_KERNELS)
+        return _Run(logits, compared, verdict, decode(Environment, rest), kernels)
 
     def _logits(
         self,
@@ -254,12 +261,14 @@ class Judge:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """What a run on photos gave and has shown, and what it ran in."""
+    """What a run on photos gave and has shown, and what it ran in: the arithmetic of so many
+    kernels, where the runtime tells."""
 
     logits: np.ndarray
     compared: Comparison
     verdict: Verdict
     environment: Environment
+    kernels: dict[str, int] | None
 
 
 def _outcome(session_spec: SessionSpec, run: _Run) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """OpenVINO on the CPU, always with an explicit precision."""
 
+import collections
+
 import numpy as np
 import openvino
 from openvino import properties
@@ -8,6 +10,11 @@ from openvino.properties import hint
 _TYPES = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "fp16": openvino.Type.f16}
 # An INT8 file says itself what is computed in integers; the rest is to stay float32.
 _HINTS = {**_TYPES, "int8": openvino.Type.f32}
+
+# Of the compiled graph: its words for what a node computes in, and how it calls the implementation
+# of one that computes nothing (constants, ends, views of the same memory).
+_ARITHMETICS = {"f32": "fp32", "f16": "fp16", "u8": "int8", "i8": "int8"}
+_NONE = "unknown"
 
 
 class Session:
@@ -49,7 +56,18 @@ class Session:
             "threads": self._threads,
             "arithmetic": f"int8, {arithmetic}" if self._precision == "int8" else arithmetic,
             "versions": {"openvino": openvino.get_version()},
+            "kernel_precisions": self._kernel_precisions(),
         }
+
+    def _kernel_precisions(self) -> dict[str, int]:
+        """How many nodes of the compiled graph compute in which arithmetic."""
+        found: collections.Counter[str] = collections.Counter()
+        for node in self._compiled.get_runtime_model().get_ops():
+            about = node.get_rt_info()
+            if not about["primitiveType"].astype(str).startswith(_NONE):
+                word = about["runtimePrecision"].astype(str)
+                found[_ARITHMETICS.get(word, word)] += 1
+        return dict(found)
 
     def _compile(self, model: openvino.Model) -> None:
         self._compiled = self._core.compile_model(model, "CPU", self._properties)

@@ -43,6 +43,11 @@ def test_real_weights_decide_alike_on_every_fp32_target(command, built, weights,
     assert "drift" not in arm
     kernels = files.read_json(built / model / "lite-arm" / "fp32" / "manifest.json")["facts"]
     assert set(kernels["kernels"]) == {"arm", "host"}
+    assert arm["kernel_precisions"] == kernels["kernel_precisions"]
+    counted = found["openvino", "fp32"]["kernel_precisions"]
+    assert counted.keys() == {"fp32"}
+    assert 26 <= counted["fp32"] < 60  # its convolutions; fewer than all nodes, constants included
+    assert "kernel_precisions" not in found["onnx", "fp32"]
 
 
 @lite_only
@@ -56,6 +61,7 @@ def test_fp16_for_arm_is_simulated_on_a_few_photos(command, built, weights, phot
     assert (one["verdict"], one["execution"]) == ("undecided", "simulated")
     assert one["data"]["images"] == 8
     assert one["drift"]["agreement"] == 1.0
+    assert one["kernel_precisions"]["fp16"] >= 26
     assert 1e-3 < one["drift"]["max_rel"] < 2e-2
     assert one["environment"]["kernels"] == "Paddle Lite's FP16 kernels, simulated"
     facts = files.read_json(built / "SqueezeNet1_1" / "lite-arm" / "fp16" / "manifest.json")[

@@ -37,6 +37,7 @@ FULL = a_result(
     decisions=(1, None, 3),
     build_report="built ahead of time",
     files={"model.onnx": "c" * 64},
+    kernel_precisions={"int8": 26, "any": 4},
     calibration=Calibration(
         method="mse",
         keep_float=("Conv.1",),
@@ -104,6 +105,7 @@ def changed(path: str, value) -> dict:
         ("toolkit", ..., "toolkit is missing"),
         ("files", {"model.onnx": "c" * 63}, "files.model.onnx is 'ccc"),
         ("files", ["c" * 64], "files is "),
+        ("kernel_precisions.int8", 0, "kernel_precisions.int8 is 0"),
         ("drift.ci95_pp", ..., "drift.ci95_pp is missing"),
         ("latency.1.median_ms", ..., "latency.1.median_ms is missing"),
         ("published.batch.1.place", ..., "published.batch.1.place is missing"),
@@ -166,6 +168,15 @@ def test_the_table_says_what_did_not_pass_and_where(capsys):
     assert "SqueezeNet1_1 onnx (Acme [red] One) fp32: built ahead of time" in shown
     assert "SqueezeNet1_1 onnx fp32: unavailable: no GPU" in shown
     assert ": pass" not in shown
+
+
+def test_kernels_are_shown_where_they_are_known(capsys):
+    tables.show([FULL, a_result(), a_result(target="openvino", kernel_precisions={"fp32": 3})])
+    shown = capsys.readouterr().out
+    line = "SqueezeNet1_1, kernels by arithmetic: onnx int8: 26 int8, 4 any; openvino fp32: 3 fp32"
+    assert line in shown
+    tables.show([a_result()])
+    assert "kernels" not in capsys.readouterr().out
 
 
 # ---- docs/result.md ----
