@@ -9,6 +9,7 @@ the same to the last bit. Softmax, sigmoid, GELU and layer norms end such a stre
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,23 @@ from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
 EXPONENTS = "exponents.json"
-KIND = Kind("fitted", (GRAPH, PARAMETERS), shown=EXPONENTS)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What has to stay within float16: the values that are stored between layers, and, where sums
+    and Winograd's transforms are `narrow` too, those inside of layers. `name` is for people."""
+
+    kind: Kind
+    narrow: bool
+    name: str
+
+
+ARM = Kernels(Kind("fitted", (GRAPH, PARAMETERS), shown=EXPONENTS), True, "FP16 kernels on ARM")
+# Sums are float32: of ONNX Runtime, and of TensorRT.
+FP32_SUMS = Kernels(
+    Kind("fitted-values", (GRAPH, PARAMETERS), shown=EXPONENTS), False, "values stored in FP16"
+)
 
 FP16_LIMIT = 65504.0  # float16's largest value
 
@@ -36,7 +53,9 @@ _LIMIT = SHARE * FP16_LIMIT
 _SUMMED = 2  # images on which the sums inside of layers are computed, which takes seconds each
 
 
-def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) -> Artifact:
+def fit_ranges(
+    inference: Artifact, sizes: Mapping[str, float] | None = None, kernels: Kernels = ARM
+) -> Artifact:
     """The inference graph whose activations FP16 kernels can hold; itself where it needs no change.
 
     Activations are looked at on the synthetic images; `sizes` are the magnitudes that photos have
@@ -46,10 +65,10 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
     step = Step(
         name="fit_ranges",
         build=inference.build,
-        kind=KIND.name,
+        kind=kernels.kind.name,
         precision="fp16",
         inputs={"inference": inference.key},
-        parameters={"sizes": dict(sizes or {}), "share": SHARE},
+        parameters={"sizes": dict(sizes or {}), "share": SHARE, "narrow": kernels.narrow},
         tools={"paddlepaddle": MAIN.version("paddlepaddle")},
         code=(fit_ranges,),
     )
@@ -63,8 +82,9 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
                 output=str(folder),
                 images=step_check.images(tuple(inference.facts["input_shape"])),
                 sizes=dict(sizes or {}),
+                narrow=kernels.narrow,
             )
-            _report(inference.name, facts)
+            _report(inference.name, facts, kernels.name)
             files.write_json(folder / EXPONENTS, facts["exponents"])
             if not facts["exponents"]:
                 return {**inference.inherited_facts, **facts}
@@ -74,31 +94,38 @@ def fit_ranges(inference: Artifact, sizes: Mapping[str, float] | None = None) ->
             raise StepError(f"{label}: the logits are not the same to the last bit")
         return {**inference.inherited_facts, **facts, **checked}
 
-    fitted = produce(step, make, shows=KIND.shown)
+    fitted = produce(step, make, shows=EXPONENTS)
     return fitted if fitted.facts["exponents"] else inference
 
 
-def _report(name: str, facts: Mapping[str, Any]) -> None:
+def _report(name: str, facts: Mapping[str, Any], who: str) -> None:
     """Say what the kernels would have met, and what they still will."""
     for tensor, stretch in facts["exponents"].items():
         if stretch["without"] > FP16_LIMIT:
             console.say(
-                f"  {name}: at {tensor} FP16 kernels on ARM may reach {stretch['without']:.6g}, "
+                f"  {name}: at {tensor} {who} may reach {stretch['without']:.6g}, "
                 f"more than {FP16_LIMIT:g}: {stretch['tensors']} tensors are divided by "
                 f"2^{stretch['exponent']}, and the logits stay"
             )
-    if facts["largest_fixed"] > FP16_LIMIT:
-        console.say(
-            f"  warning: {name}: FP16 kernels on ARM may reach {facts['largest_fixed']:.6g} where "
-            f"nothing can be divided, more than {FP16_LIMIT:g}: expect infinite logits in FP16"
-        )
+    for size, where in (
+        (facts["largest_fixed"], f"{who} may reach {{:.6g}} where nothing can be divided"),
+        (facts["largest_weight"], "a weight is {:.6g}"),
+    ):
+        if size > FP16_LIMIT:
+            console.say(
+                f"  warning: {name}: {where.format(size)}, more than {FP16_LIMIT:g}: expect "
+                "infinite logits in FP16"
+            )
 
 
-def write_fitted(source: str, output: str, images: np.ndarray, sizes: Mapping[str, float]) -> dict:
+def write_fitted(
+    source: str, output: str, images: np.ndarray, sizes: Mapping[str, float], narrow: bool
+) -> dict:
     """In a child process: choose the exponents, and write the graph where there are any.
 
     `images` are float32 [n, 3, S, S]. The facts: the exponent of each stretch that has one, by the
-    tensor that needs it most; and the largest value that no exponent can make smaller.
+    tensor that needs it most; and the largest value of all, of those that no exponent can make
+    smaller, and of the weights that are written.
     """
     import paddle
 
@@ -109,7 +136,7 @@ def write_fitted(source: str, output: str, images: np.ndarray, sizes: Mapping[st
     program, feeds, fetched = paddle.static.load_inference_model(f"{source}/inference", executor)
     stretches = Stretches(program)
     sizes = _by_tensor(program, sizes)
-    demands = _demands(executor, program, feeds[0], images, stretches, sizes)
+    demands = _demands(executor, program, feeds[0], images, stretches, sizes, narrow)
     exponents, worst = {}, {}
     for tensors in stretches:
         name = max(tensors, key=lambda one: demands.get(one, 0.0))
@@ -124,7 +151,14 @@ def write_fitted(source: str, output: str, images: np.ndarray, sizes: Mapping[st
             f"{output}/inference", entry, fetched, executor, program=program
         )
     fixed = {name: size for name, size in demands.items() if stretches.is_fixed(name)}
-    return {"exponents": worst, "largest_fixed": max(fixed.values(), default=0.0)}
+    ends = ("feed", "fetch")
+    weights = [one.name for one in program.list_vars() if one.persistable and one.name not in ends]
+    return {
+        "exponents": worst,
+        "largest": max(demands.values()),
+        "largest_fixed": max(fixed.values(), default=0.0),
+        "largest_weight": max(float(np.abs(_parameter(name)).max()) for name in weights),
+    }
 
 
 def _by_tensor(program, sizes: Mapping[str, float]) -> dict[str, float]:
@@ -172,12 +206,19 @@ def _multiply(parameter: str, exponent: int) -> None:
 
 
 def _demands(
-    executor, program, entry: str, images: np.ndarray, stretches, sizes: Mapping[str, float]
+    executor,
+    program,
+    entry: str,
+    images: np.ndarray,
+    stretches,
+    sizes: Mapping[str, float],
+    narrow: bool,
 ) -> dict[str, float]:
     """For tensors of the program, the largest value that kernels meet in computing or reading it.
 
-    That is its own magnitude; where it is averaged, the sum; and where Winograd's transforms are
-    used, the most that they can make of it, and the largest sum that they need for it.
+    That is its own magnitude; and for kernels that are `narrow` inside, where it is averaged, the
+    sum, and where Winograd's transforms are used, the most that they can make of it, and the
+    largest sum that they need for it.
     """
     from convert.stretches import results
 
@@ -193,7 +234,12 @@ def _demands(
     }
     known = {name for operator in operators for name in results(operator)}
     names = [name for name in (entry, *known) if name in stretches.tensors]
-    transforms = _transforms(stretches, block, readers)
+    averages = [
+        one
+        for one in operators
+        if narrow and one.type == "pool2d" and one.attr("pooling_type") == "avg"
+    ]
+    transforms = _transforms(stretches, block, readers) if narrow else []
     demands: dict[str, float] = {}
 
     def demand(name: str, value: float) -> None:
@@ -212,11 +258,10 @@ def _demands(
         for name, size in magnitudes.items():
             if name not in folded:
                 demand(name, size * growth[name])
-        for operator in operators:
-            if operator.type == "pool2d" and operator.attr("pooling_type") == "avg":
-                source, result = operator.input("X")[0], operator.output("Out")[0]
-                area = values[source][0, 0].size / values[result][0, 0].size
-                demand(source, magnitudes[result] * area * growth[source])
+        for operator in averages:
+            source, result = operator.input("X")[0], operator.output("Out")[0]
+            area = values[source][0, 0].size / values[result][0, 0].size
+            demand(source, magnitudes[result] * area * growth[source])
         for layer in transforms:
             source, result = values[layer.source][0], values[layer.result][0]
             largest = float(np.abs(source).max())

@@ -13,7 +13,10 @@ from runtimes.worker import Worker
 
 FILE = "model.onnx"
 KIND = Kind("onnx", (FILE,), shown=FILE)
-FITTED = Kind("fitted-onnx", (FILE,), shown=FILE)  # of a graph whose ranges are fitted to FP16
+FITTED = {  # of graphs whose ranges are fitted to FP16, by their kind
+    one.kind.name: Kind(f"{one.kind.name}-onnx", (FILE,), shown=FILE)
+    for one in (range_fitting.ARM, range_fitting.FP32_SUMS)
+}
 SESSION = "runtimes.sessions.onnx_runtime:Session"
 
 # 17 is the first opset that has LayerNormalization as one operator.
@@ -33,7 +36,7 @@ def to_onnx(inference: Artifact, opset: int = DEFAULT_OPSET) -> Artifact:
     step = Step(
         name="to_onnx",
         build=inference.build,
-        kind=(FITTED if inference.manifest["kind"] == range_fitting.KIND.name else KIND).name,
+        kind=FITTED.get(inference.manifest["kind"], KIND).name,
         precision=inference.manifest["precision"],
         inputs={"inference": inference.key},
         parameters={"opset": opset},

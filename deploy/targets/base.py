@@ -14,7 +14,7 @@ from calib.quant_config import METHODS, QuantConfig
 from common.errors import UserError
 from convert.artifact import Artifact, load
 from convert.kind import Kind
-from convert.range_fitting import fit_ranges
+from convert.range_fitting import ARM, Kernels, fit_ranges
 from convert.to_onnx import to_onnx
 from data.crops import Crops
 from deploy.speed.peers import Peer
@@ -57,9 +57,9 @@ class Options:
         onnx = to_onnx(inference, self.opset)
         return onnx, *self.calibration.measure(onnx), self.quant or QuantConfig()
 
-    def fitted(self, inference: Artifact) -> Artifact:
-        """The graph whose activations FP16 kernels on ARM can hold, by what photos have shown."""
-        return fit_ranges(inference, photo_sizes(to_onnx(inference, self.opset)))
+    def fitted(self, inference: Artifact, kernels: Kernels = ARM) -> Artifact:
+        """The graph whose activations FP16 kernels can hold, by what photos have shown."""
+        return fit_ranges(inference, photo_sizes(to_onnx(inference, self.opset)), kernels)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from calib.placement import cpu_grid
 from calib.quantize_onnx import quantize_onnx
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
+from convert.range_fitting import FP32_SUMS
 from convert.simulate import BLIND, simulate
 from convert.to_fp16 import to_fp16
 from convert.to_onnx import FILE, KIND, SESSION, to_onnx
@@ -27,13 +28,15 @@ class Onnx(Target):
     tools = (_RUNTIME,)
     hosts = EVERY_CPU
     engine = Engine(_RUNTIME.package, FILE, lambda path: _RUNTIME.version)
+    fits_ranges = True
     peers = default_onnxruntime.PEERS
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":
             return quantize_onnx(*options.measured(inference))
-        onnx = to_onnx(inference, options.opset)
-        return to_fp16(onnx) if precision == "fp16" else onnx
+        if precision == "fp16":
+            return to_fp16(to_onnx(options.fitted(inference, FP32_SUMS), options.opset))
+        return to_onnx(inference, options.opset)
 
     def session_spec(self, precision: str) -> SessionSpec:
         if precision != "fp16":
@@ -51,4 +54,4 @@ class Onnx(Target):
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
     ):
-        return simulate(to_onnx(inference, options.opset), precision)
+        return simulate(to_onnx(options.fitted(inference, FP32_SUMS), options.opset), precision)

@@ -12,6 +12,7 @@ from common.console import shown
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.kind import Kind
+from convert.range_fitting import FP32_SUMS
 from convert.simulate import BLIND, simulate
 from convert.to_onnx import FILE as ONNX_FILE
 from convert.to_onnx import KIND as ONNX
@@ -43,6 +44,7 @@ class TensorRt(Target):
     """
 
     precisions = ("fp32", "fp16", "int8")
+    fits_ranges = True
     tools = (Tool("onnxruntime"), Tool(RTX_PACKAGE), Tool("tensorrt", TRT))
 
     def __init__(self, name: str, gpu: str, architecture: str):
@@ -64,7 +66,13 @@ class TensorRt(Target):
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":
             return self._of(quantize_trt(*options.measured(inference)), precision)
-        return self._of(to_onnx(inference, options.opset), precision)
+        return self._of(self._floats(inference, precision, options), precision)
+
+    def _floats(self, inference: Artifact, precision: str, options: Options) -> Artifact:
+        """The float32 ONNX file, for FP16 of a graph whose activations that can hold."""
+        if precision == "fp16":
+            inference = options.fitted(inference, FP32_SUMS)
+        return to_onnx(inference, options.opset)
 
     def _of(self, onnx: Artifact, precision: str) -> Artifact:
         gpu = self._gpu()
@@ -134,7 +142,7 @@ class TensorRt(Target):
     ):
         if self._gpu() or precision == "int8":  # its integers are in the file
             return artifact
-        onnx = to_onnx(inference, options.opset)
+        onnx = self._floats(inference, precision, options)
         return simulate(onnx, precision) if precision == "fp16" else onnx
 
     def _gpu(self) -> nvidia.Gpu | None:

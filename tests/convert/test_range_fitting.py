@@ -6,7 +6,7 @@ import pytest
 
 from common import files
 from convert import step_check
-from convert.range_fitting import EXPONENTS, fit_ranges
+from convert.range_fitting import EXPONENTS, FP32_SUMS, fit_ranges
 from convert.simulate_arm_fp16 import Session
 from convert.to_onnx import to_onnx
 
@@ -38,6 +38,17 @@ def test_every_homogeneous_family_keeps_its_logits_to_the_last_bit(graph, model)
 def test_small_activations_leave_the_graph_as_it_is(graph):
     inference = graph("SqueezeNet1_0")
     assert fit_ranges(inference) is inference
+
+
+def test_where_sums_are_float32_only_what_is_stored_counts(graph, weights):
+    inference = graph("SqueezeNet1_1", str(weights))
+    assert fit_ranges(inference, kernels=FP32_SUMS) is inference  # not so for ARM, see below
+    fitted = fit_ranges(inference, LARGE, FP32_SUMS)
+    assert fitted.manifest["kind"] != fit_ranges(inference, LARGE).manifest["kind"]
+    before, after = (np.load(one.file(step_check.FILE)) for one in (inference, fitted))
+    np.testing.assert_array_equal(before, after)
+    (stretch,) = fitted.facts["exponents"].values()
+    assert stretch == {"exponent": 5, "without": pytest.approx(3e5), "tensors": 87}
 
 
 def test_what_cannot_be_scaled_in_a_transformer_is_warned_of(graph, capsys):
