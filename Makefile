@@ -25,7 +25,7 @@ setup:  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the loc
 setup-arm:  ## an ARM64 root in .arm, to execute ARM code on this machine (needs qemu-user-static)
 	$(call run,runtimes/install_arm.py)
 
-doctor:  ## what this machine has, what is missing, how to get it
+doctor:  ## <host>: what this machine, or another host, has, what is missing, how to get it
 	$(call run,deploy/doctor.py)
 
 demo: setup  ## [VERBOSE=1]: the whole chain on real photos, and the drift table

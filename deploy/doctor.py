@@ -1,11 +1,14 @@
 """What this machine has for the toolkit, what is missing, and how to get it (`make doctor`).
 
+    python deploy/doctor.py --host ssh:NAME      the same of another host than this machine
+
 Exit status: 0 all that is required is here, 1 something required is missing.
 """
 
 import re
 import shutil
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 if __name__ == "__main__":
@@ -17,12 +20,16 @@ from common.cli import Exit, Parser, run
 from common.console import colored, table
 from common.errors import StepError, UserError
 from common.paths import build_root, cache_root
+from deploy.request.arguments import add_host_arguments, named_host
 from deploy.targets import TARGETS
+from deploy.targets.base import Target
 from models.registry import MODELS
 from models.weights import available
 from runtimes import nvidia
 from runtimes.environments import ENVIRONMENTS, Environment
 from runtimes.hosts import arm
+from runtimes.hosts.base import Check, Host
+from runtimes.hosts.local import LOCAL
 from runtimes.paddle_lite_arm import library
 from runtimes.paddle_lite_arm.program import COMPILER
 from runtimes.session_pool import NATIVE
@@ -37,7 +44,11 @@ _PROGRAMS = {
 
 
 def main() -> int:
-    Parser(prog="python deploy/doctor.py", description=__doc__.splitlines()[0]).parse_args()
+    parser = Parser(prog="python deploy/doctor.py", description=__doc__)
+    add_host_arguments(parser)
+    options = parser.parse_args()
+    if options.host != LOCAL.name:
+        return _another_host(options)
     rows = [row for environment in ENVIRONMENTS.values() for row in _tools(environment)]
     rows += [_arm(), _paddle_lite(), _nvidia(), _adb(), *(_program(name) for name in _PROGRAMS)]
     table("Tools", ["tool", "version", "what it is for", "state"], rows)
@@ -49,6 +60,36 @@ def main() -> int:
     problem = next(filter(None, problems), None)
     print(f"\nNext: {problem or _next()}")
     return Exit.BROKEN if problem else Exit.OK
+
+
+def _another_host(options: Namespace) -> Exit:
+    """Show what another host takes, and which targets run there."""
+    checks, targets = [], []
+    try:
+        host = named_host(options)
+        checks = host.checks()
+        if not any(one.problem for one in checks):
+            of_its_kind = [one for one in TARGETS.values() if host.kind in one.hosts]
+            targets = [_target_there(target, host) for target in of_its_kind]
+    except UserError as error:
+        checks.append(Check("reached", "-", str(error)))
+    missing = [one.problem for one in checks if one.problem]
+    rows = [
+        [one.what, one.found, _missing(one.problem) if one.problem else _ok()] for one in checks
+    ]
+    table(options.host, ["what", "found", "state"], [*rows, *targets])
+    how = f"make validate MODEL=… TARGET=… HOST={options.host} (all that is required is there)"
+    print(f"\nNext: {missing[0] if missing else how}")
+    return Exit.BROKEN if missing else Exit.OK
+
+
+def _target_there(target: Target, host: Host) -> list[str]:
+    try:
+        problem = target.host_problem(host)
+    except UserError as error:  # a library that was given, and is none
+        problem = str(error)
+    state = colored(f"no: {problem}", "yellow") if problem else _ok()
+    return [f"target {target.name}", ", ".join(target.precisions), state]
 
 
 def _next() -> str:

@@ -252,6 +252,14 @@ def _host(text: str) -> str:
 
 def chosen_host(options: argparse.Namespace) -> Host:
     """The host that the arguments ask for; UserError where it is not set up."""
+    host = named_host(options)
+    if host is not LOCAL and (problem := host.program_problem()):
+        raise UserError(problem)
+    return host
+
+
+def named_host(options: argparse.Namespace) -> Host:
+    """The host that the arguments ask for, whether it is set up or not."""
     if options.arm_cpu and options.host != arm.Arm.name:
         raise UserError(f"--arm-cpu is a processor of --host {arm.Arm.name} (with make: HOST=arm)")
     if options.host == LOCAL.name:
@@ -262,16 +270,11 @@ def chosen_host(options: argparse.Namespace) -> Host:
         return LOCAL
     if options.paddle_lite_arm:
         os.environ[library.VARIABLE] = options.paddle_lite_arm
-    host: Host
     if options.host == Phone.name:
-        host = connected_phone()
-    elif options.host == arm.Arm.name:
-        host = arm.Arm(options.arm_cpu or arm.DEFAULT_CPU)
-    else:
-        host = Ssh(options.host.partition(":")[2])
-    if problem := host.program_problem():
-        raise UserError(problem)
-    return host
+        return connected_phone()
+    if options.host == arm.Arm.name:
+        return arm.Arm(options.arm_cpu or arm.DEFAULT_CPU)
+    return Ssh(options.host.partition(":")[2])
 
 
 def chosen_cells(options: argparse.Namespace, host: Host = LOCAL) -> list[Cell]:

@@ -18,12 +18,13 @@ from common.errors import StepError, UserError
 from common.paths import ROOT, given
 from runtimes import wheels
 from runtimes.environments import MAIN, Environment, installed_version
-from runtimes.hosts.base import Child, Host
+from runtimes.hosts.base import Check, Child, Host
 from runtimes.hosts.local import start_here
 
 PYTHON = "3.11"
 QEMU = "qemu-aarch64-static"
 _AGAIN = "run: make setup-arm"
+_ROOM = 900e6  # bytes, of this machine's disk: the root, and what it is made of
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,23 @@ class Arm(Host):
         if not self._is_whole():
             return f"the ARM64 root in .arm is incomplete, or of other versions; {_AGAIN}"
         return None
+
+    def checks(self) -> list[Check]:
+        lacking = qemu_problem()
+        version = "-" if lacking else qemu_version()
+        found = [Check("QEMU", version, lacking)]
+        free = shutil.disk_usage(ROOT).free
+        small = free < _ROOM and not self._root.folder.exists()
+        problem = f"free {_ROOM / 1e6:.0f} MB, for the root" if small else None
+        found.append(Check("free disk", f"{free / 1e6:,.0f} MB, for {ROOT}", problem))
+        made = self.problem()
+        found.append(Check("ARM64 root", f"CPython {PYTHON}" if not made else "-", made))
+        if not made:
+            found.append(Check("processor", f"{self.model}, {self.cores} cores"))
+            found.append(Check("instructions", ", ".join(self.isa)))
+            tools = ", ".join(f"{name} {self.version(name)}" for name in wheels.TOOLS)
+            found.append(Check("runtimes", tools))
+        return found
 
     def command(self, words: Sequence[str | Path]) -> list[str]:
         return list(map(str, (*self._root.emulator(self.cpu), *words)))

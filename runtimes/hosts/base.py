@@ -31,6 +31,15 @@ class Child:
         self.clean()
 
 
+@dataclass(frozen=True)
+class Check:
+    """Something that a host takes: what was found of it, and the problem with it, if any."""
+
+    what: str
+    found: str
+    problem: str | None = None
+
+
 class Host(ABC):
     """What a machine is, and how programs are started there.
 
@@ -79,6 +88,14 @@ class Host(ABC):
     def python_problem(self) -> str | None:
         """Why Python cannot be used there although other programs can; None when it can."""
         return None
+
+    def checks(self) -> list[Check]:
+        """What it takes to run targets there, one by one; UserError where it cannot be reached."""
+        instructions = ", ".join(self.isa) or "none of those that matter"
+        return [
+            Check("processor", f"{self.model}, {self.cores} cores", self.program_problem()),
+            Check("instructions", instructions),
+        ]
 
     def ending(self, status: int) -> str:
         """How a child ended, by the status of its process here."""

@@ -8,6 +8,7 @@ and no Python.
 import functools
 import io
 import os
+import re
 import shlex
 import tarfile
 import threading
@@ -59,6 +60,9 @@ echo machine "$(uname -m)"
 echo cores "$(nproc 2>/dev/null || grep -c ^processor /proc/cpuinfo)"
 echo folder "$base"
 for part in "$base"/*; do echo part "${{part##*/}}"; done
+place="$base"
+while [ ! -d "$place" ] && [ "$place" != "${{place%/*}}" ]; do place="${{place%/*}}"; done
+df -Pk "${{place:-/}}" 2>/dev/null | sed -n '2s/^/disk /p'
 for python in python3 python3.11 python3.12 python3.13 python3.14; do
   said=$("$python" -I -c "
 import platform, sys
@@ -112,6 +116,7 @@ class Facts:
     isa: list[str]
     pythons: list[Python]
     folder: str  # of what is ours
+    free: int | None  # bytes on its disk, where that is known
     parts: set[str]  # that are in it
 
 
@@ -149,6 +154,7 @@ class Board:
                 isa=machine.isa_in(cpuinfo),
                 pythons=[_python(value) for value in said.get("python", ())],
                 folder=said["folder"][0],
+                free=_free(said.get("disk", [""])[0]),
                 parts=set(said["part"]),
             )
         except (KeyError, ValueError):
@@ -238,6 +244,12 @@ def _cpu(said: Mapping[str, list[str]], cpuinfo: str) -> str:
     names = said.get("cpu") or machine.values_in(cpuinfo, "model name")[:1] or ["unknown"]
     cpu, product = " and ".join(dict.fromkeys(names)), said.get("product", [""])[0]
     return f"{cpu} ({product})" if product else cpu
+
+
+def _free(said: str) -> int | None:
+    """The bytes that a line of `df -Pk` says are available."""
+    found = re.search(r" (\d+) +\d+% ", said)
+    return int(found[1]) * 1024 if found else None
 
 
 def _python(said: str) -> Python:

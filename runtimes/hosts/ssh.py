@@ -24,13 +24,14 @@ from common.hashes import cached_sha256
 from common.paths import ROOT
 from runtimes import wheels
 from runtimes.environments import MAIN, Environment
-from runtimes.hosts.base import Child, Host
+from runtimes.hosts.base import Check, Child, Host
 from runtimes.hosts.board import BEGINS, LOST, Board, Python, mode
 from runtimes.hosts.local import child_folder
 from runtimes.worker_protocol import Channel
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # those that all wheels are made for, best first
 MACHINES = ("aarch64", "x86_64")
+_ROOM = 500e6  # bytes: the wheels, packed and unpacked
 _ROOMS = ("common", "runtimes")  # the code that sessions import
 _SIGNALLED = 128  # and the signal's number: a status of our first process there
 _READY = b"\nportage is here\n"
@@ -126,6 +127,32 @@ class Ssh(Host):
             f"{', '.join(PYTHONS[:-1])} or {PYTHONS[-1]} there"
         )
 
+    def checks(self) -> list[Check]:
+        facts, python = self._board.facts, self._python
+        found = [
+            Check("connection", f"ssh {self._board.alias}"),
+            Check(
+                "processor",
+                f"{facts.machine}: {facts.cpu}, {facts.cores} cores",
+                self.program_problem(),
+            ),
+            Check("instructions", ", ".join(facts.isa) or "none of those that matter"),
+        ]
+        there = False
+        if python:
+            about = f"CPython {python.version} ({python.path}), glibc 2.{python.glibc}"
+            found.append(Check("Python", about))
+            there = packages_part(*self._wanted(python)) in facts.parts
+            state = "there" if there else "brought by the first run"
+            found.append(Check("runtimes", state))
+        else:
+            found.append(Check("Python", "-", self.python_problem()))
+        full = facts.free is not None and facts.free < _ROOM and not there
+        about = "unknown" if facts.free is None else f"{facts.free / 1e6:,.0f} MB"
+        problem = f"free {_ROOM / 1e6:.0f} MB there, for the runtimes" if full else None
+        found.append(Check("free disk", f"{about}, for {facts.folder}", problem))
+        return found
+
     def ending(self, status: int) -> str:
         return process.ending(_SIGNALLED - status if status > _SIGNALLED else status)
 
@@ -206,10 +233,14 @@ class Ssh(Host):
         about = {name: [cached_sha256(path), mode(path)] for name, path in content.items()}
         return self._board.take(f"files-{files.sha256_of(about)[:16]}", lambda: content, title)
 
+    def _wanted(self, python: Python) -> tuple[str, str, int]:
+        """What wheels have to be for: the processor, the Python, the C library."""
+        assert python.glibc is not None
+        return self._board.facts.machine, python.version, python.glibc
+
     def _packages(self, python: Python) -> str:
         """The folder there that holds the wheels of the lock file, unpacked."""
-        assert python.glibc is not None
-        wanted = (self._board.facts.machine, python.version, python.glibc)
+        wanted = self._wanted(python)
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
 

@@ -1,5 +1,8 @@
 """`HOST=ssh:NAME`: targets judged on a board, and what cannot be is refused at once."""
 
+import re
+import sys
+
 import numpy as np
 import pytest
 
@@ -80,6 +83,79 @@ def test_a_connection_that_is_cut_decides_nothing(command, board, built, weights
     )
     assert_refused(done, "onnx_runtime running ", "the connection to ssh:board broke", "; run it")
     assert not kept.exists()
+
+
+@needs_sshd
+def test_the_matrix_judges_on_a_board(command, board, built, weights, photos):
+    board.bring_packages()
+    done = command(
+        *("deploy/matrix.py", "--model", "SqueezeNet1_1", "--weights", weights),
+        *("--target", "onnx", "--precision", "fp32", "--host", f"ssh:{NAME}", "--data", photos(6)),
+        BUILD_DIR=built,
+        PORTAGE_SSH_CONFIG=board.config,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^SqueezeNet1_1 +pass *$", done.stdout, re.M)
+    one = files.read_json(built / "SqueezeNet1_1" / "results" / f"onnx-fp32-{Ssh(NAME).label}.json")
+    assert (one["host"]["name"], one["execution"]) == ("ssh:board", "native")
+
+
+def doctor(command, board) -> tuple[int, dict[str, str], str]:
+    """Its status, its table (what to the rest of the row), and its last line."""
+    words = ("deploy/doctor.py", "--host", f"ssh:{NAME}")
+    done = command(*words, PORTAGE_SSH_CONFIG=board.config, COLUMNS=200)
+    assert done.stderr == ""
+    title, _, *rows, _, last = done.stdout.splitlines()
+    assert title.strip() == "ssh:board"
+    table = dict(re.sub(r"  +", "  ", row.strip()).split("  ", 1) for row in rows)
+    return done.returncode, table, last
+
+
+@needs_sshd
+def test_doctor_shows_what_a_board_has(command, board):
+    status, table, last = doctor(command, board)
+    assert (status, table["runtimes"]) == (0, "brought by the first run  ok")
+    assert table["Python"].startswith(f"CPython {sys.version_info.major}.{sys.version_info.minor} ")
+    assert re.match(r"[\d,]+ MB, for .*  ok$", table["free disk"])
+    assert table["target onnx"].endswith("  ok")
+    assert table["target lite-arm"].endswith("no: ssh:board is no 64-bit ARM")
+    assert "target trt-t4" not in table
+    assert last.endswith("HOST=ssh:board (all that is required is there)")
+    board.bring_packages()
+    assert doctor(command, board)[1]["runtimes"] == "there  ok"
+    assert board.left()  # what was brought, and nothing of doctor's
+
+
+@needs_sshd
+@pytest.mark.parametrize(
+    ("with_python", "programs", "what", "problem"),
+    [
+        (False, {}, "Python", "ssh:board has no Python on its path; install CPython 3.11"),
+        (False, {"uname": "echo mips"}, "processor", "has a processor of kind mips"),
+        (True, {"df": "echo; echo /dev/root 1000 990 10 99% /"}, "free disk", "free 500 MB there"),
+    ],
+)
+def test_doctor_says_what_a_board_lacks(command, tmp_path, with_python, programs, what, problem):
+    path = stand_in.bare_path(tmp_path / "bin", **programs)
+    if with_python:
+        path = f"{path}:{stand_in.own_path()}"
+    (tmp_path / "keys").mkdir()
+    with sshd(tmp_path, make_keys(tmp_path / "keys"), path=path) as board:
+        status, table, last = doctor(command, board)
+    assert status == 1
+    assert "missing: " in table[what]
+    assert problem in table[what]
+    assert problem in last
+    assert not any(name.startswith("target") for name in table)
+
+
+@needs_sshd
+def test_doctor_says_why_a_board_is_not_reached(command, board):
+    board.configure(port=9)
+    status, table, last = doctor(command, board)
+    assert status == 1
+    assert "missing: ssh:board cannot be reached: connect to " in table["reached"]
+    assert last.startswith("Next: ssh:board cannot be reached")
 
 
 @pytest.mark.parametrize(

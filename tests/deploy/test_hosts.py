@@ -1,5 +1,6 @@
 """Targets on another host: `HOST=arm` executes ARM code, and what cannot be is refused at once."""
 
+import re
 import shutil
 
 import numpy as np
@@ -71,6 +72,24 @@ def test_a_host_that_cannot_be_is_refused_before_any_work(command, tmp_path, arg
     done = command(*ONE, *arguments, PORTAGE_QEMU="/no/such/qemu")
     assert_refused(done, *words)
     assert not (tmp_path / "build").exists()
+
+
+def test_doctor_shows_what_arm_lacks(command):
+    done = command("deploy/doctor.py", "--host", "arm", PORTAGE_QEMU="/no/such/qemu", COLUMNS=200)
+    assert done.returncode == 1
+    assert re.search(
+        r"^QEMU +- +missing: PORTAGE_QEMU=/no/such/qemu is no program", done.stdout, re.M
+    )
+    assert "target onnx" not in done.stdout
+
+
+@needs_arm
+def test_doctor_shows_what_arm_has(command):
+    done = command("deploy/doctor.py", "--host", "arm", "--arm-cpu", "cortex-a72", COLUMNS=200)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^instructions +asimd +ok", done.stdout, re.M)
+    assert re.search(r"^target mnn +fp32, fp16, int8 +ok", done.stdout, re.M)
+    assert re.search(r"^target openvino .* no: OpenVINO computes wrongly", done.stdout, re.M)
 
 
 def test_benchmark_knows_no_host(command):
