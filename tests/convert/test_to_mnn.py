@@ -5,7 +5,10 @@ import os
 import signal
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from common.errors import StepError
 from convert import step_check, to_mnn
@@ -87,3 +90,16 @@ def test_fp16_files_store_weights_in_two_bytes(toy):
     ]
     weights = math.prod(WEIGHTS["kernel"]) + math.prod(WEIGHTS["w"])
     assert weights < sizes[0] - sizes[1] <= 2 * weights  # the rest says so in the file
+
+
+def test_fp16_weights_are_the_nearest(toy, tmp_path):
+    source = toy(FULLY_CONNECTED)
+    logits = np.load(to_mnn.to_mnn(source, "fp16").file(step_check.FILE))
+    nearest = onnx.load(source.file(ONNX_FILE))
+    for tensor in nearest.graph.initializer:
+        narrow = numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(narrow, tensor.name))
+    session = onnxruntime.InferenceSession(nearest.SerializeToString())
+    expected = session.run(["logits"], {"x": step_check.images(SHAPE)})[0]
+    # Cut off, as by MNN, they are a hundred times further off.
+    np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
