@@ -82,7 +82,12 @@ class Sshd:
 
     def sessions(self) -> list[psutil.Process]:
         """The server's processes that hold connections."""
-        return [one for one in self._process.children(recursive=True) if one.name() == "sshd"]
+        found = []
+        for one in self._process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself just now
+                if one.name() == "sshd":
+                    found.append(one)
+        return found
 
     def cut(self) -> None:
         """Cut all connections, as when a board loses its power."""
