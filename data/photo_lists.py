@@ -22,7 +22,7 @@ from data.texts import Text, class_names, readings
 _CLASS_LISTS = ("classes.txt", "labels.txt", "label_list.txt")  # ours, PaddleX', PaddleClas'
 _SAMPLE = 40  # lines that a way is tried on
 _NAMED_IN_ERRORS = 5
-_MOST_FIELDS = 6
+_MOST_FIELDS = 20
 _HEADINGS = {
     *("image", "images", "img", "file", "files", "filename", "file_name", "name", "path", "photo"),
     *("image_path", "img_path", "filepath", "file_path", "image_id", "id", "index", ""),
@@ -175,9 +175,10 @@ def _lines(text: Text) -> Iterator[tuple[int, str]]:
 
 
 def _is_heading(line: str) -> bool:
-    """Whether a line names columns."""
-    fields = [field.strip(" \"'").lower() for field in re.split(r"[,;\t|]", line)]
-    return len(fields) > 1 and all(field in {*_HEADINGS, *_LABEL_HEADINGS} for field in fields)
+    """Whether a line names columns: one of paths and one of labels, or all by known names."""
+    fields = {field.strip(" \"'").lower() for field in re.split(r"[,;\t| ]", line)}
+    paths, labels = fields & _HEADINGS, fields & set(_LABEL_HEADINGS)
+    return bool(paths - {""} and labels) or (len(fields) > 1 and fields == paths | labels)
 
 
 def _syntaxes(text: Text) -> Iterator[_Syntax]:
@@ -352,8 +353,14 @@ def _listed_classes(listing: Path, class_num: int | None) -> list[str] | None:
     """The names in a list of classes beside the list, if there is one for each class."""
     for name in _CLASS_LISTS:
         path = listing.with_name(name)
-        if path != listing and path.is_file():
+        if path == listing or not path.is_file():
+            continue
+        try:
             names = [printable(name) for name in class_names(path) if name]
-            if class_num in (None, len(names)):
-                return names
+        except UserError:
+            if name == _CLASS_LISTS[0]:
+                raise
+            continue  # another file of that name
+        if class_num in (None, len(names)):
+            return names
     return None

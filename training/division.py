@@ -97,6 +97,12 @@ def divide(
     training = ImageSet.open(source, None, "train")
     classes = len(training.class_names or range(max(training.truth) + 1))
     judging = ImageSet.open(source, classes, "val")
+    if training.class_names and judging.class_names not in (None, training.class_names):
+        other = next(name for name in judging.class_names if name not in training.class_names)
+        raise UserError(
+            f"{judging.name}: '{other}' is a class to judge by and none to train on; write the "
+            "classes' names into classes.txt, one a line"
+        )
     if most[0] and most[1]:
         training, judging = training.spread(most[0]), judging.spread(most[1])
     return _apart(training, judging, place, known[0])

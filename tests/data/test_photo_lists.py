@@ -58,6 +58,7 @@ def complaint(source, **options) -> str:
         ("a/1.jpg|0\nb/2.jpg|3\n", "bars between path and label"),
         ("path,label\na/1.jpg,0\nb/2.jpg,3\n", "commas between path and label"),
         (",filename,class\n0,a/1.jpg,0\n1,b/2.jpg,3\n", "commas between path and label"),
+        ("class,width,file\n0,9,a/1.jpg\n3,9,b/2.jpg\n", "commas between path and label"),
         ('"a/1.jpg", "0"\n"b/2.jpg", "3"\n', "commas between path and label"),
         ("0 a/1.jpg\n3 b/2.jpg\n", "labels before paths"),
         ("0,a/1.jpg\n3,b/2.jpg\n", "commas between path and label"),
@@ -88,7 +89,7 @@ def test_other_forms_are_understood_and_said(listing, capsys, text, understood):
         '"a/1.jpg" 0\n"b/2.jpg"\t3\n',
         "a/1.jpg 0 tench\nb/2.jpg 3 tiger shark, Galeocerdo\n",
         "a/1.jpg 0 # tench\nb/2.jpg 3\n",
-        "a/1.jpg 0.0\nb/2.jpg 3.0\n",
+        "image label\na/1.jpg 0.0\nb/2.jpg 3.0\n",
         "# path label\na/1.jpg 0\n\n# b\nb/2.jpg 3\n",
         "a/1.jpg 0\rb/2.jpg 3\r",
         "a/1.jpg 0\r\nb/2.jpg 3\r\n\x1a",
@@ -235,6 +236,12 @@ def test_names_for_labels(listing, capsys, text, class_num):
     images = ImageSet.open(listing(text, "1.jpg", "2.jpg"), class_num)
     assert (images.labels, images.class_names) == ([1, 0], ["cat", "dog"])
     assert "names for labels, in the order of the alphabet" in capsys.readouterr().err
+
+
+def test_another_file_called_labels_txt_is_none_of_ours(listing):
+    path = listing("1.jpg 1\n", "1.jpg")
+    path.with_name("labels.txt").write_bytes(bytes(range(256)))
+    assert ImageSet.open(path, class_num=2).class_names is None
 
 
 def test_names_for_labels_in_the_order_of_a_list(listing):

@@ -136,3 +136,15 @@ class TestFromACheckpoint:
         trained, held = divide(str(other), before=before).contents
         assert len(trained) == 54 + 27
         assert len(held) == 3
+
+
+def test_names_for_labels_have_one_order_on_both_sides(tmp_path):
+    for name, lines in (("train", ["1.jpg cat", "2.jpg dog"]), ("val", ["3.jpg dog", "4.jpg eel"])):
+        (tmp_path / f"{name}_list.txt").write_text("\n".join(lines))
+    for number in range(1, 5):
+        (tmp_path / f"{number}.jpg").write_bytes(b"photo %d" % number)
+    with pytest.raises(UserError, match="'eel' is a class to judge by and none to train on"):
+        divide(str(tmp_path))
+    (tmp_path / "classes.txt").write_text("dog\ncat\neel\n")
+    division = divide(str(tmp_path))
+    assert [division.images.truth[row] for row in division.held_out_rows] == [0, 2]
