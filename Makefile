@@ -67,7 +67,7 @@ matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <h
 package:  ## MODEL=… [NAME=…] [TARGET=onnx|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
-apk:  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [PADDLE_LITE_ANDROID=archive] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
+apk:  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
 phone:  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # The environment variables that name a file or a folder.
 VARIABLES = (
-    *("BUILD_DIR", "XDG_CACHE_HOME", "WEIGHTS_DIR", "PADDLE_LITE_ANDROID", "ONNXRUNTIME_ANDROID"),
+    *("BUILD_DIR", "XDG_CACHE_HOME", "WEIGHTS_DIR", "ONNXRUNTIME_ANDROID"),
     *("PORTAGE_ARM_ROOT", "PORTAGE_QEMU", "PORTAGE_SSH_CONFIG", "JAVA_HOME", "PYENV_ROOT"),
     *("REQUESTS_CA_BUNDLE", "TMPDIR", "ANDROID_NDK_HOME"),
 )

@@ -6,11 +6,13 @@ Packages of the models and builds that are named are made where they are missing
 file than is there now, as deploy/package.py makes them; its arguments are understood here, too.
 Without --model every package under build/*/package goes in that is of its build's files.
 
-No Android SDK is needed, but a JDK (17 or newer), Maven and npm. The libraries of the engines
-cannot be had from the registries: `--paddle-lite` takes the official archive (android, armv8,
-c++_shared, with_extra, with_cv; a .tar.gz or its folder), `--onnxruntime` the archive
-onnxruntime-android-….aar. Without them the app is built all the same, and says on screen which
-library is not inside.
+Where nothing is packaged yet, SqueezeNet1_1 is, for OpenCV, with the demo weights.
+
+No Android SDK is needed, but a JDK (17 or newer), Maven and npm. OpenCV's library is fetched from
+Maven Central and always inside: packages of target opencv run. Those of the other engines cannot be
+had from the registries: `--paddle-lite` takes the official archive (android, armv8, c++_shared,
+with_extra, with_cv; a .tar.gz or its folder), or the word official, which fetches it;
+`--onnxruntime` the archive onnxruntime-android-….aar. What is not inside, the app says on screen.
 """
 
 import sys
@@ -20,17 +22,20 @@ if __name__ == "__main__":
     import common.start  # noqa: F401
 
 import argparse
+import os
 import time
 
 from common import files
-from common.cli import Exit, Parser, run
+from common.cli import Exit, Parser, choice, run, word_or_path
 from common.console import say, shown
 from common.errors import UserError
 from common.paths import absolute, given
 from convert.artifact import Artifact
 from deploy.android import engines as libraries
+from deploy.android.archive import sizes
 from deploy.android.build_apk import build_apk
-from deploy.android.engines import EngineLibrary
+from deploy.android.engines import ABIS, EngineLibrary
+from deploy.android.tools import find_java
 from deploy.packages.making import (
     add_package_arguments,
     check_precisions,
@@ -38,8 +43,11 @@ from deploy.packages.making import (
     packages_here,
 )
 from deploy.request.arguments import add_build_arguments
+from deploy.targets.opencv import OpenCv
+from models.demo_weights import MODEL as DEMO_MODEL
+from runtimes.paddle_lite_arm.library import OFFICIAL
 
-_OF_ALL = ("precision", "paddle_lite", "onnxruntime")  # what can be said of packages that are there
+_OF_ALL = ("precision", "paddle_lite", "onnxruntime", "abis")  # of packages that are there, too
 _OF_STANDING = (*_OF_ALL, "model", "name", "target")
 
 
@@ -47,12 +55,15 @@ def main() -> int:
     parser = _parser()
     options = parser.parse_args()
     started = time.monotonic()
-    engines = _given_engines(options)
+    find_java()  # what is lacking is said before anything is fetched or made
+    engines = _engines(options)
     packages = _packages(parser, options)
     apk = build_apk(packages, engines)
-    inside = ", ".join(sorted(package.facts["content"] for package in packages)) or "no package"
+    inside = ", ".join(sorted(package.facts["content"] for package in packages))
     megabytes = apk.stat().st_size / 1e6
-    say(f"  {inside}; engines: {', '.join(engine.name for engine in engines) or 'none'}")
+    say(f"  {inside}; engines: {', '.join(engine.name for engine in engines)}")
+    for part, size in sorted(sizes(apk).items(), key=lambda one: -one[1]):
+        say(f"  {size / 1e6:6.2f} MB  {part}")
     seconds = time.monotonic() - started
     print(f"{shown(apk)}  {megabytes:.1f} MB  {seconds:.1f} s  sha256 {files.sha256(apk)}")
     return Exit.OK
@@ -72,10 +83,14 @@ def _packages(parser: Parser, options: argparse.Namespace) -> list[Artifact]:
             flag = f"--{name.replace('_', '-')}"
             parser.error(f"{flag} is for packages that are made here: give --model with it")
     check_precisions(options.precision, for_app=True)
-    found = packages_here(options.precision)
-    if not found:
-        say("  nothing is packaged yet, so no model is inside: --model NAME packages one")
-    return found
+    return packages_here(options.precision) or _first_package(options)
+
+
+def _first_package(options: argparse.Namespace) -> list[Artifact]:
+    """For whoever has none yet: a model that recognizes, on the engine that is always there."""
+    say(f"  nothing is packaged yet: {DEMO_MODEL} for {OpenCv.name} is, with the demo weights")
+    options.model, options.target, options.weights = [DEMO_MODEL], [OpenCv.name], "demo"
+    return [package for *_, package in make_packages(options, anew=False) if package]
 
 
 def _parser() -> Parser:
@@ -84,9 +99,10 @@ def _parser() -> Parser:
     add_package_arguments(parser, for_app=True)
     parser.add_argument(
         "--paddle-lite",
-        type=absolute,
+        type=word_or_path(OFFICIAL),
         metavar="PATH",
-        help="Paddle Lite's Android archive or its folder (default: $PADDLE_LITE_ANDROID)",
+        help=f"Paddle Lite's Android archive, its folder, or {OFFICIAL}, which fetches it "
+        "(default: $PADDLE_LITE_ANDROID)",
     )
     parser.add_argument(
         "--onnxruntime",
@@ -94,17 +110,30 @@ def _parser() -> Parser:
         metavar="PATH",
         help="ONNX Runtime's Android archive, .aar (default: $ONNXRUNTIME_ANDROID)",
     )
+    parser.add_argument(
+        "--abis",
+        action="append",
+        type=choice(*ABIS),
+        metavar="ABI",
+        help=f"the processors that it is for: {', '.join(ABIS)}; repeatable (default: {ABIS[0]}; "
+        f"{ABIS[1]} is that of emulators and Chromebooks)",
+    )
     return parser
 
 
-def _given_engines(options) -> list[EngineLibrary]:
-    engines = []
-    if archive := options.paddle_lite or given("PADDLE_LITE_ANDROID"):
-        engines.append(libraries.paddle_lite(archive))
+def _engines(options) -> list[EngineLibrary]:
+    """OpenCV's library, and those that are given."""
+    abis = options.abis or ABIS[:1]
+    engines = [libraries.opencv(abis)]  # the first: its libc++_shared.so is the newest
+    if named := options.paddle_lite or os.environ.get("PADDLE_LITE_ANDROID"):
+        engines.append(libraries.paddle_lite(named, abis))
     else:
-        say("  without Paddle Lite's library: PADDLE_LITE_ANDROID=path of its archive adds it")
+        say(
+            "  without Paddle Lite's library: PADDLE_LITE_ANDROID=path of its archive adds it, or "
+            f"PADDLE_LITE_ANDROID={OFFICIAL}, which fetches it"
+        )
     if archive := options.onnxruntime or given("ONNXRUNTIME_ANDROID"):
-        engines.append(libraries.onnxruntime(archive))
+        engines.append(libraries.onnxruntime(archive, abis))
     else:
         say("  without ONNX Runtime's library: ONNXRUNTIME_ANDROID=path of its .aar adds it")
     return engines

@@ -2,10 +2,13 @@
 
 import contextlib
 import functools
+import http.server
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from models.demo_weights import MODEL, make_demo_weights
 from models.registry import MODELS
 from models.state import write_state
 from models.weights import random_state
+from runtimes.paddle_lite_arm import library
 from tests.runtimes import stand_in
 
 # Real photos, weights and expected logits may lie beside the project; a user's clone has none, and
@@ -114,6 +118,26 @@ def paddle_lite(tmp_path_factory) -> Path:
     if problem := stand_in.problem():
         pytest.skip(problem)
     return stand_in.build(tmp_path_factory.mktemp("paddle-lite") / "inference_lite_lib")
+
+
+@pytest.fixture
+def releases(tmp_path, monkeypatch) -> Iterator[tuple[Path, list[str]]]:
+    """A folder that a server in the place of Paddle Lite's releases offers, and the paths asked
+    for."""
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    folder = tmp_path / "releases"
+    folder.mkdir()
+    handler = partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(library, "RELEASE", f"http://127.0.0.1:{server.server_port}")
+        yield folder, asked
+        server.shutdown()
 
 
 class SmallDisk:

@@ -54,6 +54,29 @@ def read_archive(path: Path) -> list[Entry]:
         return [Entry(info.filename, archive.read(info)) for info in archive.infolist()]
 
 
+def sizes(path: Path) -> dict[str, int]:
+    """Bytes that each part of an APK takes, compressed: libraries by ABI, packages, the rest."""
+    found: dict[str, int] = {}
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            part = _part(info.filename)
+            found[part] = found.get(part, 0) + info.compress_size
+    lists = "lists, borders, signature"
+    return found | {lists: path.stat().st_size - sum(found.values())}
+
+
+def _part(name: str) -> str:
+    match name.split("/"):
+        case ["lib", abi, library]:
+            return f"{library} ({abi})"
+        case ["assets", "packages", package, *_]:
+            return package
+        case [code] if code.endswith(".dex"):
+            return "code"
+        case _:
+            return "resources"
+
+
 def _padding(start: int, multiple: int) -> bytes:
     """An extra field after which the content starts on a multiple; `start` is without it."""
     head = struct.pack("<H", multiple)

@@ -14,9 +14,10 @@ from deploy.android.engines import EngineLibrary
 from deploy.android.project import read_project
 from deploy.android.sign import sign
 from deploy.android.tools import find_tools
+from deploy.packages.model_card import weights_licence
 
 _NAME = "paddle-portage-demo.apk"
-_ENGINES = "assets/engines.json"
+_INSIDE = "assets/inside.json"
 
 
 def build_apk(packages: list[Artifact], engines: list[EngineLibrary]) -> Path:
@@ -33,7 +34,8 @@ def build_apk(packages: list[Artifact], engines: list[EngineLibrary]) -> Path:
             check = pool.submit(compiling.check_api, project, tools, classes)
             dex = compiling.dex(project, tools, classes, jars, work)
             check.result()
-        entries = [*read_archive(linked), *_dex_entries(dex), *_engine_entries(engines)]
+        entries = [*read_archive(linked), *_dex_entries(dex), *_library_entries(engines)]
+        entries.append(_inside(packages, engines))
         entries += [entry for package in packages for entry in _package_entries(package)]
         unsigned, signed = work / "unsigned.apk", work / "signed.apk"
         write_archive(unsigned, entries)
@@ -62,14 +64,26 @@ def _engine_jars(engines: list[EngineLibrary], work: Path) -> list[Path]:
     return jars
 
 
-def _engine_entries(engines: list[EngineLibrary]) -> list[Entry]:
-    """The native libraries, and what the app says about them."""
-    about = {engine.name: engine.to_json() for engine in engines}
-    inside = {_ENGINES: (json.dumps(about, indent=2, sort_keys=True) + "\n").encode()}
+def _library_entries(engines: list[EngineLibrary]) -> list[Entry]:
+    """The native libraries. Several engines may bring libc++_shared.so: the first one's counts."""
+    found: dict[str, bytes] = {}
     for engine in engines:
         for (abi, name), data in engine.native.items():
-            inside.setdefault(f"lib/{abi}/{name}", data)  # both may bring libc++_shared.so
-    return [Entry(name, data) for name, data in inside.items()]
+            found.setdefault(f"lib/{abi}/{name}", data)
+    return [Entry(name, data) for name, data in found.items()]
+
+
+def _inside(packages: list[Artifact], engines: list[EngineLibrary]) -> Entry:
+    """What the app says about what is inside of it: where it is from, and under which licence."""
+    said = {
+        "engines": {engine.name: engine.to_json() for engine in engines},
+        "models": {package.facts["content"]: _licence(package) for package in packages},
+    }
+    return Entry(_INSIDE, (json.dumps(said, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _licence(package: Artifact) -> str:
+    return weights_licence(package.facts["weights"])
 
 
 def _dex_entries(folder: Path) -> list[Entry]:

@@ -72,11 +72,7 @@ class Tools:
 
 def find_tools() -> Tools:
     """Java from this machine, the rest from the registries (once, about 105 MB)."""
-    java, javac, keytool = (_of_the_jdk(name) for name in ("java", "javac", "keytool"))
-    version = call([javac, "-version"], "javac", limit=60)
-    number = re.search(r"\d+", version)
-    if not number or int(number[0]) < _LEAST_JAVA:
-        raise UserError(f"{version.strip()} is too old: install a JDK {_LEAST_JAVA} or newer")
+    java, javac, keytool = find_java()
     bundletool, aapt2 = _bundletool()
     return Tools(
         java=java,
@@ -89,6 +85,16 @@ def find_tools() -> Tools:
         signatures=maven_artifact(*_SIGNATURES, extension="signature"),
         sniffer=(maven_artifact(*_SNIFFER), maven_artifact(*_ASM)),
     )
+
+
+def find_java() -> tuple[Path, Path, Path]:
+    """java, javac and keytool of this machine's JDK. UserError where it is absent or too old."""
+    java, javac, keytool = (_of_the_jdk(name) for name in ("java", "javac", "keytool"))
+    version = call([javac, "-version"], "javac", limit=60)
+    number = re.search(r"\d+", version)
+    if not number or int(number[0]) < _LEAST_JAVA:
+        raise UserError(f"{version.strip()} is too old: install a JDK {_LEAST_JAVA} or newer")
+    return java, javac, keytool
 
 
 def call(command: Sequence[object], label: str, *, limit: float) -> str:

@@ -62,6 +62,11 @@ _PHOTOS_LICENCE = (
 )
 
 
+def weights_licence(weights: str) -> str:
+    """Under what weights are given away: "official", "demo", "random", or a checkpoint's sha256."""
+    return _WEIGHTS_LICENCES.get(weights, "Weights: those of the checkpoint's owner.")
+
+
 def model_card(
     spec: ModelSpec,
     manifest: Mapping[str, Any],
@@ -98,7 +103,7 @@ def model_card(
         gaps=_list(_gaps(manifest, results, in_app)),
         licences=_list(
             [
-                _WEIGHTS_LICENCES.get(kind, "Weights: those of the checkpoint's owner."),
+                weights_licence(weights),
                 f"Class names: {labels}.",
                 _PHOTOS_LICENCE.format(name=manifest["data"]["name"]),
                 "The toolkit that made the package: Apache-2.0.",

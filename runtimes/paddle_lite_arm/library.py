@@ -67,16 +67,20 @@ def find_library(named: str, system: System = "linux") -> Library:
     else is named may be for either.
     """
     if named == OFFICIAL:
-        url = f"{RELEASE}/{ARCHIVES[system]}"
-        with console.progress("Paddle Lite's library for ARM", "bytes") as progress:
-            archive = fetch.download(url, _cache(), progress=progress)
-        return _checked(f"{OFFICIAL} ({system})", _unpacked(archive))
+        return _checked(f"{OFFICIAL} ({system})", _unpacked(official_archive(system)))
     path = absolute(named)
     if path.is_dir():
         return _checked(str(path), _folder(path))
     if not path.is_file():
         raise UserError(f"{VARIABLE}={named}: there is no such file or folder; {_WHAT}")
     return _checked(str(path), _unpacked(path))
+
+
+def official_archive(system: System) -> Path:
+    """The release's archive, fetched where it is not in the cache yet; the first one is trusted."""
+    url = f"{RELEASE}/{ARCHIVES[system]}"
+    with console.progress("Paddle Lite's library for ARM", "bytes") as progress:
+        return fetch.download(url, _cache(), progress=progress)
 
 
 def _cache() -> Path:

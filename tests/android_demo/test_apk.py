@@ -1,6 +1,7 @@
 """The APK: built by the command from made-up engines and packages, and taken apart."""
 
 import dataclasses
+import json
 import re
 import shutil
 import subprocess
@@ -12,20 +13,28 @@ import pytest
 
 from common.elf import read_library
 from common.errors import StepError, UserError
+from common.paths import ROOT, cache_root
+from data.demo import demo_photos
 from deploy.android import compile as compiling
 from deploy.android import engines, sign
 from deploy.android.project import read_project
 from deploy.android.tools import Tools, find_tools
+from models.demo_weights import make_demo_weights
+from runtimes.paddle_lite_arm.library import ARCHIVES
 from tests.android_demo import apks
-from tests.conftest import assert_refused
+from tests.conftest import assert_refused, skipped_without_a_registry
 
 ABIS = {"arm64-v8a", "x86_64"}
 LIBRARIES = {
     "lib/arm64-v8a/libpaddle_lite_jni.so",
-    "lib/arm64-v8a/libonnxruntime.so",
-    "lib/x86_64/libonnxruntime.so",
+    *(
+        f"lib/{abi}/{name}.so"
+        for abi in ABIS
+        for name in ("libonnxruntime", "libopencv_java4", "libc++_shared")
+    ),
 }
 MODEL = bytes(range(256)) * 400
+TOOLKIT_PINS = ROOT / "requirements" / "toolkit-no-deps.in"
 
 
 @pytest.fixture(scope="session")
@@ -66,14 +75,15 @@ def build(folder: Path, words: list) -> tuple[Path, subprocess.CompletedProcess]
 
 @pytest.fixture(scope="session")
 def apk(given, tmp_path_factory) -> Path:
-    """An app with both engines and two packages."""
+    """An app with all engines, for two processors, and two packages."""
     words = [word for pair in given.items() for word in pair]
+    words += [word for abi in ABIS for word in ("--abis", abi)]
     return build(tmp_path_factory.mktemp("with-engines"), words)[0]
 
 
 @pytest.fixture(scope="session")
 def bare(tools, tmp_path_factory) -> tuple[Path, str]:
-    """An app without an engine, and what the command said."""
+    """An app without an engine that is given, and what the command said."""
     path, done = build(tmp_path_factory.mktemp("bare"), [])
     return path, done.stderr
 
@@ -118,6 +128,35 @@ def test_models_and_libraries_are_stored_and_aligned(apk):
     assert not found["classes.dex"].stored
 
 
+def test_every_library_can_be_loaded_by_phones_with_pages_of_16_kb(apk):
+    for name, entry in apks.entries(apk).items():
+        if name.endswith(".so"):
+            found = read_library(entry.content)
+            assert name.startswith(f"lib/{found.abi}/")
+            assert found.page % 16384 == 0, name
+
+
+def test_what_opencv_needs_is_inside_and_of_the_version_that_judged(apk):
+    found = apks.entries(apk)
+    for abi in ABIS:
+        library = read_library(found[f"lib/{abi}/libopencv_java4.so"].content)
+        assert "libc++_shared.so" in library.needed
+    pinned = re.search(r"^opencv-python-headless==([\d.]+)\.\d+", TOOLKIT_PINS.read_text(), re.M)
+    assert pinned[1] == engines.OPENCV_VERSION
+    version = engines.OPENCV_VERSION.encode()
+    assert b"configuration for OpenCV " + version in found["lib/x86_64/libopencv_java4.so"].content
+
+
+def test_the_app_knows_what_is_inside_and_its_licences(apk):
+    inside = json.loads(apks.entries(apk)["assets/inside.json"].content)
+    assert inside["engines"].keys() == {"OpenCV", "Paddle Lite", "ONNX Runtime"}
+    assert inside["engines"]["Paddle Lite"]["abis"] == ["arm64-v8a"]
+    assert all(engine["licence"] for engine in inside["engines"].values())
+    assert inside["models"] == dict.fromkeys(
+        ("Tiny-lite-arm-fp32", "Tiny-onnx-fp32"), "Weights: none, they are made up."
+    )
+
+
 def test_packages_are_inside_as_they_were_made(apk):
     found = apks.entries(apk)
     inside = {name for name in found if name.startswith("assets/packages/")}
@@ -133,16 +172,29 @@ def test_the_engines_classes_are_shipped_and_their_stubs_are_not(apk, bare):
     shipped = apks.classes_in(apks.entries(apk)["classes.dex"].content)
     assert {"com.baidu.paddle.lite.MobileConfig", "ai.onnxruntime.OrtSession"} <= shipped
     alone = apks.classes_in(apks.entries(bare[0])["classes.dex"].content)
-    assert "org.paddleportage.engine.PaddleLiteEngine" in alone
+    assert {"org.paddleportage.engine.PaddleLiteEngine", "org.opencv.dnn.Net"} <= alone
     assert not [name for name in alone if name.startswith(("com.baidu", "ai.onnxruntime"))]
 
 
-def test_without_engines_it_is_built_and_says_what_is_missing(bare):
+def test_without_given_engines_it_is_built_and_says_what_is_missing(bare):
     path, said = bare
-    assert not [name for name in apks.entries(path) if name.endswith(".so")]
+    assert {name for name in apks.entries(path) if name.endswith(".so")} == {
+        "lib/arm64-v8a/libopencv_java4.so",
+        "lib/arm64-v8a/libc++_shared.so",
+    }
     assert "without Paddle Lite's library: PADDLE_LITE_ANDROID=path" in said
     assert "without ONNX Runtime's library: ONNXRUNTIME_ANDROID=path" in said
-    assert "Tiny-lite-arm-fp32, Tiny-onnx-fp32; engines: none" in said
+    assert "Tiny-lite-arm-fp32, Tiny-onnx-fp32; engines: OpenCV" in said
+
+
+def test_the_sizes_of_its_parts_are_those_of_the_whole(bare):
+    path, said = bare
+    parts = re.findall(r"^ +([\d.]+) MB  (.+)$", said, re.M)
+    assert {"code", "resources", "Tiny-onnx-fp32", "libopencv_java4.so (arm64-v8a)"} <= {
+        name for _, name in parts
+    }
+    total = sum(float(size) for size, _ in parts)
+    assert total == pytest.approx(path.stat().st_size / 1e6, abs=0.005 * len(parts))
 
 
 def test_the_signature_holds_and_breaks(apk, tools, tmp_path):
@@ -166,6 +218,22 @@ def test_androids_own_verifier_agrees(apk):
 def test_the_same_input_gives_the_same_bytes(bare, tmp_path):
     again, _ = build(tmp_path / "elsewhere", [])
     assert again.read_bytes() == bare[0].read_bytes()
+
+
+def test_where_nothing_is_packaged_yet_a_model_goes_in_that_recognizes(tools, command, tmp_path):
+    with skipped_without_a_registry():
+        make_demo_weights()
+        demo_photos()
+    done = command("deploy/apk.py")
+    assert done.returncode == 0, done.stderr
+    assert "SqueezeNet1_1 for opencv is, with the demo weights" in done.stderr
+    found = apks.entries(tmp_path / "build" / "apk" / "paddle-portage-demo.apk")
+    folder = "assets/packages/SqueezeNet1_1-opencv-fp32"
+    manifest = json.loads(found[f"{folder}/manifest.json"].content)
+    assert (manifest["engine"], manifest["weights"]) == ("opencv", "demo")
+    assert manifest["engine_version"] == engines.OPENCV_VERSION
+    said = json.loads(found["assets/inside.json"].content)
+    assert "MIT" in said["models"]["SqueezeNet1_1-opencv-fp32"]
 
 
 # ---- what the oldest Android lacks ----
@@ -209,6 +277,10 @@ def test_a_broken_package_is_refused(command, build_folder):
     assert_refused(done, "onnx-fp32", "not a whole package", "make package")
 
 
+def test_a_mistyped_abi_is_refused(command):
+    assert_refused(command("deploy/apk.py", "--abis", "arm64-v7a"), "did you mean arm64-v8a")
+
+
 def test_a_mistyped_model_is_refused(command):
     assert_refused(command("deploy/apk.py", "--model", "SqueezeNet1_7"), "SqueezeNet1_1")
 
@@ -220,9 +292,9 @@ def test_without_java_it_says_what_to_install(command, tmp_path):
     assert_refused(done, "java is not in JAVA_HOME", str(tmp_path))
 
 
-def refused(read, path: Path) -> str:
+def refused(read, path: Path, abis=engines.ABIS) -> str:
     with pytest.raises(UserError) as caught:
-        read(path)
+        read(path, abis)
     assert str(path) in str(caught.value)
     return str(caught.value)
 
@@ -252,12 +324,32 @@ def test_what_is_no_engine_is_refused(tmp_path, given):
     assert "cannot be read: no archive, or a damaged one" in refused(engines.paddle_lite, cut)
     empty = apks.write_aar(tmp_path / "empty.aar", b"", {})
     assert "no native library" in refused(engines.onnxruntime, empty)
+    said = refused(engines.paddle_lite, given["--paddle-lite"], ["x86_64"])
+    assert "no native library (.so) for x86_64 is inside" in said
+
+
+def test_the_official_archive_is_fetched_once_and_trusted_from_then_on(given, releases):
+    folder, asked = releases
+    archive = folder / ARCHIVES["android"]
+    shutil.copyfile(given["--paddle-lite"], archive)
+    found = engines.paddle_lite("official", ["arm64-v8a"])
+    assert found.sha256 == engines.paddle_lite(given["--paddle-lite"], ["arm64-v8a"]).sha256
+    assert engines.paddle_lite("official", ["arm64-v8a"]) == found
+    assert len(asked) == 1
+    [kept] = cache_root().rglob(archive.name)
+    kept.unlink()
+    archive.write_bytes(archive.read_bytes() + b"changed")
+    with pytest.raises(UserError, match="is not the expected file"):
+        engines.paddle_lite("official", ["arm64-v8a"])
+    for path in cache_root().rglob(f"{archive.name}*"):
+        path.unlink()
 
 
 def test_an_unpacked_archive_is_the_same_engine(tmp_path, given):
     shutil.unpack_archive(given["--paddle-lite"], tmp_path / "unpacked", filter="data")
     packed, unpacked = (
-        engines.paddle_lite(path) for path in (given["--paddle-lite"], tmp_path / "unpacked")
+        engines.paddle_lite(path, ["arm64-v8a"])
+        for path in (given["--paddle-lite"], tmp_path / "unpacked")
     )
     assert (packed.jar, packed.native, packed.abis) == (
         unpacked.jar,
@@ -268,15 +360,16 @@ def test_an_unpacked_archive_is_the_same_engine(tmp_path, given):
 
 def test_what_a_phone_would_refuse_to_load_is_said(tmp_path, given, capsys):
     with_needs = apks.shared_object(apks.ARM64, "libc.so", "libc++_shared.so", page=4096)
-    jar = engines.paddle_lite(given["--paddle-lite"]).jar
+    jar = engines.paddle_lite(given["--paddle-lite"], engines.ABIS).jar
     path = apks.write_paddle_lite(tmp_path / "lite.tar.gz", jar, with_needs)
-    engines.paddle_lite(path)
+    engines.paddle_lite(path, engines.ABIS)
     said = capsys.readouterr().err
     assert "libpaddle_lite_jni.so (arm64-v8a) is aligned to 4096 bytes" in said
     assert "needs libc++_shared.so, which is not in the archive" in said
     assert "needs libc.so" not in said
     # The first archive of a name is remembered, since nobody publishes checksums.
     assert "another file than when first used" in said
+    assert "Paddle Lite has no library for x86_64: there its models will not run" in said
 
 
 def test_a_real_library_is_read():

@@ -1,10 +1,7 @@
 """Paddle Lite's library for ARM, as users give it: what fits is taken, all else is a sentence."""
 
-import http.server
 import re
 import shutil
-import threading
-from functools import partial
 
 import pytest
 
@@ -99,27 +96,9 @@ def test_another_library_under_a_known_name_is_said(folder, capsys):
     assert re.search(f"note: {folder} holds another library than before", capsys.readouterr().err)
 
 
-@pytest.fixture
-def releases(tmp_path, monkeypatch):
-    """A folder that a server in the place of the official one offers, with the paths asked for."""
-    asked = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            asked.append(self.path)
-
-    folder = tmp_path / "releases"
-    folder.mkdir()
-    handler = partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(library, "RELEASE", f"http://127.0.0.1:{server.server_port}")
-        yield folder / library.ARCHIVES["linux"], asked
-        server.shutdown()
-
-
 def test_the_official_release_is_fetched_once_and_trusted_from_then_on(paddle_lite, releases):
-    archive, asked = releases
+    folder, asked = releases
+    archive = folder / library.ARCHIVES["linux"]
     stand_in.packed(paddle_lite, archive)
     found = find_library("official")
     assert found.sha256 == find_library(str(paddle_lite)).sha256
@@ -140,7 +119,7 @@ def test_the_release_is_that_of_the_optimizer():
 
 
 def test_a_phones_release_is_another(paddle_lite, releases):
-    stand_in.packed(paddle_lite, releases[0])
+    stand_in.packed(paddle_lite, releases[0] / library.ARCHIVES["linux"])
     with pytest.raises(UserError, match=r"inference_lite_lib\.android\.armv8\..* \(HTTP 404\)"):
         find_library("official", "android")
 
