@@ -53,7 +53,7 @@ public final class DemoApp extends Application {
     void whenLoaded(Loaded loaded) {
         work.execute(() -> {
             if (store == null) {
-                store = PackageStore.load(this);
+                store = PackageStore.load(this, engines);
             }
             PackageStore found = store;
             main.post(() -> loaded.packages(found));

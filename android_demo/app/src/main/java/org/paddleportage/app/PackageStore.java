@@ -17,6 +17,7 @@ import java.util.TreeSet;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.PortageException;
+import org.paddleportage.engine.Engines;
 
 /**
  * The packages on this phone: those inside the app, and those that adb put into the folder {@code
@@ -28,14 +29,16 @@ final class PackageStore {
 
     private final List<ModelPackage> packages = new ArrayList<>();
     private final List<PortageException> problems = new ArrayList<>();
+    private ModelPackage first;
 
     private PackageStore() {}
 
     /** Finds the packages, and unpacks those that are new. Reads and writes many megabytes. */
-    static PackageStore load(Context context) {
+    static PackageStore load(Context context, Engines engines) {
         PackageStore store = new PackageStore();
         store.loadAssets(context.getAssets(), new File(context.getNoBackupFilesDir(), FOLDER));
         store.loadFolder(context.getExternalFilesDir(FOLDER));
+        store.first = store.firstThatRuns(engines);
         return store;
     }
 
@@ -48,11 +51,24 @@ final class PackageStore {
         return Collections.unmodifiableList(problems);
     }
 
-    /** The package of that title, else the first; null where there is none. */
+    /** The package of that title, else the first that runs here; null where there is none. */
     ModelPackage find(String title) {
         for (ModelPackage pack : packages) {
             if (title(pack).equals(title)) {
                 return pack;
+            }
+        }
+        return first;
+    }
+
+    private ModelPackage firstThatRuns(Engines engines) {
+        for (ModelPackage pack : packages) {
+            try {
+                if (engines.of(pack).problem() == null) {
+                    return pack;
+                }
+            } catch (PortageException unknownEngine) {
+                // Choosing it says so.
             }
         }
         return packages.isEmpty() ? null : packages.get(0);

@@ -10,14 +10,14 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
-import org.json.JSONArray;
-import org.json.JSONException;
-import org.json.JSONObject;
+import java.util.Map;
 import org.paddleportage.R;
 import org.paddleportage.core.BenchCsv;
 import org.paddleportage.core.BenchRow;
 import org.paddleportage.core.Fault;
+import org.paddleportage.core.Json;
 import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.PortageException;
 import org.paddleportage.engine.PowerMode;
@@ -140,11 +140,12 @@ public final class RunActivity extends Activity {
             outcome.errors.add(problem.getMessage());
         }
         try {
-            JSONObject done = new JSONObject();
-            done.put("files", new JSONArray(outcome.files));
-            done.put("errors", new JSONArray(outcome.errors));
-            Files.write(new File(folder, DONE), done.toString(2).getBytes(StandardCharsets.UTF_8));
-        } catch (IOException | JSONException error) {
+            Map<String, Object> done = new LinkedHashMap<>();
+            done.put("files", outcome.files);
+            done.put("errors", outcome.errors);
+            byte[] json = Json.write(done).getBytes(StandardCharsets.UTF_8);
+            Files.write(new File(folder, DONE), json);
+        } catch (IOException error) {
             Log.e(TAG, "cannot write " + DONE, error);
         }
         status.setText(R.string.run_done);
