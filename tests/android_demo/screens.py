@@ -3,8 +3,8 @@
     python -m tests.android_demo.screens BUILD OUT
 
 Android's own views and drawing code on a JVM (Robolectric), with the resources and packages of the
-APK in a build folder, and ONNX Runtime's library for desktops. It shows what the screens look like
-and what they do, not how a phone's camera, its heat or its processor behave.
+APK in a build folder, and OpenCV's and ONNX Runtime's libraries for desktops. It shows what the
+screens look like and what they do, not how a phone's camera, its heat or its processor behave.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from runtimes.sessions.onnx_runtime import Session
 from tests.android_demo import java
 
 SOURCES = ROOT / "android_demo" / "app" / "src"
-TEST = "org.paddleportage.app.ScreensTest"
+TESTS = sorted((SOURCES / "screens").rglob("*Test.java"))
 _LIMIT = 900.0  # seconds
 _GROUP = "org.robolectric"
 _ROBOLECTRIC = "4.14.1"
@@ -93,7 +93,7 @@ def draw_screens(apk: Path, photo: Path, expects: Expected, out: Path) -> dict[s
         work = Path(scratch)
         libraries, android = _libraries(work)
         path = [_compile(tools, libraries, work), *_settings(apk, work), *libraries]
-        path += [java.onnx_runtime_jar(), tools.framework]
+        path += [java.onnx_runtime_jar(), java.opencv_jar(), tools.framework]
         settings = {
             "robolectric.offline": "true",
             "robolectric.dependency.dir": android.parent,
@@ -102,26 +102,32 @@ def draw_screens(apk: Path, photo: Path, expects: Expected, out: Path) -> dict[s
             "portage.top": expects.top,
             "portage.photo_top": expects.photo_top,
         }
-        words = [*QUICK, *(f"-D{name}={value}" for name, value in settings.items())]
+        settings["java.library.path"] = java.unpack_opencv(work / "native")
+        places, environment = java.own_places(work / "tmp")
+        words = [*QUICK, *places, *(f"-D{name}={value}" for name, value in settings.items())]
         for package in ("java.io", "java.lang", "java.util"):
             words += ["--add-opens", f"java.base/{package}=ALL-UNNAMED"]
-        words += ["-cp", ":".join(map(str, path)), "org.paddleportage.RunAll", TEST]
-        done = _run([tools.java, java.arguments_in(work / "java.txt", words)])
+        words += ["-cp", ":".join(map(str, path)), "org.paddleportage.RunAll"]
+        words += [f"org.paddleportage.app.{test.stem}" for test in TESTS]
+        done = _run([tools.java, java.arguments_in(work / "java.txt", words)], environment)
     said = f"status {done.returncode}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
     assert "end" in done.stdout.splitlines(), said
     found = re.findall(r"^(passed|failed) \S+ (\S+) ?(.*)", done.stdout, re.M)
     return {test: None if verdict == "passed" else trace for verdict, test, trace in found}
 
 
-def _run(words: list) -> subprocess.CompletedProcess:
-    return subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=_LIMIT)
+def _run(words: list, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, timeout=_LIMIT, env=environment
+    )
 
 
 def _compile(tools: Tools, libraries: list[Path], work: Path) -> Path:
     """The app and the tests of its screens, as class files."""
     project = read_project()
     compiling.link(project, tools, work)
-    classes = compiling.compile_java(project, tools, work, [java.onnx_runtime_jar()])
+    engines = [java.onnx_runtime_jar(), java.opencv_jar()]
+    classes = compiling.compile_java(project, tools, work, engines)
     sources = [SOURCES / "test" / "java" / "org" / "paddleportage" / "RunAll.java"]
     sources += java.sources_of(SOURCES / "screens" / "java")
     words = [tools.javac, "--release", "17", "-nowarn", "-encoding", "UTF-8", "-proc:none"]
