@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -162,14 +163,23 @@ def test_every_fault_is_translated_with_all_its_details():
     source = (java.SOURCES / "main/java/org/paddleportage/core/Fault.java").read_text()
     sentences = dict(re.findall(r'^    ([A-Z0-9_]+)\("(.*)"\)[,;]$', source, re.MULTILINE))
     assert len(sentences) == source.count('("') > 20
-    listings = sorted((java.SOURCES / "main" / "res").glob("values-*/strings.xml"))
-    assert listings
-    for listing in listings:
-        array = ElementTree.parse(listing).find("./string-array[@name='faults']")
-        translated = dict(item.text.split("=", 1) for item in array)
-        assert translated.keys() == sentences.keys()
-        for name, sentence in sentences.items():
-            assert _places(translated[name]) == _places(sentence), name
+    listings = sorted((java.SOURCES / "main" / "res").glob("values*/strings.xml"))
+    shown = {listing.parent.name: _faults(listing) for listing in listings}
+    assert shown["values"] == {name.lower(): text for name, text in sentences.items()}
+    assert len(shown) > 1
+    for texts in shown.values():
+        assert texts.keys() == shown["values"].keys()
+        for name, text in texts.items():
+            assert _places(text) == _places(shown["values"][name]), name
+
+
+def _faults(listing: Path) -> dict[str, str]:
+    """The sentences of a language, as Android reads them: quotes have a backslash before them."""
+    return {
+        node.get("name").removeprefix("fault_"): node.text.replace("\\'", "'")
+        for node in ElementTree.parse(listing).iter("string")
+        if node.get("name").startswith("fault_")
+    }
 
 
 def _places(sentence: str) -> set[str]:

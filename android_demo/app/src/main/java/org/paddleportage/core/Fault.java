@@ -3,8 +3,8 @@ package org.paddleportage.core;
 /**
  * Everything that can go wrong and that the user is told: one sentence each, in English.
  *
- * <p>A translation is an item {@code NAME=sentence} of the string array "faults", with the same
- * numbered places.
+ * <p>The app shows the string resource {@code fault_name}, which has the same numbered places in
+ * every language; these sentences are for results and for whoever has no resources.
  */
 public enum Fault {
     UNREADABLE("%1$s cannot be read: %2$s."),
