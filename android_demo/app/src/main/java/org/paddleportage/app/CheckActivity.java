@@ -1,13 +1,9 @@
 package org.paddleportage.app;
 
-import android.app.Activity;
 import android.os.Bundle;
 import android.view.LayoutInflater;
 import android.view.View;
-import android.view.WindowManager;
-import android.widget.Button;
-import android.widget.LinearLayout;
-import android.widget.ProgressBar;
+import android.view.ViewGroup;
 import android.widget.TextView;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -17,135 +13,121 @@ import org.paddleportage.core.Drift;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.PortageException;
+import org.paddleportage.core.Progress;
 import org.paddleportage.core.Verdict;
 import org.paddleportage.engine.PowerMode;
 
 /** The check: does every model compute on this phone what the toolkit computed? */
-public final class CheckActivity extends Activity {
-    private DemoApp app;
-    private TextView status;
-    private ProgressBar progress;
-    private Button start;
-    private Button share;
-    private LinearLayout list;
+public final class CheckActivity extends JobActivity<CheckActivity.Line> {
     private PackageStore store;
-    private Job job;
-    private final List<Share.Item> results = new ArrayList<>();
+
+    /** What became of a package: it was checked, or there is a problem. */
+    record Line(ModelPackage pack, Jobs.Checked checked, PortageException problem) {}
 
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
-        setContentView(R.layout.activity_check);
-        app = (DemoApp) getApplication();
-        status = Views.find(this, R.id.status);
-        progress = Views.find(this, R.id.progress);
-        start = Views.find(this, R.id.start);
-        share = Views.find(this, R.id.share);
-        list = Views.find(this, R.id.results);
-        start.setOnClickListener(button -> toggle());
-        share.setOnClickListener(button -> Share.send(this, "application/json", results));
-        status.setText(R.string.check_how);
-        app.recognizer().choose(null); // nothing else runs meanwhile
-        app.whenLoaded(found -> {
+        begin(R.layout.activity_check, R.id.results);
+        app().whenLoaded(found -> {
             store = found;
-            if (found.packages().isEmpty()) {
-                status.setText(R.string.no_packages);
-            }
-            showButtons();
+            show();
         });
-        showButtons();
     }
 
     @Override
-    protected void onDestroy() {
-        if (job != null) {
-            job.stop();
-        }
-        super.onDestroy();
+    protected boolean canStart() {
+        return store != null && !store.packages().isEmpty();
     }
 
-    private void toggle() {
-        if (job != null) {
-            job.stop();
-            return;
-        }
-        results.clear();
-        list.removeAllViews();
+    @Override
+    protected String how() {
+        boolean none = store != null && store.packages().isEmpty();
+        return getString(none ? R.string.no_packages : R.string.check_how);
+    }
+
+    /** All packages, each to its end, whatever becomes of the others. */
+    @Override
+    protected Job.Work work(JobState<Line> state) {
+        DemoApp app = app();
+        List<ModelPackage> packages = store.packages();
         int threads = app.settings().threads();
         PowerMode mode = app.settings().powerMode();
-        getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
-        job = Job.start(app.work(), app.main(), running -> run(running, threads, mode), this::ended);
-        showButtons();
+        return running -> {
+            Jobs jobs = new Jobs(app);
+            for (ModelPackage pack : packages) {
+                String now = app.getString(R.string.check_running, PackageStore.title(pack));
+                running.show(() -> state.running(now));
+                Line line = check(jobs, pack, threads, mode, running.progress(state));
+                running.show(() -> state.add(line));
+            }
+        };
     }
 
-    /** On the work thread: all packages, each to its end, whatever becomes of the others. */
-    private void run(Job running, int threads, PowerMode mode) throws PortageException {
-        Jobs jobs = new Jobs(app);
-        for (ModelPackage pack : store.packages()) {
-            running.show(() -> status.setText(
-                    getString(R.string.check_running, PackageStore.title(pack))));
-            try {
-                Jobs.Checked checked = jobs.check(pack, threads, mode, (done, total) -> {
-                    running.show(() -> setProgress(done, total));
-                    return running.goesOn();
-                });
-                running.show(() -> add(pack, checked));
-            } catch (PortageException problem) {
-                if (problem.fault() == Fault.STOPPED) {
-                    throw problem;
-                }
-                running.show(() -> add(pack, Sentences.of(this, problem), R.string.not_run, R.color.fail));
+    private static Line check(
+            Jobs jobs, ModelPackage pack, int threads, PowerMode mode, Progress progress)
+            throws PortageException {
+        try {
+            return new Line(pack, jobs.check(pack, threads, mode, progress), null);
+        } catch (PortageException problem) {
+            if (problem.fault() == Fault.STOPPED) {
+                throw problem;
             }
+            return new Line(pack, null, problem);
         }
     }
 
-    private void setProgress(int done, int total) {
-        progress.setMax(total);
-        progress.setProgress(done);
+    @Override
+    protected String doneText(List<Line> lines) {
+        return getString(R.string.check_done, results(lines).size(), lines.size());
     }
 
-    private void add(ModelPackage pack, Jobs.Checked checked) {
-        byte[] json = checked.json().getBytes(StandardCharsets.UTF_8);
-        results.add(new Share.Item(Jobs.fileName(pack), json));
-        Drift drift = checked.check().drift();
+    @Override
+    protected View view(Line line, ViewGroup parent) {
+        if (line.checked() == null) {
+            String sentence = Sentences.of(this, line.problem());
+            return view(line, sentence, R.string.not_run, R.color.fail, parent);
+        }
+        Drift drift = line.checked().check().drift();
         String detail =
                 getString(R.string.check_line, drift.agreed(), drift.images(), drift.maxRel());
-        Verdict verdict = checked.check().verdict();
-        int word = verdict == Verdict.PASS
-                ? R.string.pass
-                : verdict == Verdict.FAIL ? R.string.fail : R.string.undecided;
-        int colour = verdict == Verdict.PASS
-                ? R.color.pass
-                : verdict == Verdict.FAIL ? R.color.fail : R.color.undecided;
-        add(pack, detail, word, colour);
+        Verdict verdict = line.checked().check().verdict();
+        return switch (verdict) {
+            case PASS -> view(line, detail, R.string.pass, R.color.pass, parent);
+            case FAIL -> view(line, detail, R.string.fail, R.color.fail, parent);
+            case UNDECIDED -> view(line, detail, R.string.undecided, R.color.undecided, parent);
+        };
     }
 
-    private void add(ModelPackage pack, String detail, int word, int colour) {
-        View row = LayoutInflater.from(this).inflate(R.layout.check_row, list, false);
+    private View view(Line line, String detail, int word, int colour, ViewGroup parent) {
+        View row = LayoutInflater.from(this).inflate(R.layout.check_row, parent, false);
         TextView name = Views.find(row, R.id.check_name);
-        name.setText(PackageStore.title(pack));
+        name.setText(PackageStore.title(line.pack()));
         TextView verdict = Views.find(row, R.id.check_verdict);
         verdict.setText(word);
         verdict.setTextColor(getColor(colour));
         TextView text = Views.find(row, R.id.check_detail);
         text.setText(detail);
-        list.addView(row);
+        return row;
     }
 
-    private void ended(PortageException problem) {
-        job = null;
-        getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
-        status.setText(
-                problem == null
-                        ? getString(R.string.check_done, results.size(), store.packages().size())
-                        : Sentences.of(this, problem));
-        setProgress(0, 1);
-        showButtons();
+    @Override
+    protected boolean isResult(Line line) {
+        return line.checked() != null;
     }
 
-    private void showButtons() {
-        start.setText(job == null ? R.string.start : R.string.stop);
-        start.setEnabled(store != null && !store.packages().isEmpty());
-        share.setEnabled(job == null && !results.isEmpty());
+    private List<Share.Item> results(List<Line> lines) {
+        List<Share.Item> items = new ArrayList<>();
+        for (Line line : lines) {
+            if (isResult(line)) {
+                byte[] json = line.checked().json().getBytes(StandardCharsets.UTF_8);
+                items.add(new Share.Item(Jobs.fileName(line.pack()), json));
+            }
+        }
+        return items;
+    }
+
+    @Override
+    protected void share(List<Line> lines) {
+        Share.send(this, "application/json", results(lines));
     }
 }

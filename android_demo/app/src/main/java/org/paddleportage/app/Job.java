@@ -4,6 +4,7 @@ import android.os.Handler;
 import java.util.concurrent.ExecutorService;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.PortageException;
+import org.paddleportage.core.Progress;
 
 /** Work on another thread that can be stopped; what it shows is shown on the main thread. */
 final class Job {
@@ -47,6 +48,14 @@ final class Job {
 
     boolean goesOn() {
         return !stopped;
+    }
+
+    /** What a state hears of one step's progress; tells whether the job goes on. */
+    Progress progress(JobState<?> state) {
+        return (done, total) -> {
+            show(() -> state.progress(done, total));
+            return goesOn();
+        };
     }
 
     /** Shows something, unless the job was stopped meanwhile. */

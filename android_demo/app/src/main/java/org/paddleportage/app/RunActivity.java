@@ -1,6 +1,7 @@
 package org.paddleportage.app;
 
 import android.app.Activity;
+import android.content.Intent;
 import android.os.Bundle;
 import android.util.Log;
 import android.view.WindowManager;
@@ -37,145 +38,168 @@ public final class RunActivity extends Activity {
     private static final String TAG = "portage";
     private static final String DONE = "done.json";
 
-    private DemoApp app;
+    /** What is under way: kept while the screen is made anew. */
+    private static final class Run {
+        private RunActivity screen;
+        private Job job;
+        private File folder;
+        private final List<String> files = new ArrayList<>();
+        private final List<String> errors = new ArrayList<>();
+    }
+
+    private Run run;
     private TextView status;
-    private Job job;
 
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.activity_run);
         status = Views.find(this, R.id.status);
-        app = (DemoApp) getApplication();
         getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
-        app.recognizer().choose(null); // nothing else runs meanwhile
-        app.whenLoaded(this::start);
+        run = (Run) getLastNonConfigurationInstance();
+        if (run == null) {
+            run = new Run();
+            Run started = run;
+            DemoApp app = (DemoApp) getApplication();
+            app.recognizer().choose(null); // nothing else runs meanwhile
+            app.whenLoaded(store -> start(app, store, getIntent(), started));
+        }
+        run.screen = this;
+    }
+
+    @Override
+    public Object onRetainNonConfigurationInstance() {
+        return run;
     }
 
     @Override
     protected void onDestroy() {
-        if (job != null) {
-            job.stop();
+        if (!isChangingConfigurations() && run.job != null) {
+            run.job.stop();
         }
         super.onDestroy();
     }
 
-    private void start(PackageStore store) {
-        Outcome outcome = new Outcome();
-        File folder = new File(getExternalFilesDir("results"), name(text("out", "out")));
-        job = Job.start(
+    private static void start(DemoApp app, PackageStore store, Intent intent, Run run) {
+        Extras extras = new Extras(intent);
+        run.folder = new File(app.getExternalFilesDir("results"), extras.name("out", "out"));
+        run.job = Job.start(
                 app.work(),
                 app.main(),
-                running -> run(running, store, folder, outcome),
-                problem -> finish(folder, outcome, problem));
-    }
-
-    /** What there is to tell when all is done. */
-    private static final class Outcome {
-        private final List<String> files = new ArrayList<>();
-        private final List<String> errors = new ArrayList<>();
+                running -> work(app, store, extras, running, run),
+                problem -> finish(run, problem));
     }
 
     /** On the work thread: one model after the other, each to its end, whatever became of others. */
-    private void run(Job running, PackageStore store, File folder, Outcome outcome)
+    private static void work(DemoApp app, PackageStore store, Extras extras, Job running, Run run)
             throws PortageException {
-        Files.delete(folder);
-        String word = text("run", "check");
-        int threads = number("threads", app.settings().threads());
-        PowerMode mode = mode();
+        Files.delete(run.folder);
+        String word = extras.text("run", "check");
+        int threads = extras.number("threads", app.settings().threads());
+        PowerMode mode = extras.mode(app.settings().powerMode());
         Jobs jobs = new Jobs(app);
         List<BenchRow> rows = new ArrayList<>();
         for (PortageException problem : store.problems()) {
-            outcome.errors.add(problem.getMessage());
+            run.errors.add(problem.getMessage());
         }
         for (ModelPackage pack : store.packages()) {
             String title = PackageStore.title(pack);
-            List<String> models = Arrays.asList(text("model", pack.name()).split(","));
+            List<String> models = Arrays.asList(extras.text("model", pack.name()).split(","));
             if (!models.contains(pack.name())) {
                 continue;
             }
-            running.show(() -> status.setText(title));
+            running.show(() -> run.screen.status.setText(title));
             try {
                 if (word.equals("bench")) {
-                    rows.addAll(bench(jobs, running, pack, mode));
+                    rows.addAll(bench(jobs, running, pack, mode, extras));
                 } else if (word.equals("check")) {
                     Jobs.Checked checked = jobs.check(
                             pack, threads, mode, (done, total) -> running.goesOn());
-                    write(new File(folder, Jobs.fileName(pack)), checked.json(), outcome);
+                    write(Jobs.fileName(pack), checked.json(), run);
                 }
             } catch (PortageException problem) {
                 if (problem.fault() == Fault.STOPPED) {
                     throw problem;
                 }
-                outcome.errors.add(title + ": " + problem.getMessage());
+                run.errors.add(title + ": " + problem.getMessage());
             }
         }
         if (!rows.isEmpty()) {
-            String csv = BenchCsv.write(rows, ThisDevice.describe(this));
-            write(new File(folder, "bench.csv"), csv, outcome);
+            write("bench.csv", BenchCsv.write(rows, ThisDevice.describe(app)), run);
         }
     }
 
-    private List<BenchRow> bench(Jobs jobs, Job running, ModelPackage pack, PowerMode mode)
+    private static List<BenchRow> bench(
+            Jobs jobs, Job running, ModelPackage pack, PowerMode mode, Extras extras)
             throws PortageException {
         List<BenchRow> rows = new ArrayList<>();
-        int runs = number("runs", Jobs.RUNS);
-        for (int threads = 1; threads <= number("threads", Settings.maxThreads()); threads++) {
+        int runs = extras.number("runs", Jobs.RUNS);
+        int most = extras.number("threads", Settings.maxThreads());
+        for (int threads = 1; threads <= most; threads++) {
             rows.add(jobs.bench(pack, threads, mode, runs, (done, total) -> running.goesOn()));
         }
         return rows;
     }
 
-    private static void write(File file, String text, Outcome outcome) {
+    private static void write(String name, String text, Run run) {
         try {
-            Files.write(file, text.getBytes(StandardCharsets.UTF_8));
-            outcome.files.add(file.getName());
+            Files.write(new File(run.folder, name), text.getBytes(StandardCharsets.UTF_8));
+            run.files.add(name);
         } catch (IOException error) {
-            outcome.errors.add(file.getName() + ": " + error.getMessage());
+            run.errors.add(name + ": " + error.getMessage());
         }
     }
 
-    private void finish(File folder, Outcome outcome, PortageException problem) {
+    private static void finish(Run run, PortageException problem) {
         if (problem != null) {
-            outcome.errors.add(problem.getMessage());
+            run.errors.add(problem.getMessage());
         }
+        Map<String, Object> done = new LinkedHashMap<>();
+        done.put("files", run.files);
+        done.put("errors", run.errors);
         try {
-            Map<String, Object> done = new LinkedHashMap<>();
-            done.put("files", outcome.files);
-            done.put("errors", outcome.errors);
             byte[] json = Json.write(done).getBytes(StandardCharsets.UTF_8);
-            Files.write(new File(folder, DONE), json);
+            Files.write(new File(run.folder, DONE), json);
         } catch (IOException error) {
             Log.e(TAG, "cannot write " + DONE, error);
         }
-        status.setText(R.string.run_done);
-        finish();
+        run.screen.status.setText(R.string.run_done);
+        run.screen.finish();
     }
 
-    private String text(String name, String otherwise) {
-        String given = getIntent().getStringExtra(name);
-        return given == null ? otherwise : given;
-    }
+    /** What adb asked for. */
+    private static final class Extras {
+        private final Intent intent;
 
-    private int number(String name, int otherwise) {
-        try {
-            return Math.max(1, Integer.parseInt(text(name, String.valueOf(otherwise))));
-        } catch (NumberFormatException noNumber) {
-            return otherwise;
+        private Extras(Intent intent) {
+            this.intent = intent;
         }
-    }
 
-    private PowerMode mode() {
-        for (PowerMode mode : PowerMode.values()) {
-            if (mode.name().equals(text("power", ""))) {
-                return mode;
+        String text(String name, String otherwise) {
+            String given = intent.getStringExtra(name);
+            return given == null ? otherwise : given;
+        }
+
+        /** A name that leads nowhere else. */
+        String name(String name, String otherwise) {
+            return text(name, otherwise).replaceAll("[^A-Za-z0-9_-]", "_");
+        }
+
+        int number(String name, int otherwise) {
+            try {
+                return Math.max(1, Integer.parseInt(text(name, String.valueOf(otherwise))));
+            } catch (NumberFormatException noNumber) {
+                return otherwise;
             }
         }
-        return app.settings().powerMode();
-    }
 
-    /** A name that leads nowhere else. */
-    private static String name(String text) {
-        return text.replaceAll("[^A-Za-z0-9_-]", "_");
+        PowerMode mode(PowerMode otherwise) {
+            for (PowerMode mode : PowerMode.values()) {
+                if (mode.name().equals(text("power", ""))) {
+                    return mode;
+                }
+            }
+            return otherwise;
+        }
     }
 }

@@ -16,6 +16,7 @@ import org.paddleportage.R;
 import org.robolectric.Robolectric;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
+import org.robolectric.android.controller.ActivityController;
 import org.robolectric.annotation.Config;
 import org.robolectric.annotation.GraphicsMode;
 import org.robolectric.fakes.RoboMenuItem;
@@ -156,5 +157,41 @@ public class ResultScreensTest extends Screens {
         main.onOptionsItemSelected(new RoboMenuItem(R.id.about));
         ShadowLooper.idleMainLooper();
         drawView(ShadowDialog.getLatestDialog().getWindow().getDecorView(), "about-zh-night-landscape");
+    }
+
+    @Test
+    @Config(qualifiers = PORTRAIT)
+    public void theBenchGoesOnWhileTheScreenIsMadeAnew() throws Exception {
+        app.settings().setModel("SqueezeNet1_1-opencv-fp32");
+        ActivityController<BenchActivity> controller =
+                Robolectric.buildActivity(BenchActivity.class).setup();
+        BenchActivity first = controller.get();
+        await("packages", () -> Views.<Spinner>find(first, R.id.model).getCount() == 3);
+        click(first, R.id.start);
+        await("it to run", () -> text(first, R.id.status).contains("threads…"));
+        RuntimeEnvironment.setQualifiers("+land-night");
+        controller.recreate();
+        BenchActivity second = controller.get();
+        assertTrue(text(second, R.id.status).contains("threads…"));
+        assertEquals("Stop", text(second, R.id.start));
+        await("the end", () -> text(second, R.id.status).startsWith("Done"));
+        TableLayout table = Views.find(second, R.id.table);
+        assertEquals(1 + Settings.maxThreads(), table.getChildCount());
+        controller.recreate();
+        TableLayout again = Views.find(controller.get(), R.id.table);
+        assertEquals(1 + Settings.maxThreads(), again.getChildCount());
+        assertTrue(Views.<Button>find(controller.get(), R.id.share).isEnabled());
+    }
+
+    @Test
+    public void whatAdbStartedGoesOnWhileTheScreenIsMadeAnew() throws Exception {
+        Intent intent = new Intent().putExtra("run", "check").putExtra("out", "anew");
+        ActivityController<RunActivity> controller =
+                Robolectric.buildActivity(RunActivity.class, intent).setup();
+        controller.recreate();
+        await("the end", controller.get()::isFinishing);
+        File results = new File(app.getExternalFilesDir("results"), "anew");
+        assertTrue(new File(results, "done.json").isFile());
+        assertEquals(3, results.list().length);
     }
 }
