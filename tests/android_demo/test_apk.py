@@ -17,7 +17,7 @@ from common.paths import ROOT, cache_root
 from data.demo import demo_photos
 from deploy.android import compile as compiling
 from deploy.android import engines, sign
-from deploy.android.project import read_project
+from deploy.android.project import ANDROID, read_project
 from deploy.android.tools import Tools, find_tools
 from models.demo_weights import make_demo_weights
 from runtimes.paddle_lite_arm.library import ARCHIVES
@@ -143,6 +143,7 @@ def test_what_opencv_needs_is_inside_and_of_the_version_that_judged(apk):
         assert "libc++_shared.so" in library.needed
     pinned = re.search(r"^opencv-python-headless==([\d.]+)\.\d+", TOOLKIT_PINS.read_text(), re.M)
     assert pinned[1] == engines.OPENCV_VERSION
+    assert f"\ndemo.opencv={pinned[1]}\n" in (ANDROID / "gradle.properties").read_text()
     version = engines.OPENCV_VERSION.encode()
     assert b"configuration for OpenCV " + version in found["lib/x86_64/libopencv_java4.so"].content
 
