@@ -22,6 +22,7 @@ class CheckApi {
         ours.add("java.lang.Record"); // D8 brings its own
         try (var signatures = new FileInputStream(words[0])) {
             var checker = new SignatureChecker(signatures, ours, logger);
+            checker.setAnnotationTypes(List.of("org.paddleportage.app.AsksForVersion"));
             checker.setSourcePath(List.of(new File(words[2])));
             checker.process(new File(words[1]));
             System.exit(checker.isSignatureBroken() ? 1 : 0);

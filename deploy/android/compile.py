@@ -13,11 +13,7 @@ _JAVA_LIMIT = 300.0
 
 
 def link(project: Project, tools: Tools, work: Path) -> Path:
-    """Compile and link the resources: an APK with manifest and resources, R.java in `work/gen`.
-
-    Linked against the framework of the oldest Android version: an attribute that it does not have
-    is an error.
-    """
+    """Compile and link the resources: an APK with manifest and resources, R.java in `work/gen`."""
     compiled, linked, manifest = work / "res.zip", work / "linked.apk", work / "AndroidManifest.xml"
     manifest.write_text(project.manifest(), encoding="utf-8")
     words = [tools.aapt2, "compile", "--dir", project.resources, "-o", compiled]
@@ -48,7 +44,10 @@ def compile_java(project: Project, tools: Tools, work: Path, engine_jars: list[P
 
 
 def check_api(project: Project, tools: Tools, classes: Path) -> None:
-    """Raise StepError, with file and line, when a class uses what the oldest Android lacks."""
+    """Raise StepError, with file and line, when a class uses what the oldest Android lacks.
+
+    Methods that say that they ask for the version before are left out (`AsksForVersion`).
+    """
     path = ":".join(map(str, tools.sniffer))
     words = [tools.java, *QUICK, "-cp", path, _HERE / "CheckApi.java", tools.signatures, classes]
     label = f"an API newer than Android's level {project.min_sdk}"

@@ -6,11 +6,7 @@ import android.os.PowerManager;
 import java.util.Arrays;
 import org.paddleportage.R;
 
-/**
- * What later Android versions can tell of the device. The app is compiled against the oldest one, so
- * that nothing newer can slip in: these two are asked for by name, and are "unknown" where they are
- * absent.
- */
+/** What later Android versions can tell of the device; "unknown" on older ones. */
 final class DeviceCompat {
     // Android's levels from 0 on, and what older versions say; R.array.heat has them in this order.
     private static final String[] THERMAL = {
@@ -25,14 +21,13 @@ final class DeviceCompat {
      * How far the phone throttles because of heat, e.g. "thermal light"; Android tells since
      * version 10.
      */
+    @AsksForVersion
     static String thermalNote(Context context) {
-        Object manager = context.getSystemService(Context.POWER_SERVICE);
-        try {
-            Object status = PowerManager.class.getMethod("getCurrentThermalStatus").invoke(manager);
-            return NOTE + THERMAL[(Integer) status];
-        } catch (ReflectiveOperationException | RuntimeException absent) {
-            return NOTE + THERMAL[THERMAL.length - 1];
+        int level = THERMAL.length - 1;
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) {
+            level = context.getSystemService(PowerManager.class).getCurrentThermalStatus();
         }
+        return NOTE + THERMAL[level];
     }
 
     /** Such a note in the phone's language. */
@@ -42,13 +37,10 @@ final class DeviceCompat {
     }
 
     /** The chip's maker and model; Android tells since version 12. */
+    @AsksForVersion
     static String soc() {
-        try {
-            return Build.class.getField("SOC_MANUFACTURER").get(null)
-                    + " "
-                    + Build.class.getField("SOC_MODEL").get(null);
-        } catch (ReflectiveOperationException absent) {
-            return "unknown";
-        }
+        return Build.VERSION.SDK_INT >= Build.VERSION_CODES.S
+                ? Build.SOC_MANUFACTURER + " " + Build.SOC_MODEL
+                : "unknown";
     }
 }
