@@ -152,6 +152,7 @@ abstract class Screens {
         Spinner spinner = Views.find(activity, id);
         LinearLayout list = new LinearLayout(activity);
         list.setOrientation(LinearLayout.VERTICAL);
+        list.setBackground(spinner.getPopupBackground());
         for (int i = 0; i < spinner.getCount(); i++) {
             list.addView(spinner.getAdapter().getDropDownView(i, null, list));
         }
