@@ -39,8 +39,8 @@ final class DeviceCompat {
     /** The chip's maker and model; Android tells since version 12. */
     @AsksForVersion
     static String soc() {
-        return Build.VERSION.SDK_INT >= Build.VERSION_CODES.S
-                ? Build.SOC_MANUFACTURER + " " + Build.SOC_MODEL
-                : "unknown";
+        boolean told = Build.VERSION.SDK_INT >= Build.VERSION_CODES.S
+                && !Build.SOC_MODEL.equals(Build.UNKNOWN);
+        return told ? Build.SOC_MANUFACTURER + " " + Build.SOC_MODEL : Build.UNKNOWN;
     }
 }
