@@ -70,7 +70,7 @@ final class ModelPicker implements AdapterView.OnItemSelectedListener {
     private void fill(Spinner spinner, List<String> lines, int selected) {
         ArrayAdapter<String> adapter =
                 new ArrayAdapter<>(activity, R.layout.choice, lines);
-        adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item);
+        adapter.setDropDownViewResource(R.layout.choice_item);
         spinner.setAdapter(adapter);
         spinner.setSelection(Math.max(0, selected));
         spinner.setOnItemSelectedListener(this);
