@@ -24,11 +24,11 @@ from common import machine
 
 Bounds = tuple[float, float]
 
-_CORRECTING = 8  # photos that show the biases' shifts: every method's are measured
+_CORRECTING = 8  # one photo of so many shows the biases' shifts: every method's are measured
 _LOOK = 8  # photos after which a range that is no better is given up
 _ALIKE = 0.02  # of a range's width: two that differ by less round alike
 _MOST = 32  # photos to choose by, and as many again to check
-_FEWEST = 6  # with fewer, rather leave out the tensors whose proposals differ least
+_FEWEST = 4  # with fewer, rather leave out the tensors whose proposals differ least
 _CORRECTION = 2.2  # of a run of the network: one of its float form with a copy of each layer
 _LOOKED = 0.6  # of the photos: what a proposal is tried on, on average
 
@@ -52,8 +52,9 @@ class LogitSearch:
 
         self._proposals = proposals
         first = next(iter(proposals.values()))
+        correcting = _correcting(len(batch))
         self._shifts = {
-            method: _shifts(source, ranges, placement, batch[:_CORRECTING])
+            method: _shifts(source, ranges, placement, batch[:correcting])
             for method, ranges in proposals.items()
         }
         model = onnx.load(source)
@@ -138,7 +139,7 @@ class LogitSearch:
         }
         kept = [group for group in self._groups if cost[group]]
         methods = len(self._proposals)
-        runs -= methods * _CORRECTION * min(photos, _CORRECTING)
+        runs -= methods * _CORRECTION * _correcting(photos)
         half = min(photos // 2, _MOST)
 
         def affordable() -> int:
@@ -187,6 +188,10 @@ class LogitSearch:
         """The same of some photos, from the segment that the search is at."""
         logits = np.concatenate(self._chain.run(self._entry[first:last], inputs, self._segment))
         return _sines(self._float[: self._count][first:last], _directions(logits))
+
+
+def _correcting(photos: int) -> int:
+    return max(photos // _CORRECTING, 1)
 
 
 def _shifts(
