@@ -22,6 +22,26 @@ def wilson_interval(right: int, total: int, confidence: float = 0.95) -> tuple[f
     return centre - half if right else 0.0, centre + half if right < total else 1.0
 
 
+def exact_high(count: int, total: int, risk: float) -> float:
+    """The upper limit of a proportion that errs in at most a share `risk` of samples, whatever the
+    proportion is: that of Clopper and Pearson, Biometrika 26 (1934), 404-413.
+
+    It is the p at which so few as `count` of `total` have probability `risk`.
+    """
+    from scipy.special import betaincinv  # half a second, which --help does not need
+
+    if total <= 0 or not 0 <= count <= total:
+        raise ValueError(f"{count} of {total} is not a proportion")
+    return 1.0 if count == total else float(betaincinv(count + 1, total - count, 1 - risk))
+
+
+def exact_interval(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a proportion: each of its limits errs in at most half of
+    the risk that the confidence leaves."""
+    risk = (1 - confidence) / 2
+    return 1 - exact_high(total - count, total, risk), exact_high(count, total, risk)
+
+
 def median_ranks(count: int, confidence: float = 0.95) -> tuple[int, int] | None:
     """The interval of a median, as ranks from 0 in the ordered sample; None for too few values.
 

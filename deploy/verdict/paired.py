@@ -25,6 +25,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from common.intervals import exact_high
+
 EXACT_UP_TO = 50  # discordant photos; the exact interval takes about 0.1 s here
 TANGO = "Tango 1998 score"
 EXACT = "exact unconditional (Buehler limits in the order of Tango's)"
@@ -116,7 +118,7 @@ def _rejects(gained: int, lost: int, n: int, confidence: float) -> Callable[[flo
         z = _z(confidence)
         return lambda theta: _excess(gained, lost, n, theta, z) >= 0
     risk = _BERGER_BOOS * (1 - confidence)
-    weaker = _WeakerOutcomes(gained, lost, n, confidence, _rate_bound(lost, n, risk))
+    weaker = _WeakerOutcomes(gained, lost, n, confidence, exact_high(lost, n, risk))
     return lambda theta: 1 - weaker.least_probability(theta) <= (1 - confidence) / 2 - risk
 
 
@@ -193,13 +195,6 @@ class _WeakerOutcomes:
         rates = np.stack([lost_rates + theta, lost_rates, 1 - 2 * lost_rates - theta])
         logs = np.log(np.maximum(rates, 1e-300))  # 0 photos at rate 0 have probability 1
         return np.exp(self.log_ways[:, None] + self.counts @ logs).sum(axis=0)
-
-
-def _rate_bound(count: int, n: int, risk: float) -> float:
-    """Clopper and Pearson's upper bound on a rate: the p at which P(X ≤ count) falls to `risk`."""
-    from scipy.special import betaincinv  # half a second, which --help does not need
-
-    return 1.0 if count == n else float(betaincinv(count + 1, n - count, 1 - risk))
 
 
 def _last_true(condition, low: float, high: float, halvings: int) -> float:

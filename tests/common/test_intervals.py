@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.intervals import median_interval, median_ranks, wilson_interval
+from common.intervals import (
+    exact_high,
+    exact_interval,
+    median_interval,
+    median_ranks,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +41,31 @@ def test_the_ends_of_the_scale_are_exact():
     assert wilson_interval(20, 20)[1] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("count", "total", "low", "high"),
+    [
+        # Newcombe 1998, table I: the exact method.
+        (81, 263, 0.2527, 0.3676),
+        (15, 148, 0.0578, 0.1617),
+        (0, 20, 0.0000, 0.1684),
+        (1, 29, 0.0009, 0.1776),
+    ],
+)
+def test_published_exact_intervals(count, total, low, high):
+    assert [round(bound, 4) for bound in exact_interval(count, total)] == [low, high]
+
+
+def test_the_exact_bound_is_where_so_few_are_just_as_rare_as_the_risk():
+    bound = exact_high(3, 20, 0.01)
+    tail = sum(math.comb(20, k) * bound**k * (1 - bound) ** (20 - k) for k in range(4))
+    assert tail == pytest.approx(0.01)
+    assert exact_interval(20, 20)[1] == 1
+
+
 @pytest.mark.parametrize(("right", "total"), [(0, 0), (-1, 5), (6, 5)])
 def test_what_is_no_share_is_refused(right, total):
+    with pytest.raises(ValueError, match="not a proportion"):
+        exact_interval(right, total)
     with pytest.raises(ValueError, match="not a proportion"):
         wilson_interval(right, total)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.intervals import exact_high
 from deploy.verdict import paired
 from deploy.verdict.paired import EXACT, EXACT_UP_TO, TANGO, more_photos_to_exclude, paired_interval
 
@@ -103,7 +104,7 @@ def test_exact_limit_equals_a_direct_search(gained, lost):
     n = 8
     limits = np.array([paired._tango_low(x, y, n, 0.95) for x, y in cells(n)])
     strong = limits >= limits[cells(n).index((gained, lost))] - 1e-9
-    bound = paired._rate_bound(lost, n, 0.001)
+    bound = exact_high(lost, n, 0.001)
 
     def worst(theta):
         rates = np.linspace(max(0, -theta), min(bound, (1 - theta) / 2), 800)
@@ -114,13 +115,6 @@ def test_exact_limit_equals_a_direct_search(gained, lost):
         assert strong.all()
     elif low > -bound + 1e-6:
         assert worst(low) == pytest.approx(0.02398, abs=1e-5)
-
-
-def test_nuisance_bound_is_clopper_and_pearson():
-    bound = paired._rate_bound(3, 20, 0.01)
-    tail = sum(math.comb(20, k) * bound**k * (1 - bound) ** (20 - k) for k in range(4))
-    assert tail == pytest.approx(0.01)
-    assert paired._rate_bound(20, 20, 0.01) == 1
 
 
 @pytest.mark.parametrize("n", [5, 10])
@@ -166,7 +160,7 @@ def test_large_counts_are_covered_nearly_as_often_as_promised():
     [(0, 0, 400), (22, 10, 400), (22, 8, 60), (12, 7, 20), (27, 11, 50_000)],
 )
 def test_the_worst_nuisance_rate_is_found(gained, lost, n):
-    bound = paired._rate_bound(lost, n, 0.001)
+    bound = exact_high(lost, n, 0.001)
     weaker = paired._WeakerOutcomes(gained, lost, n, 0.95, bound)
     low = paired_interval(gained, lost, n).low
     rates = np.linspace(max(0, -low), min(bound, (1 - low) / 2), 2000)
@@ -175,7 +169,7 @@ def test_the_worst_nuisance_rate_is_found(gained, lost, n):
 
 def test_no_count_beyond_the_table_belongs_in_it():
     for gained, lost, n in [(0, 0, 400), (50, 0, 50_000), (0, 50, 50_000), (25, 25, 1000)]:
-        bound = paired._rate_bound(lost, n, 0.001)
+        bound = exact_high(lost, n, 0.001)
         counts = paired._WeakerOutcomes(gained, lost, n, 0.95, bound).counts
         assert counts[:, 0].max() < gained + 2 * counts[:, 1].max()
 
