@@ -26,7 +26,8 @@ def exact_high(count: int, total: int, risk: float) -> float:
     """The upper limit of a proportion that errs in at most a share `risk` of samples, whatever the
     proportion is: that of Clopper and Pearson, Biometrika 26 (1934), 404-413.
 
-    It is the p at which so few as `count` of `total` have probability `risk`.
+    It is the p at which so few as `count` of `total` have probability `risk`. Raises ValueError
+    unless 0 <= count <= total and total > 0.
     """
     from scipy.special import betaincinv  # half a second, which --help does not need
 
