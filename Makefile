@@ -40,7 +40,7 @@ convert:  ## MODEL=… [NAME=…] TARGET=…|all <files>: the files of a target
 calibrate:  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
 	$(call run,deploy/calibrate.py)
 
-validate:  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [IMPORT=result.json] [VERBOSE=1] [JSON=1]: top-1 drift on photos
+validate:  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [CHANGES=file.csv] [IMPORT=result.json] [VERBOSE=1] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
 benchmark:  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [FRESH=1] [JSON=1]: latency here
@@ -95,5 +95,5 @@ clean:  ## remove build/ (downloads stay in the cache)
 # Words of several commands, for the list:
 #   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers] [RECALIBRATE=1]
 #   <photos> = [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1]
-#   <gate> = [LABELS=none] [BUDGET=PP] [ACCEPT_SIMULATED=1] [ALLOW_SEEN=1]
+#   <gate> = [LABELS=none] [MORE=photos] [BUDGET=PP] [ACCEPT_SIMULATED=1] [ACCEPT_ESTIMATED=1] [ALLOW_SEEN=1]
 #   <host> = [HOST=arm|phone|ssh:NAME] [ARM_CPU=cortex-a72|cortex-a76|max] [PADDLE_LITE_ARM=archive|folder|official]

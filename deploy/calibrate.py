@@ -84,10 +84,10 @@ def main() -> int:
     results = []
     for one, photo_set in zip(builds, opened, strict=True):
         graph = inference_graph(one, files)
-        judging, _, choices = ready_to_judge(graph, cells, files, photos, photo_set)
-        judge = Judge(one.spec, graph, judging, photos.skip_bad)
+        ready = ready_to_judge(graph, cells, files, photos, photo_set)
+        judge = Judge(one.spec, graph, ready.images, photos.skip_bad, more=ready.more)
         for target, _ in cells:
-            attempts = search.Search(graph, target, judge, choices, options.budget)
+            attempts = search.Search(graph, target, judge, ready.options, options.budget)
             found = (
                 attempts.within_budget(60 * options.minutes)
                 if options.within_budget
@@ -102,7 +102,8 @@ def main() -> int:
                     print(json.dumps(encode(outcome), ensure_ascii=False), flush=True)
     if not options.json:
         tables.show(results)
-    return exit_status([one for one in results if one.chosen], options.accept_simulated)
+    chosen_ones = [one for one in results if one.chosen]
+    return exit_status(chosen_ones, options.accept_simulated, options.accept_estimated)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python deploy/validate.py --import result.json     what a phone measured, beside the others
 
 Exit status: 0 all within budget, 1 drift or a numeric gate broken, 2 bad input, 3 not decided
-(hardware absent, or too few photos).
+(hardware absent, too few photos, or an estimate only).
 """
 
 import argparse
@@ -17,6 +17,7 @@ if __name__ == "__main__":
 
 
 from common.cli import Exit, Parser, run
+from common.console import say, shown
 from common.paths import absolute
 from common.strict_json import encode
 from deploy.request.arguments import (
@@ -32,6 +33,7 @@ from deploy.request.arguments import (
     chosen_photos,
 )
 from deploy.verdict import tables
+from deploy.verdict.changes import Changes, check_place
 from deploy.verdict.result import exit_status
 from deploy.verdict.validator import validate
 
@@ -52,26 +54,41 @@ def main() -> int:
         help="take in a result that the app exported (with --budget, --verbose and --json only); "
         "repeatable",
     )
+    parser.add_argument(
+        "--changes",
+        type=absolute,
+        metavar="FILE",
+        help="write the photos whose decision changed, a .csv or .json file",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     options = parser.parse_args()
     if options.imports:
         return _take_in(parser, options)
     if not options.target:
         parser.error("the following arguments are required: --target")
+    if options.changes:
+        check_place(options.changes)
     host = chosen_host(options)
     cells = chosen_cells(options, host)
     chosen = chosen_builds(options)
+    changes = Changes() if options.changes else None
 
     results = []
     for outcome in validate(
-        chosen, cells, chosen_files(options), chosen_photos(options), options.budget, host
+        *(chosen, cells, chosen_files(options), chosen_photos(options)),
+        *(options.budget, host, changes),
     ):
         results.append(outcome)
         if options.json:
             print(json.dumps(encode(outcome), ensure_ascii=False), flush=True)
     if not options.json:
         tables.show(results, options.verbose)
-    return exit_status(results, options.accept_simulated)
+    if changes:
+        changes.write(options.changes)
+        for line in changes.lines():
+            say(line)
+        say(f"  changed decisions: {shown(options.changes)}")
+    return exit_status(results, options.accept_simulated, options.accept_estimated)
 
 
 def _take_in(parser: Parser, options: argparse.Namespace) -> Exit:

@@ -23,7 +23,7 @@ from deploy.request.values import INT8
 from deploy.speed import latency
 from deploy.targets.base import Options, Target
 from deploy.verdict import result
-from deploy.verdict.drift import BUDGET_SHARE
+from deploy.verdict.gates import loss_allowed
 from deploy.verdict.paired import paired_interval
 from deploy.verdict.result import Costs, Result, Sensitivity, Size, Speed
 from deploy.verdict.validator import Judge
@@ -189,11 +189,11 @@ class Search:
         if outcome.execution == NONE:
             return True
         found = outcome.drift
-        if found is None or outcome.reference is None:
+        if found is None:
             return False
-        budget = self._budget_pp
-        if budget is None:
-            budget = 100 * BUDGET_SHARE * outcome.reference.top1
+        budget = loss_allowed(outcome, self._budget_pp)
+        if found.gained is None or found.lost is None:  # of photos without labels
+            return outcome.verdict == "pass" or self._loss(outcome) <= budget
         half = (found.gained + found.lost + 1) // 2
         even = paired_interval(half, half, max(outcome.data.images, 2 * half))
         if 100 * even.low >= -budget:
@@ -201,10 +201,14 @@ class Search:
         return self._loss(outcome) <= budget
 
     def _loss(self, outcome: Result) -> float:
-        """The loss of top-1 in percentage points; infinite where the files are broken."""
+        """The loss of top-1 in percentage points; where photos have no labels, the one that is
+        estimated; infinite where the files are broken."""
         if outcome.drift is None or outcome.drift.non_finite:
             return math.inf
-        return -outcome.drift.top1_pp
+        if outcome.drift.top1_pp is not None:
+            return -outcome.drift.top1_pp
+        estimate = outcome.unlabelled.estimate if outcome.unlabelled else None
+        return -estimate.top1_pp if estimate else math.inf
 
     def _rank(self, quant: QuantConfig, seconds: float) -> list[Effect]:
         onnx, ranges, crops, _ = self._with(quant).measured(self._graph)

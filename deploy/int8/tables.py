@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from common import console
 from deploy.verdict.reasons import seen_in_training
 from deploy.verdict.result import Result
-from deploy.verdict.tables import colored, interval, top1
+from deploy.verdict.tables import figures, verdict
 
 
 def show(results: list[Result]) -> None:
@@ -27,25 +27,16 @@ def show(results: list[Result]) -> None:
 
 def _row(one: Result) -> list[str]:
     assert one.calibration  # as every result in INT8 has it
-    figures = ["-"] * 5
-    if one.drift and one.measured:
-        figures = [
-            str(one.data.images),
-            top1(one),
-            f"{one.drift.top1_pp:+.2f}",
-            interval(one.drift.ci95_pp),
-            f"{100 * one.drift.agreement:.1f}",
-        ]
     return [
         one.name,
         one.target,
         one.calibration.method,
         str(len(one.calibration.keep_float)),
         one.execution,
-        *figures,
+        *figures(one),
         f"{one.speed.ratio:.2f}" if one.speed else "-",
         f"{one.size.int8:.1f}" if one.size else "-",
-        colored(one.verdict),
+        verdict(one),
         "chosen" if one.chosen else "",
     ]
 

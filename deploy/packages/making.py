@@ -115,9 +115,9 @@ class _Asked:
     ) -> Iterator[tuple[str, Cell, Artifact | None]]:
         graph = inference_graph(self.chosen, wanted)
         labels = find_labels(graph, _listing(options))
-        images, cells, choices = ready_to_judge(graph, self.missing, wanted, photos, opened)
-        built = build_files(graph, cells, choices)
-        for cell in cells:
+        ready = ready_to_judge(graph, self.missing, wanted, photos, opened)
+        built = build_files(graph, ready.cells, ready.options)
+        for cell in ready.cells:
             outcome = built.get(cell)
             if isinstance(outcome, StepError):
                 raise outcome
@@ -126,7 +126,7 @@ class _Asked:
                 say(f"  {cell[0].name} {cell[1]} is unavailable: {cell[0].problem()}")
             else:
                 spec = self.chosen.spec
-                made = package(spec, graph, cell, outcome, labels, images, photos.skip_bad)
+                made = package(spec, graph, cell, outcome, labels, ready.images, photos.skip_bad)
             yield graph.name, cell, made
 
 

@@ -170,14 +170,32 @@ def _drift(result: Result) -> str:
     where = result.environment.device or result.environment.cpu or "unknown"
     line = f"- {result.verdict} ({result.execution}, {where}): {result.reason}"
     data, drift, measured, reference = result.data, result.drift, result.measured, result.reference
-    if not (drift and measured and reference):
+    if not drift:
         return line
+    photos = f"{data.images} ({data.name})"
+    if more := result.more:
+        photos += f" with labels and {more.images} without ({more.name})"
+    seen = f". {note}" if (note := seen_in_training(result)) else ""
+    accuracy = "which have no labels, so that no accuracy was measured"
+    if measured and reference and drift.top1_pp is not None:
+        accuracy = (
+            f"top-1 {measured.top1:.1%}, reference {reference.top1:.1%}, drift "
+            f"{drift.top1_pp:+.2f} points"
+        )
     return (
-        f"{line}. Photos: {data.images} ({data.name}); top-1 {measured.top1:.1%}, reference "
-        f"{reference.top1:.1%}, drift {drift.top1_pp:+.2f} points; decisions agreed "
-        f"{drift.agreement:.1%}; largest relative logit difference {drift.max_rel:.1e}"
-        f"{_calibrated(result)}" + (f". {note}" if (note := seen_in_training(result)) else "")
+        f"{line}. Photos: {photos}; {accuracy}; decisions agreed {drift.agreement:.1%}; largest "
+        f"relative logit difference {drift.max_rel:.1e}{_calibrated(result)}{_gate(result)}{seen}"
     )
+
+
+def _gate(result: Result) -> str:
+    """By which gate a file was judged, in a clause."""
+    how = {
+        "numeric": "by equal logits",
+        "statistical": "by the interval of its drift on labelled photos",
+        "unlabelled": "without labels, by the share of its decisions that changed",
+    }
+    return f"; judged {how[result.budget.kind]}, {result.budget.limit}" if result.budget else ""
 
 
 def _calibrated(result: Result) -> str:

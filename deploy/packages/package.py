@@ -21,7 +21,7 @@ from deploy.packages.model_card import model_card, tells
 from deploy.request.values import Cell
 from deploy.targets import packaged_targets
 from deploy.targets.base import Engine, Target
-from deploy.verdict.drift import gate
+from deploy.verdict.gates import gate
 from deploy.verdict.result import Result, kept
 from models.registry import ModelSpec
 

@@ -1,7 +1,7 @@
 """Results that phones send: read strictly, and judged again from their numbers.
 
 Their form is described in docs/result.md. A phone's own verdict is never taken over: the gates of
-`deploy.verdict.drift` decide here as they do for every other target.
+`deploy.verdict.gates` decide here as they do for every other target.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from deploy.packages.package import (
     packaged,
 )
 from deploy.targets import TARGETS, app_targets
-from deploy.verdict import drift, result
+from deploy.verdict import drift, gates, result
 from deploy.verdict.drift import Comparison
 from deploy.verdict.result import (
     Accuracy,
@@ -71,6 +71,9 @@ class PhoneHost(Host):
 class PhoneDrift(Drift):
     """The interval is worked out here."""
 
+    top1_pp: Points = field()
+    gained: Count = field()
+    lost: Count = field()
     ci95_pp: tuple[Points, Points] = (0.0, 0.0)
     ci_method: Text = "none yet"
 
@@ -122,7 +125,7 @@ def import_results(paths: Sequence[Path], budget_pp: float | None = None) -> lis
     """Read, judge and keep the results in these files; nothing is kept unless all are sound.
 
     Kept as `build/<name>/results/<target>-<precision>-<device>.json`. `budget_pp` is as for
-    `deploy.verdict.drift.statistical_verdict`.
+    `deploy.verdict.gates.statistical_verdict`.
     """
     outcomes = [read_result(path, budget_pp) for path in paths]
     for outcome in outcomes:
@@ -148,7 +151,7 @@ def read_result(path: Path, budget_pp: float | None = None) -> Result:
     except FormError as error:
         raise UserError(f"{path}: {error}; export the result from the app again") from None
     compared = _compared(found)
-    verdict = drift.judge(compared, found.precision, budget_pp)
+    verdict = gates.judge(compared, found.precision, budget_pp)
     reason = verdict.reason
     if verdict.verdict != found.verdict:
         reason = f"the phone said {found.verdict}, but {reason}"
@@ -287,6 +290,7 @@ def _check_package(found: PhoneResult, made: Artifact) -> None:
     if any(one is not None and one >= logits.shape[1] for one in found.decisions):
         raise FormError(f"decisions names classes beyond {logits.shape[1] - 1}")
     reference = drift.measure_drift(logits, logits, labels).reference
+    assert reference
     _check_equal("reference.top1", found.reference.top1, reference.top1)
     _check_equal("reference.top5", found.reference.top5, reference.top5)
 

@@ -186,6 +186,12 @@ def add_photo_arguments(parser: Parser) -> None:
         help="take all photos in --data, however deep, without labels; those of a folder of "
         "photos, a list without labels or a video are taken so anyway",
     )
+    parser.add_argument(
+        "--more",
+        type=word_or_path(*BUILT_IN),
+        metavar="DIR",
+        help="photos that judge without labels beside those in --data",
+    )
     add_seen_argument(parser)
     parser.add_argument(
         "--budget",
@@ -197,6 +203,12 @@ def add_photo_arguments(parser: Parser) -> None:
         "--accept-simulated",
         action="store_true",
         help="exit 0 where only the hardware is missing and its simulation passes",
+    )
+    parser.add_argument(
+        "--accept-estimated",
+        action="store_true",
+        help="where photos decide nothing without labels, let the estimate by the reference's own "
+        "probabilities decide the exit status",
     )
 
 
@@ -342,4 +354,5 @@ def chosen_photos(options: argparse.Namespace) -> Photos:
         named=options.data is not None,
         allow_seen=getattr(options, "allow_seen", None),  # a package has no accuracy
         labels=UNLABELLED if options.labels == NO_LABELS else AS_FOUND,
+        more=getattr(options, "more", None),
     )

@@ -5,7 +5,7 @@ import numpy as np
 from common.console import say, say_once
 from common.errors import UserError
 from data.images import ImageSet, judged_split
-from data.photo_folders import LABELLED, Use
+from data.photo_folders import LABELLED, UNLABELLED, Use
 from models.split import Split
 
 FEW = 30  # photos without labels: even if no decision changes, one in nine may (95 %)
@@ -44,6 +44,32 @@ def open_judging(
             f"are left out; {len(images) - seen.sum()} can judge"
         )
     return images.take(np.flatnonzero(~seen))
+
+
+def open_beside(
+    source: str, class_num: int, split: Split | None, allow_seen: bool | None, images: ImageSet
+) -> ImageSet:
+    """The photos at `source` that may judge without labels beside `images`: what is among these
+    too is left out, and counted in a line; UserError where nothing else is there."""
+    if images.labels is None:
+        raise UserError(
+            f"{images.name}: photos without labels beside others without labels are one set; put "
+            "them all into DATA=, and leave out MORE="
+        )
+    more = open_judging(source, class_num, split, allow_seen, UNLABELLED)
+    there = set(images.hashes)
+    left = [row for row, digest in enumerate(more.hashes) if digest not in there]
+    if not left:
+        raise UserError(
+            f"{more.name}: all {len(more)} photos judge already, with labels; give others: "
+            "MORE=folder"
+        )
+    if len(left) < len(more):
+        say_once(
+            f"  {more.name}: {len(more) - len(left)} of {len(more)} photos judge already, with "
+            "labels, and count once"
+        )
+    return more.take(left)
 
 
 def _different(images: ImageSet) -> ImageSet:

@@ -27,10 +27,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Opened:
-    """All photos that may judge, and those to calibrate on where they were named."""
+    """All photos that may judge, those to calibrate on where they were named, and those that judge
+    without labels beside the first where such were."""
 
     images: "ImageSet"
     calibration: Calibration | None
+    more: "ImageSet | None" = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The photos that judge a graph's files, and the cells and options to make these by."""
+
+    images: "ImageSet"
+    cells: list[Cell]
+    options: Options
+    more: "ImageSet | None" = None
 
 
 def open_photos(
@@ -47,20 +59,22 @@ def open_photos(
     where no photos of their own are named.
     """
     images = photos.open_all(class_num, split)
+    more = photos.open_more(class_num, split, images)
     if all(precision != INT8 for _, precision in cells):
-        return Opened(images, None)
+        return Opened(images, None, more)
     if photos.calibration:
-        return Opened(images, photos.open_calibration(class_num, split, photos.few(images)))
+        few = photos.few(images)
+        return Opened(images, photos.open_calibration(class_num, split, few), more)
     if calibrates:
         calibration, others = photos.set_apart(images, class_num, split)
-        return Opened(others, calibration)
-    return Opened(images, None)
+        return Opened(others, calibration, more)
+    return Opened(images, None, more)
 
 
 def ready_to_judge(
     graph: Artifact, cells: Sequence[Cell], wanted: Files, photos: Photos, opened: Opened
-) -> tuple["ImageSet", list[Cell], Options]:
-    """The photos that judge a graph's files, and the cells and options to make these by."""
+) -> Ready:
+    """What judges a graph's files, and what they are made by."""
     images, calibration = opened.images, opened.calibration
     class_num = graph.facts["class_num"]
     options = with_kept(graph, cells, _with(wanted.options, calibration))
@@ -81,7 +95,20 @@ def ready_to_judge(
     elif before > len(images):
         calibrated = f"{before - len(images)} photos calibrated INT8 and do not judge"
         say(f"  {images.name}: {calibrated}, {len(judging)} do")
-    return judging, list(cells), options
+    return Ready(judging, list(cells), options, _beside(opened.more, cells, options))
+
+
+def _beside(more: "ImageSet | None", cells: Sequence[Cell], options: Options) -> "ImageSet | None":
+    """The photos that judge without labels beside the others, but those that calibrated."""
+    if more is None:
+        return None
+    calibrating = calibrating_hashes(cells, options)
+    if options.calibration:
+        calibrating |= set(options.calibration.images.hashes)
+    left = leave_out(more, calibrating)
+    if len(left) < len(more):
+        say(f"  {more.name}: {len(more) - len(left)} photos calibrate INT8 and do not judge")
+    return left
 
 
 def ready_to_make(

@@ -36,7 +36,8 @@ class Photos:
     calibrate. `named` says whether the user named the source: where not, a checkpoint's own photos
     are taken. `allow_seen` says that those may judge too that trained the checkpoint; None, of a
     command that gives no accuracy, that they cannot. `labels` says whether those that judge need
-    labels, or have none (see `data.photo_folders`)."""
+    labels, or have none (see `data.photo_folders`). `more` is a source of others, which judge
+    without labels beside them."""
 
     source: str = "demo"
     count: int | None = None
@@ -46,6 +47,7 @@ class Photos:
     named: bool = True
     allow_seen: bool | None = None
     labels: Use = LABELLED
+    more: str | None = None
 
     def open(self, class_num: int, split: "Split | None" = None) -> "ImageSet":
         """The photos that judge and their labels, for a model of so many classes, whose checkpoint
@@ -90,6 +92,16 @@ class Photos:
         from deploy.request.judging import open_judging  # here: --help needs no photos
 
         return open_judging(self.source_for(split), class_num, split, self.allow_seen, self.labels)
+
+    def open_more(
+        self, class_num: int, split: "Split | None", images: "ImageSet"
+    ) -> "ImageSet | None":
+        """The photos that judge without labels beside `images`, and are none of these."""
+        from deploy.request.judging import open_beside  # here: --help needs no photos
+
+        if self.more is None:
+            return None
+        return open_beside(self.more, class_num, split, self.allow_seen, images)
 
     def source_for(self, split: "Split | None") -> str:
         """The source that was named, else that of a checkpoint with this split, else the demo."""

@@ -25,6 +25,9 @@ class Temperature:
     error: float = 0.0
 
 
+NOT_FITTED = Temperature()
+
+
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
     """The temperature under which the labels of these photos are likeliest.
 
@@ -36,7 +39,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
     sound = np.isfinite(logits).all(axis=1)
     logits, labels = logits[sound], labels[sound]
     if not len(logits):
-        return Temperature()
+        return NOT_FITTED
 
     def surprise(log_temperature: float) -> float:
         return -float(np.mean(_log_probability(logits, labels, np.exp(log_temperature))))

@@ -75,15 +75,16 @@ class Drift:
 
     A decision is a photo's top-1 class; where logits tie, the lower class number wins, in top-1 as
     in top-5. A photo with a logit that is not finite has no decision: it is wrong, and agrees with
-    nothing. Percentage points are of top-1, target less reference.
+    nothing. Percentage points are of top-1, target less reference; they, and the counts of photos
+    that are right, are absent where the photos have no labels.
     """
 
-    top1_pp: Points
-    ci95_pp: tuple[Points, Points]
-    ci_method: Text
+    top1_pp: Points | None = None
+    ci95_pp: tuple[Points, Points] | None = None
+    ci_method: Text | None = None
     agreement: Share  # of photos with equal decisions
-    gained: Count  # photos wrong by the reference and right by the target
-    lost: Count  # the reverse
+    gained: Count | None = None  # photos wrong by the reference and right by the target
+    lost: Count | None = None  # the reverse
     flips_beyond_tie: Count  # unequal where the reference's top-1 led by no less than it moved
     max_abs: NotNegative  # largest difference of two logits, both finite
     max_rel: NotNegative  # largest, over photos, of max|a − b| / max|a|
@@ -92,10 +93,59 @@ class Drift:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Temperature:
+    """What the reference's logits are divided by to be taken for probabilities, and on how many
+    labelled photos that was fitted (0: it is 1); the expected calibration errors of the reference's
+    decisions on these photos are at 1 and at this temperature."""
+
+    value: Annotated[float, Field(gt=0)]
+    photos: Count
+    error_at_one: Share | None = None
+    error: Share | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Estimate:
+    """The drift of top-1 that the reference's own probabilities expect; what it alone would say of
+    the budget is no verdict of the target."""
+
+    top1_pp: Points
+    ci95_pp: tuple[Points, Points]
+    ci_method: Text
+    largest_pp: Points  # what one photo is taken to cost at most
+    temperature: Temperature
+    verdict: Judged
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Powered:
+    """The drift of top-1 by labelled photos and by others together; `used` says whether it decided,
+    being narrower than the interval of the labelled ones alone."""
+
+    top1_pp: Points
+    ci95_pp: tuple[Points, Points]
+    ci_method: Text
+    used: bool
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Unlabelled:
+    """What decisions say by themselves, over all photos that judged, with labels or without."""
+
+    images: Positive
+    changed: Count
+    agreement_ci95: tuple[Share, Share]
+    bound_pp: Points  # the most that top-1 can have fallen
+    expected_top1: Share | None = None  # of the reference, by its own probabilities
+    estimate: Estimate | None = None
+    powered: Powered | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Budget:
     """What the gate allows."""
 
-    kind: Literal["numeric", "statistical"]
+    kind: Literal["numeric", "statistical", "unlabelled"]
     limit: Text
 
 
@@ -233,12 +283,14 @@ class Result:
     files: Mapping[Text, Digest] | None = None  # that it is about; none where there was no file
     kernel_precisions: Mapping[Text, Positive] | None = None  # kernels by their arithmetic
     data: Data
+    more: Data | None = None  # photos without labels, where these judged beside those of `data`
     verdict: Literal["pass", "fail", "undecided", "unavailable"]
     reason: Text
     simulation: Judged | None = None
     reference: Reference | None = None
     measured: Accuracy | None = None
     drift: Drift | None = None
+    unlabelled: Unlabelled | None = None
     decisions: tuple[Count | None, ...] | None = None
     budget: Budget | None = None
     environment: Environment
@@ -295,15 +347,24 @@ def check_schema(value: object) -> None:
         raise FormError(f"schema is {short(schema)}, not {SCHEMA}, which this toolkit has")
 
 
-def exit_status(results: Sequence[Result], accept_simulated: bool) -> Exit:
-    """The exit status that these results amount to."""
-    verdicts = set()
-    for one in results:
-        simulated = one.execution == SIMULATED and one.simulation == "pass"
-        verdicts.add("pass" if simulated and accept_simulated else one.verdict)
+def exit_status(
+    results: Sequence[Result], accept_simulated: bool, accept_estimated: bool = False
+) -> Exit:
+    """The exit status that these results amount to, where simulations count, and estimates."""
+    verdicts = {counted(one, accept_simulated, accept_estimated) for one in results}
     if "fail" in verdicts:
         return Exit.BROKEN
     return Exit.OK if verdicts == {"pass"} else Exit.UNDECIDED
+
+
+def counted(one: Result, accept_simulated: bool, accept_estimated: bool) -> str:
+    """A result's verdict, or what stands in its place where that is accepted."""
+    estimate = one.unlabelled.estimate if one.unlabelled else None
+    found = one.simulation if one.execution == SIMULATED else one.verdict
+    if found == "undecided" and accept_estimated and estimate:
+        found = estimate.verdict
+    passes_by_right = one.execution != SIMULATED or accept_simulated
+    return one.verdict if found is None or (found == "pass" and not passes_by_right) else found
 
 
 def _folder(name: str) -> Path:

@@ -60,10 +60,37 @@ def _kernels(results: Sequence[Result]) -> Iterator[str]:
         yield f"{name}, kernels by arithmetic: {'; '.join(found)}"
 
 
+def figures(one: Result) -> list[str]:
+    """A result's photos, top-1, drift, interval and agreement for a table's cells.
+
+    Photos without labels have a bound of the drift, and an estimate of it, which is marked.
+    """
+    if one.drift is None:
+        return ["-"] * 5
+    more, beside = one.more, one.unlabelled
+    agreement = 1 - beside.changed / beside.images if beside else one.drift.agreement
+    return [
+        f"{one.data.images} + {more.images}" if more else str(one.data.images),
+        top1(one) if one.measured else "-",
+        _drift(one),
+        _interval(one),
+        f"{100 * agreement:.1f}",
+    ]
+
+
 def top1(one: Result) -> str:
     """A result's top-1 for a table's cell, marked where the model trained on its photos."""
     assert one.measured
     return f"{100 * one.measured.top1:.1f}{' seen' if one.data.seen else ''}"
+
+
+def verdict(one: Result) -> str:
+    """A result's verdict for a table's cell, and what an estimate would make of it."""
+    estimate = one.unlabelled.estimate if one.unlabelled else None
+    found = one.simulation or one.verdict
+    if found != "undecided" or estimate is None or estimate.verdict == found:
+        return colored(one.verdict)
+    return f"{colored(one.verdict)} (estimate: {estimate.verdict})"
 
 
 def colored(verdict: str, mark: str = "") -> str:
@@ -74,32 +101,40 @@ def colored(verdict: str, mark: str = "") -> str:
 def interval(low_and_high: tuple[float, float]) -> str:
     """An interval in percentage points for a table's cell."""
     low, high = low_and_high
-    return f"{low:+.2f} … {high:+.2f}"
+    return f"{round(low, 2) + 0.0:+.2f} … {round(high, 2) + 0.0:+.2f}"
 
 
 def _row(one: Result) -> list[str]:
-    figures = ["-"] * 6
-    if one.drift and one.measured:
-        figures = [
-            str(one.data.images),
-            top1(one),
-            f"{one.drift.top1_pp:+.2f}",
-            _interval(one),
-            f"{100 * one.drift.agreement:.1f}",
-            f"{one.drift.max_rel:.1e}",
-        ]
     return [
         one.name,
         where(one),
         one.precision,
         one.execution,
-        *figures,
-        colored(one.verdict),
+        *figures(one),
+        f"{one.drift.max_rel:.1e}" if one.drift else "-",
+        verdict(one),
     ]
+
+
+def _drift(one: Result) -> str:
+    assert one.drift
+    powered = one.unlabelled.powered if one.unlabelled else None
+    if powered and powered.used:
+        return f"{powered.top1_pp:+.2f}"
+    if one.drift.top1_pp is not None:
+        return f"{one.drift.top1_pp:+.2f}"
+    return f">= {-one.unlabelled.bound_pp:+.2f}" if one.unlabelled else "-"
 
 
 def _interval(one: Result) -> str:
     """The interval where it decides; a numeric gate asks for equal logits, not for statistics."""
     if one.budget and one.budget.kind == "numeric":
         return "numeric gate"
-    return interval(one.drift.ci95_pp) if one.drift else "-"
+    assert one.drift
+    powered = one.unlabelled.powered if one.unlabelled else None
+    if powered and powered.used:
+        return interval(powered.ci95_pp)
+    if one.drift.ci95_pp is not None:
+        return interval(one.drift.ci95_pp)
+    estimate = one.unlabelled.estimate if one.unlabelled else None
+    return f"estimate {interval(estimate.ci95_pp)}" if estimate else "-"

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.intervals import exact_high
-from deploy.verdict.probabilities import probability
+from deploy.verdict.drift import Comparison, measure_drift
+from deploy.verdict.probabilities import NOT_FITTED, Temperature, fit_temperature, probability
 
 RISK = 0.025  # that a limit is wrong: one side of a two-sided 95 % interval
 STRINGER = "Stringer bound"
@@ -132,3 +133,51 @@ def powered_interval(
     variance = off.var(ddof=1) / len(off) + more_losses.var(ddof=1) / len(more_losses)
     half = 1.959964 * math.sqrt(variance)
     return Interval(drift, max(-1.0, drift - half), min(1.0, drift + half))
+
+
+# --- all of it, of a target's decisions ---
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What the decisions of all photos say, with labels or without.
+
+    `compared` leaves labels aside. What needs the reference's probabilities is None where they are
+    not known, or where a logit is not finite; `largest` is what one photo may cost at most, as a
+    proportion.
+    """
+
+    compared: Comparison
+    expected_top1: float | None = None
+    estimate: Interval | None = None
+    largest: float = 1.0
+    temperature: Temperature = NOT_FITTED
+    powered: Interval | None = None
+
+
+def weigh(reference: np.ndarray, measured: np.ndarray, labels: np.ndarray | None) -> Decisions:
+    """What a target's logits [photos, classes], held against the reference's, say without labels.
+
+    `labels`, int, are those of the first photos (None: there are none); they fit the temperature,
+    and where there are others without, put the estimate right.
+    """
+    compared = measure_drift(reference, measured, None)
+    if compared.drift.non_finite or compared.reference_non_finite:
+        return Decisions(compared)
+    known = 0 if labels is None else len(labels)
+    temperature = NOT_FITTED if labels is None else fit_temperature(reference[:known], labels)
+    old, new = reference.argmax(axis=1), measured.argmax(axis=1)
+    losses = expected_losses(reference, old, new, temperature.value)
+    largest = largest_loss(compared.drift.max_abs, temperature.value)
+    powered = None
+    if labels is not None and known < len(reference):
+        gains = (new[:known] == labels).astype(int) - (old[:known] == labels)
+        powered = powered_interval(gains, losses[:known], losses[known:])
+    return Decisions(
+        compared=compared,
+        expected_top1=float(probability(reference, old, temperature.value).mean()),
+        estimate=estimate(losses, largest),
+        largest=largest,
+        temperature=temperature,
+        powered=powered,
+    )

@@ -1,7 +1,7 @@
 """One model on one set of photos: the reference once, then any number of targets against it."""
 
 import dataclasses
-import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,18 +9,15 @@ import numpy as np
 
 from calib.kept import PhotoSet
 from calib.quant_config import QuantConfig
-from common import console, files
 from common.console import say
-from common.errors import StepError, UnavailableError, UserError
-from common.paths import build_root
+from common.errors import StepError, UnavailableError
 from common.strict_json import decode
 from common.version import VERSION
 from convert import simulate
 from convert.artifact import Artifact
 from convert.builds import Chosen, split_of
-from data.crops import Crops, load_crops
-from data.images import ImageSet, spread_rows
-from data.photo_folders import HOW_TO_LABEL
+from data.crops import Crops
+from data.images import ImageSet
 from deploy.request.building import build_files, inference_graph, open_for_each
 from deploy.request.int8_files import options_for
 from deploy.request.opening import open_photos, ready_to_judge
@@ -28,14 +25,17 @@ from deploy.request.values import INT8, Cell, Files, Photos
 from deploy.speed import latency
 from deploy.speed.published import published_block
 from deploy.targets.base import Options, Target
-from deploy.targets.paddle import REFERENCE
-from deploy.verdict import drift, result
-from deploy.verdict.drift import Comparison, Verdict
+from deploy.verdict import drift, gates, result
+from deploy.verdict.changes import Changes
+from deploy.verdict.drift import Comparison
+from deploy.verdict.gates import Verdict
+from deploy.verdict.judging_photos import JudgingPhotos, Part
 from deploy.verdict.result import SCHEMA, Data, Environment, Host, Result
+from deploy.verdict.unlabelled import weigh
 from models.registry import ModelSpec
 from runtimes.hosts import base as hosts
 from runtimes.hosts.local import LOCAL
-from runtimes.session_pool import NONE, SIMULATED, SessionSpec, open_sessions
+from runtimes.session_pool import NONE, SIMULATED, SessionSpec
 
 _KERNELS = "kernel_precisions"  # of a file's facts, and of what a session tells
 
@@ -44,7 +44,8 @@ class Judge:
     """Validates targets of one model. Photos are decoded once, the reference runs once.
 
     The reference's logits are kept beside the model's artifacts, for later runs on the same
-    photos. `host` is where targets run; the reference runs here.
+    photos. `host` is where targets run; the reference runs here. `more` are photos without labels
+    that judge beside the others, `changes` takes note of the decisions that change.
     """
 
     def __init__(
@@ -54,14 +55,14 @@ class Judge:
         photos: ImageSet,
         skip_bad: bool,
         host: hosts.Host = LOCAL,
+        more: ImageSet | None = None,
+        changes: Changes | None = None,
     ):
-        if photos.labels is None:
-            raise UserError(f"{photos.name}: photos without labels cannot judge; {HOW_TO_LABEL}")
         self._spec = spec
         self._host = host
         self._graph = graph
-        self._photos = photos
-        self._skip_bad = skip_bad
+        self._photos = JudgingPhotos(spec, graph, photos, more, skip_bad)
+        self._changes = changes
         self._split = split_of(graph)
         self._ran: dict[tuple, tuple[np.ndarray, dict]] = {}
 
@@ -80,7 +81,7 @@ class Judge:
         """
         session_spec = target.session_spec_on(self._host, precision)
         host = session_spec.host
-        rows = spread_rows(len(self.crops), session_spec.photos)
+        parts = self._photos.parts(session_spec.photos)
         about = target.digests(built) if isinstance(built, Artifact) else None
         kernels = built.facts.get(_KERNELS) if isinstance(built, Artifact) else None
         report, environment = "", Environment(cpu=host.model)
@@ -95,14 +96,14 @@ class Judge:
                 if session_spec.execution == SIMULATED:
                     report = target.build_report(built)
                     built = target.simulated_artifact(built, self._graph, precision, options)
-                run = self._measure(target, precision, session_spec, built, rows, budget_pp)
+                run = self._measure(target, precision, session_spec, built, parts, budget_pp)
                 outcome, environment = _outcome(session_spec, run), run.environment
                 kernels = run.kernels or kernels
                 if host is not LOCAL and precision == INT8:
                     here = target.session_spec(INT8)
                     if here.execution == SIMULATED:
                         built = target.simulated_artifact(built, self._graph, INT8, options)
-                    outcome["reason"] += self._beside_local(target, here, built, rows, run.logits)
+                    outcome["reason"] += self._beside_local(target, here, built, parts, run.logits)
         except UnavailableError as error:
             execution, outcome = NONE, {"verdict": "unavailable", "reason": str(error)}
         except StepError as error:
@@ -119,13 +120,8 @@ class Judge:
             execution=execution,
             files=about,
             kernel_precisions=kernels,
-            data=Data(
-                name=self.crops.name,
-                images=len(rows),
-                skipped=len(self.crops.skipped),
-                sha256=self.crops.sha256,
-                seen=self._seen(rows) or None,
-            ),
+            data=self._data(parts[0]),
+            more=self._data(parts[1]) if parts[1:] else None,
             environment=environment,
             build_report=report or None,
             calibration=_calibration(target, precision, options),
@@ -133,12 +129,19 @@ class Judge:
             **(self._speed(target, precision, about, environment) if host is LOCAL else {}),
         )
 
-    def _seen(self, rows: list[int]) -> int:
-        """How many of these photos trained the checkpoint."""
-        if self._split is None:
-            return 0
-        hashes = [self.crops.hashes[row] for row in rows]
-        return int(self._split.training.known.has(hashes).sum())
+    def _data(self, part: Part) -> Data:
+        """Photos that judge, as a result has them, with how many of them trained the checkpoint."""
+        crops, seen = part.crops, 0
+        if self._split:
+            hashes = [crops.hashes[row] for row in part.rows]
+            seen = int(self._split.training.known.has(hashes).sum())
+        return Data(
+            name=crops.name,
+            images=len(part),
+            skipped=len(crops.skipped),
+            sha256=crops.sha256,
+            seen=seen or None,
+        )
 
     def _speed(
         self,
@@ -159,21 +162,32 @@ class Judge:
         precision: str,
         session_spec: SessionSpec,
         built: Artifact,
-        rows: list[int],
+        parts: list[Part],
         budget_pp: float | None,
     ) -> "_Run":
         title = f"{self._graph.name} on {target.name} {precision}"
-        logits, environment = self._logits(session_spec, built, precision, rows, title)
-        compared = drift.measure_drift(self.reference[rows], logits, self.crops.truth[rows])
-        verdict = drift.judge(compared, precision, budget_pp)
+        logits, environment = self._logits(session_spec, built, precision, parts, title)
+        reference = self._photos.reference(parts)
+        first, labels = len(parts[0]), parts[0].labels
+        compared = drift.measure_drift(reference[:first], logits[:first], labels)
+        decisions = None
+        if labels is None or parts[1:]:
+            decisions = weigh(reference, logits, labels)
+        verdict = gates.judge(compared, precision, budget_pp, decisions)
+        if self._changes is not None:
+            paths = [path for one in parts for path in one.paths]
+            who = self._graph.name, target.name, precision
+            names = parts[0].images.class_names
+            self._changes.note(who, paths, reference, logits, labels, names)
         explain = None
         if session_spec.session == simulate.ARM_SESSION:
             explain = simulate.explain_arm_overflow
         elif built.manifest["kind"] == simulate.KIND.name:
             explain = simulate.explain_overflow
-        if compared.drift.non_finite and explain:
-            bad = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
-            batch = next(iter(self.crops.batches(1, self._spec.preprocess, [rows[bad]])))
+        wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+        if len(wrong) and explain:
+            batches = self._photos.batches(parts, 1)
+            batch = next(itertools.islice(batches, int(wrong[0]), None))
             reason = verdict.reason + explain(built.folder, batch)
             verdict = dataclasses.replace(verdict, reason=reason)
         rest = {name: value for name, value in environment.items() if name != _KERNELS}
@@ -185,78 +199,47 @@ class Judge:
         session_spec: SessionSpec,
         built: Artifact,
         precision: str,
-        rows: list[int],
+        parts: list[Part],
         title: str,
     ) -> tuple[np.ndarray, dict]:
-        """What `_run` gives; the same file in the same session, as several targets simulate fp16,
-        is run once."""
+        """Logits float32 [photos, classes], and what computed them; the same file in the same
+        session, as several targets simulate fp16, is run once."""
         beside = built.facts.get("beside", ())
         content = tuple(
             fact["sha256"] for name, fact in built.manifest["files"].items() if name not in beside
         )
         where = (session_spec.host, session_spec.session, repr(session_spec.options))
-        way = (content, *where, precision, tuple(rows))
+        way = (content, *where, precision, *(tuple(one.rows) for one in parts))
         if way not in self._ran:
-            self._ran[way] = self._run(session_spec, built, precision, rows, title)
+            self._ran[way] = self._photos.run(session_spec, built, precision, parts, title)
         return self._ran[way]
+
+    @property
+    def crops(self) -> Crops:
+        return self._photos.crops
+
+    @property
+    def reference(self) -> np.ndarray:
+        """Logits float32 [N, classes] of the reference, from an earlier run or a new one."""
+        return self._photos.reference(self._photos.parts(None)[:1])
 
     def _beside_local(
         self,
         target: Target,
         here: SessionSpec,
         built: Artifact,
-        rows: list[int],
+        parts: list[Part],
         there: np.ndarray,
     ) -> str:
         """How far an INT8 file's logits on the host are from those of it here, a clause."""
         title = f"{self._graph.name} on {target.name} {INT8}, here"
-        local, _ = self._logits(here, built, INT8, rows, title)
-        found = drift.measure_drift(local, there, self.crops.truth[rows])
+        local, _ = self._logits(here, built, INT8, parts, title)
+        found = drift.measure_drift(local, there, None)
         what = "the simulation" if here.execution == SIMULATED else "the same file"
         return (
-            f"; beside {what} on this machine's own CPU {found.flips:,} of {len(rows):,} "
+            f"; beside {what} on this machine's own CPU {found.flips:,} of {found.images:,} "
             f"decisions differ, and relative logits by at most {found.drift.max_rel:.1e}"
         )
-
-    @functools.cached_property
-    def crops(self) -> Crops:
-        with console.progress(f"decoding {self._photos.name}", "photos") as progress:
-            return load_crops(
-                self._photos,
-                self._spec.preprocess,
-                skip_bad=self._skip_bad,
-                progress=progress,
-            )
-
-    @functools.cached_property
-    def reference(self) -> np.ndarray:
-        """Logits float32 [N, classes] of the reference, from an earlier run or a new one."""
-        facts = {"graph": self._graph.key, "crops": self.crops.sha256}
-        path = build_root() / self._graph.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
-        if path.exists():
-            return np.load(path)
-        title = f"{self._graph.name} on the reference"
-        rows = spread_rows(len(self.crops), None)
-        logits, _ = self._run(REFERENCE, self._graph, "fp32", rows, title)
-        with files.atomic(path, "wb") as stream:
-            np.save(stream, logits)
-        return logits
-
-    def _run(
-        self,
-        session_spec: SessionSpec,
-        artifact: Artifact,
-        precision: str,
-        rows: list[int],
-        title: str,
-    ) -> tuple[np.ndarray, dict]:
-        """Logits float32 [rows, classes] of some of the photos, and what computed them."""
-        batches = self.crops.batches(session_spec.batch, self._spec.preprocess, rows)
-        with (
-            open_sessions(session_spec, artifact.folder, precision) as sessions,
-            console.progress(title, "photos") as progress,
-        ):
-            return sessions(batches, progress, len(rows)), sessions.environment()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,6 +269,7 @@ def _outcome(session_spec: SessionSpec, run: _Run) -> dict[str, Any]:
         "reference": run.compared.reference,
         "measured": run.compared.measured,
         "drift": run.compared.drift,
+        "unlabelled": found.unlabelled,
         "budget": found.budget,
     }
 
@@ -314,11 +298,13 @@ def validate(
     photos: Photos,
     budget_pp: float | None = None,
     host: hosts.Host = LOCAL,
+    changes: Changes | None = None,
 ) -> Iterator[Result]:
     """Build and judge each cell of each build; yield the results, which are also kept as files.
 
     `budget_pp` is the top-1 loss allowed in percentage points (None: 1 % of the reference's);
-    `host`, which has no problem with any target, is where they run.
+    `host`, which has no problem with any target, is where they run; `changes` takes note of the
+    decisions that change.
     Photos are opened before anything is built, so that a mistyped folder costs no time.
     """
     opened = open_for_each(builds, files, lambda *model: open_photos(photos, cells, *model))
@@ -327,11 +313,11 @@ def validate(
             say(f"  warning: {target.name} {precision}: {target.warning}")
     for one, photo_set in zip(builds, opened, strict=True):
         graph = inference_graph(one, files)
-        images, judged, options = ready_to_judge(graph, cells, files, photos, photo_set)
-        judge = Judge(one.spec, graph, images, photos.skip_bad, host)
-        built = build_files(graph, judged, options)
-        for cell in judged:
-            chosen = options_for(cell, options)
+        ready = ready_to_judge(graph, cells, files, photos, photo_set)
+        judge = Judge(one.spec, graph, ready.images, photos.skip_bad, host, ready.more, changes)
+        built = build_files(graph, ready.cells, ready.options)
+        for cell in ready.cells:
+            chosen = options_for(cell, ready.options)
             outcome = judge.judge(*cell, built.get(cell), budget_pp, chosen)
             result.write(outcome, cell[0].session_spec_on(host, cell[1]).host.label)
             yield outcome

@@ -15,7 +15,7 @@ from common import strict_json
 from convert import lite_file
 from data.preprocess import Preprocess
 from deploy.phones.phone_result import FIELDS, PhoneResult, read_result
-from deploy.verdict import drift
+from deploy.verdict import drift, gates
 from runtimes.sessions.onnx_runtime import Session
 from tests.android_demo import arrays, java
 
@@ -65,8 +65,8 @@ def test_a_check_has_the_toolkits_numbers_and_verdict(junit, name):
     decided = drift.decisions(case.measured).tolist()
     assert found.decisions == tuple(None if one < 0 else one for one in decided)
     if case.gate == "numeric":
-        assert found.verdict == drift.numeric_verdict(expected).verdict
-        assert found.budget == drift.numeric_verdict(expected).budget
+        assert found.verdict == gates.numeric_verdict(expected).verdict
+        assert found.budget == gates.numeric_verdict(expected).budget
     else:
         assert found.verdict == "undecided"
         assert found.budget.kind == "statistical"
@@ -87,10 +87,10 @@ def test_the_cases_of_drift_meet_every_verdict():
     beyond = arrays.drift_cases()["beyond"]
     found = drift.measure_drift(beyond.reference, beyond.measured, beyond.labels)
     assert found.drift.flips_beyond_tie == found.images
-    assert found.drift.max_rel < drift.MAX_RELATIVE
+    assert found.drift.max_rel < gates.MAX_RELATIVE
 
     verdicts = {
-        name: drift.numeric_verdict(drift.measure_drift(case.reference, case.measured, case.labels))
+        name: gates.numeric_verdict(drift.measure_drift(case.reference, case.measured, case.labels))
         for name, case in arrays.drift_cases().items()
         if case.gate == "numeric"
     }

@@ -11,7 +11,8 @@ from common import files
 from common.errors import StepError
 from deploy.int8 import search
 from deploy.int8.search import Search
-from deploy.verdict.drift import Comparison, statistical_verdict
+from deploy.verdict.drift import Comparison
+from deploy.verdict.gates import statistical_verdict
 from deploy.verdict.result import Accuracy, Calibration, Data, Reference, Size, Speed
 from tests.deploy.verdict.results import a_drift, a_result
 

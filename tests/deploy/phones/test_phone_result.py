@@ -13,7 +13,7 @@ from common.strict_json import encode
 from common.version import VERSION
 from deploy.phones.phone_result import beside, import_results
 from deploy.targets.lite_arm import LiteArm
-from deploy.verdict import drift, result, tables
+from deploy.verdict import drift, gates, result, tables
 from tests.conftest import assert_refused
 from tests.deploy.verdict.results import a_result
 
@@ -295,7 +295,7 @@ def checked_on_a_phone(package, change=lambda logits: logits) -> dict:
     found = drift.measure_drift(reference, measured, np.array(golden["labels"]))
     told = {name: encode(getattr(found, name)) for name in ("reference", "measured", "drift")}
     del told["drift"]["ci95_pp"], told["drift"]["ci_method"]
-    verdict = drift.numeric_verdict(found)
+    verdict = gates.numeric_verdict(found)
     return {
         **phones_words(),
         **{name: manifest[name] for name in ("model", "target", "precision", "weights", "data")},

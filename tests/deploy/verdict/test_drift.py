@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from deploy.verdict import drift
-from deploy.verdict.drift import Comparison, measure_drift, numeric_verdict, statistical_verdict
+from deploy.verdict.drift import Comparison, measure_drift
+from deploy.verdict.gates import numeric_verdict, statistical_verdict
 from deploy.verdict.paired import paired_interval
 from deploy.verdict.result import Accuracy, Budget, Reference
 from tests.deploy.verdict.results import a_drift

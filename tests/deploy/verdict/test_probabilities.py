@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deploy.verdict.probabilities import (
-    Temperature,
+    NOT_FITTED,
     calibration_error,
     fit_temperature,
     probability,
@@ -37,4 +37,4 @@ def test_the_calibration_error_of_a_boast_is_what_it_boasts():
 
 def test_photos_without_finite_logits_do_not_count():
     logits = np.array([[0.0, np.inf], [np.nan, 0.0]], np.float32)
-    assert fit_temperature(logits, np.array([0, 1])) == Temperature()
+    assert fit_temperature(logits, np.array([0, 1])) == NOT_FITTED

@@ -19,14 +19,19 @@ from deploy.verdict.result import (
     Calibration,
     CalibrationPhotos,
     Costs,
+    Data,
     Environment,
+    Estimate,
     Latency,
+    Powered,
     Published,
     PublishedLatency,
     Result,
     Sensitivity,
     Size,
     Speed,
+    Temperature,
+    Unlabelled,
 )
 from tests.deploy.verdict.results import a_drift, a_result
 
@@ -34,6 +39,23 @@ SPEED = Speed(int8_ms=1.0, fp32_ms=2.0, ratio=2.0, ci95=(1.9, 2.1), advice="INT8
 FULL = a_result(
     precision="int8",
     simulation="pass",
+    more=Data(name="others", images=1600, sha256="e" * 64),
+    unlabelled=Unlabelled(
+        images=2000,
+        changed=30,
+        agreement_ci95=(0.978, 0.99),
+        bound_pp=2.2,
+        expected_top1=0.6,
+        estimate=Estimate(
+            top1_pp=-0.2,
+            ci95_pp=(-0.5, -0.1),
+            ci_method="Stringer bound",
+            largest_pp=80.0,
+            temperature=Temperature(value=1.1, photos=400, error_at_one=0.05, error=0.03),
+            verdict="pass",
+        ),
+        powered=Powered(top1_pp=-0.3, ci95_pp=(-0.9, 0.3), ci_method="normal", used=True),
+    ),
     decisions=(1, None, 3),
     build_report="built ahead of time",
     files={"model.onnx": "c" * 64},
@@ -106,7 +128,9 @@ def changed(path: str, value) -> dict:
         ("files", {"model.onnx": "c" * 63}, "files.model.onnx is 'ccc"),
         ("files", ["c" * 64], "files is "),
         ("kernel_precisions.int8", 0, "kernel_precisions.int8 is 0"),
-        ("drift.ci95_pp", ..., "drift.ci95_pp is missing"),
+        ("drift.agreement", ..., "drift.agreement is missing"),
+        ("unlabelled.bound_pp", ..., "unlabelled.bound_pp is missing"),
+        ("unlabelled.estimate.temperature.value", 0, "temperature.value is 0"),
         ("latency.1.median_ms", ..., "latency.1.median_ms is missing"),
         ("published.batch.1.place", ..., "published.batch.1.place is missing"),
         ("drifft", 1, "'drifft' is unknown"),
@@ -150,6 +174,24 @@ def test_a_simulation_that_passes_counts_where_it_is_accepted():
     broken = dataclasses.replace(one, verdict="fail", simulation="fail")
     assert result.exit_status([one, broken], accept_simulated=True) == Exit.BROKEN
     assert result.exit_status([], accept_simulated=True) == Exit.UNDECIDED
+
+
+def test_an_estimate_counts_where_it_is_accepted():
+    def one(verdict: str, **changes):
+        estimate = dataclasses.replace(FULL.unlabelled.estimate, verdict=verdict)
+        unlabelled = dataclasses.replace(FULL.unlabelled, estimate=estimate)
+        return a_result(verdict="undecided", unlabelled=unlabelled, **changes)
+
+    assert result.exit_status([one("pass")], False) == Exit.UNDECIDED
+    assert result.exit_status([one("pass")], False, accept_estimated=True) == Exit.OK
+    assert result.exit_status([one("fail")], False) == Exit.UNDECIDED
+    assert result.exit_status([one("fail")], False, accept_estimated=True) == Exit.BROKEN
+    assert result.exit_status([one("undecided")], False, accept_estimated=True) == Exit.UNDECIDED
+    simulated = one("pass", execution="simulated", simulation="undecided")
+    assert result.exit_status([simulated], False, accept_estimated=True) == Exit.UNDECIDED
+    assert result.exit_status([simulated], True, accept_estimated=True) == Exit.OK
+    failed = dataclasses.replace(one("pass"), verdict="fail")
+    assert result.exit_status([failed], False, accept_estimated=True) == Exit.BROKEN
 
 
 def test_the_table_says_what_did_not_pass_and_where(capsys):

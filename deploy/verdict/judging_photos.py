@@ -1,0 +1,127 @@
+"""The photos that judge one model: decoded once, and what the reference makes of them."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common import console, files
+from common.paths import build_root
+from convert.artifact import Artifact
+from data.crops import Crops, load_crops
+from data.images import ImageSet, spread_rows
+from data.photo_files import printable
+from deploy.targets.paddle import REFERENCE
+from models.registry import ModelSpec
+from runtimes.session_pool import SessionSpec, open_sessions
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some photos of a set."""
+
+    images: ImageSet
+    crops: Crops
+    rows: list[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        return None if self.crops.labels is None else self.crops.labels[self.rows]
+
+    @property
+    def paths(self) -> list[Path]:
+        """The photos' files, in order."""
+        left_out = set(self.crops.skipped)
+        kept = [path for path in self.images.paths if printable(path) not in left_out]
+        return [kept[row] for row in self.rows]
+
+
+class JudgingPhotos:
+    """The photos, and those without labels beside them (`more`), where there are any.
+
+    The reference's logits are kept beside the model's artifacts, for later runs on the same
+    photos.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        graph: Artifact,
+        images: ImageSet,
+        more: ImageSet | None,
+        skip_bad: bool,
+    ):
+        self._spec, self._graph = spec, graph
+        self._images, self._more = images, more
+        self._skip_bad = skip_bad
+        self._references: dict[str, np.ndarray] = {}
+
+    @functools.cached_property
+    def crops(self) -> Crops:
+        return self._decoded(self._images)
+
+    @functools.cached_property
+    def _more_crops(self) -> Crops | None:
+        return self._decoded(self._more) if self._more else None
+
+    def _decoded(self, images: ImageSet) -> Crops:
+        with console.progress(f"decoding {images.name}", "photos") as progress:
+            return load_crops(
+                images, self._spec.preprocess, skip_bad=self._skip_bad, progress=progress
+            )
+
+    def parts(self, at_most: int | None) -> list[Part]:
+        """The photos, and then those beside them; of each at most so many, evenly spread."""
+        found = [Part(self._images, self.crops, spread_rows(len(self.crops), at_most))]
+        if self._more and self._more_crops:
+            rows = spread_rows(len(self._more_crops), at_most)
+            found.append(Part(self._more, self._more_crops, rows))
+        return found
+
+    def batches(self, parts: list[Part], size: int) -> Iterator[np.ndarray]:
+        """The network's input, float32 [n, 3, S, S], in batches of up to `size`."""
+        for one in parts:
+            yield from one.crops.batches(size, self._spec.preprocess, one.rows)
+
+    def reference(self, parts: list[Part]) -> np.ndarray:
+        """The reference's logits, float32 [photos, classes], from an earlier run or a new one."""
+        return np.concatenate([self._reference_of(one)[one.rows] for one in parts])
+
+    def _reference_of(self, part: Part) -> np.ndarray:
+        known = self._references.get(part.crops.sha256)
+        if known is None:
+            known = self._references[part.crops.sha256] = self._kept_or_new(part)
+        return known
+
+    def _kept_or_new(self, part: Part) -> np.ndarray:
+        facts = {"graph": self._graph.key, "crops": part.crops.sha256}
+        path = build_root() / self._graph.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
+        if path.exists():
+            return np.load(path)
+        title = f"{self._graph.name} on the reference"
+        whole = Part(part.images, part.crops, spread_rows(len(part.crops), None))
+        logits, _ = self.run(REFERENCE, self._graph, "fp32", [whole], title)
+        with files.atomic(path, "wb") as stream:
+            np.save(stream, logits)
+        return logits
+
+    def run(
+        self,
+        session_spec: SessionSpec,
+        artifact: Artifact,
+        precision: str,
+        parts: list[Part],
+        title: str,
+    ) -> tuple[np.ndarray, dict]:
+        """Logits float32 [photos, classes] of some of the photos, and what computed them."""
+        batches = self.batches(parts, session_spec.batch)
+        with (
+            open_sessions(session_spec, artifact.folder, precision) as sessions,
+            console.progress(title, "photos") as progress,
+        ):
+            return sessions(batches, progress, sum(map(len, parts))), sessions.environment()
