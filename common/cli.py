@@ -28,7 +28,7 @@ class Exit(enum.IntEnum):
     OK = 0
     BROKEN = 1  # drift or a numeric gate
     USAGE = 2  # bad input
-    UNDECIDED = 3  # hardware absent, or too few photos
+    UNDECIDED = 3  # hardware absent, too few photos, or an estimate only
     BUG = 70
     INTERRUPTED = 130
 

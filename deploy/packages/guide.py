@@ -6,7 +6,7 @@ from typing import Any
 
 from data.preprocess import Preprocess
 from deploy.targets.base import Guide
-from deploy.verdict.drift import MAX_RELATIVE
+from deploy.verdict.gates import MAX_RELATIVE
 from deploy.verdict.result import Result
 
 FILE = "README.md"
