@@ -58,10 +58,11 @@ def judge(
     """The verdict of the gate that a precision and the photos have.
 
     `found` is of the photos with labels, or of all where none has any; `decisions` of all, where
-    the unlabelled gate is to say more than its bound. `budget_pp` is as for `statistical_verdict`.
+    the unlabelled gate is to say more than its bound (the numeric one has no use for them).
+    `budget_pp` is as for `statistical_verdict`.
     """
     if gate(precision) == "numeric":
-        return numeric_verdict(decisions.compared if decisions else found)
+        return numeric_verdict(found)
     if found.reference is None:
         return unlabelled_verdict(decisions or Decisions(found), budget_pp)
     return statistical_verdict(found, budget_pp, decisions)

@@ -82,6 +82,8 @@ class Judge:
         session_spec = target.session_spec_on(self._host, precision)
         host = session_spec.host
         parts = self._photos.parts(session_spec.photos)
+        if gates.gate(precision) == "numeric":
+            del parts[1:]  # its few figures need no more photos
         about = target.digests(built) if isinstance(built, Artifact) else None
         kernels = built.facts.get(_KERNELS) if isinstance(built, Artifact) else None
         report, environment = "", Environment(cpu=host.model)
@@ -171,7 +173,7 @@ class Judge:
         first, labels = len(parts[0]), parts[0].labels
         compared = drift.measure_drift(reference[:first], logits[:first], labels)
         decisions = None
-        if labels is None or parts[1:]:
+        if gates.gate(precision) != "numeric" and (labels is None or parts[1:]):
             decisions = weigh(reference, logits, labels)
         verdict = gates.judge(compared, precision, budget_pp, decisions)
         if self._changes is not None:

@@ -65,7 +65,7 @@ def test_fp32_needs_no_labels():
     assert judged(STILL, 0, 20, precision="fp32").budget.kind == "numeric"
     assert judged(STILL, 0, 20, precision="fp32").verdict == "pass"
     assert judged(ROUGH, 0, 20, precision="fp32").verdict == "fail"
-    assert "over 60 photos" in judged(STILL, 20, 40, precision="fp32").reason
+    assert "over 20 photos" in judged(STILL, 20, 40, precision="fp32").reason
 
 
 def test_photos_without_labels_decide_what_labelled_ones_do_not():
