@@ -11,6 +11,7 @@ from common.cli import Exit, Parser, run
 from common.console import say, shown
 from common.paths import build_root, cache_root
 from convert.builds import choose
+from data.demo_more import demo_more_photos
 from deploy.request.arguments import add_verbose_argument
 from deploy.request.values import INT8, Cell, Files, Photos, every_cell
 from deploy.verdict import tables
@@ -42,13 +43,17 @@ def main() -> int:
     add_verbose_argument(parser)
     options = parser.parse_args()
     started = time.monotonic()
-    say(f"{_MODEL}: demo weights to every target, then 70 labelled photos through each of them")
+    more = demo_more_photos()
+    say(
+        f"{_MODEL}: demo weights to every target, then 70 labelled photos through each of them, "
+        f"and in bf16, fp16 and int8 {len(list(more.iterdir()))} without labels"
+    )
     chosen, files = [choose(_MODEL)], Files(weights="demo")
     host = Arm()
     problem = host.problem()
     # Before the work: PADDLE_LITE_ARM may name what is no library.
     cells = [] if problem else [cell for cell in every_cell() if _is_emulated(host, cell)]
-    results = list(validate(chosen, every_cell(), files, Photos("demo")))
+    results = list(validate(chosen, every_cell(), files, Photos("demo", more=str(more))))
     if problem:
         say(f"  ARM code is left out: {problem}")
     else:

@@ -58,7 +58,7 @@ def archives(tmp_path, monkeypatch) -> list[str]:
     expected.mkdir()
     for name, data in PHOTOS.items():
         (expected / name).write_bytes(data)
-    monkeypatch.setattr(demo, "_SHA256", demo._digest(expected))
+    monkeypatch.setattr(demo, "_SHA256", demo.digest(expected))
     return asked
 
 
