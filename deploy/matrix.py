@@ -35,7 +35,7 @@ from deploy.speed.tables import show_beside
 from deploy.targets.base import Target
 from deploy.verdict import reasons
 from deploy.verdict.result import Result, exit_status
-from deploy.verdict.tables import colored
+from deploy.verdict.tables import verdict
 from deploy.verdict.validator import validate
 from models.registry import MODELS
 
@@ -89,7 +89,7 @@ def main() -> int:
 
 
 def _verdicts(name: str, outcomes: list[Result]) -> list[str]:
-    return [name, *(colored(one.verdict, " seen" if one.data.seen else "") for one in outcomes)]
+    return [name, *(verdict(one, " seen" if one.data.seen else "") for one in outcomes)]
 
 
 def _show_costs(names: list[str], targets: list[Target]) -> None:

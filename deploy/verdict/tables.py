@@ -84,13 +84,13 @@ def top1(one: Result) -> str:
     return f"{100 * one.measured.top1:.1f}{' seen' if one.data.seen else ''}"
 
 
-def verdict(one: Result) -> str:
-    """A result's verdict for a table's cell, and what an estimate would make of it."""
+def verdict(one: Result, mark: str = "") -> str:
+    """A result's verdict for a table's cell, with a mark, and what an estimate would make of it."""
     estimate = one.unlabelled.estimate if one.unlabelled else None
     found = one.simulation or one.verdict
     if found != "undecided" or estimate is None or estimate.verdict == found:
-        return colored(one.verdict)
-    return f"{colored(one.verdict)} (estimate: {estimate.verdict})"
+        return colored(one.verdict, mark)
+    return f"{colored(one.verdict, mark)} (estimate: {estimate.verdict})"
 
 
 def colored(verdict: str, mark: str = "") -> str:
