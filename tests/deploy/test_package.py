@@ -168,10 +168,10 @@ def test_int8_is_packaged_for_the_statistical_gate(built, weights, photos, monke
     graph = inference_graph(choose(MODEL), wanted)
     judging = Photos(str(photos(12)))
     opened = open_photos(judging, [cell], 1000)
-    images, _, options = ready_to_judge(graph, [cell], wanted, judging, opened)
-    file = build_files(graph, [cell], options)[cell]
+    ready = ready_to_judge(graph, [cell], wanted, judging, opened)
+    file = build_files(graph, [cell], ready.options)[cell]
     labels = Labels([str(number) for number in range(1000)], "numbers")
-    made = package(MODELS[MODEL], graph, cell, file, labels, images, skip_bad=False)
+    made = package(MODELS[MODEL], graph, cell, file, labels, ready.images, skip_bad=False)
     assert zip_path(made).name == f"{MODEL}-onnx-int8.zip"
     manifest = read_manifest(content_folder(made))
     assert (manifest["precision"], manifest["gate"]) == ("int8", "statistical")
