@@ -11,7 +11,6 @@ from common.console import say, shown
 from common.errors import StepError, UserError, suggest
 from convert.artifact import Artifact, load
 from convert.builds import Chosen, exported
-from data.photo_folders import HOW_TO_LABEL
 from deploy.packages.labels import find_labels, read_names
 from deploy.packages.package import (
     is_current,
@@ -109,13 +108,7 @@ class _Asked:
         classes = class_count(self.chosen, wanted)
         if listing := _listing(options):
             read_names(listing, classes)
-        opened = open_photos(photos, self.missing, classes, known_split(self.chosen, wanted))
-        if opened.images.labels is None:
-            raise UserError(
-                f"{opened.images.name}: golden photos tell the app how many are right, and need "
-                f"labels for that; {HOW_TO_LABEL}"
-            )
-        return opened
+        return open_photos(photos, self.missing, classes, known_split(self.chosen, wanted))
 
     def make(
         self, options: Namespace, wanted: Files, photos: Photos, opened: Opened

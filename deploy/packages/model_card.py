@@ -221,8 +221,11 @@ def _gaps(manifest: Mapping[str, Any], results: Sequence[Result], in_app: bool) 
         if not in_app:
             measures = "README.md says how a program there runs the golden photos."
         gaps.append(f"Anything on a phone: drift, latency, memory, heat. {measures}")
+    unlabelled = " (which have no labels: the reference's decisions stand in their place)"
+    unlabelled *= not manifest["data"].get("labelled", True)
     gaps.append(
-        f"Accuracy on your photos: the {manifest['data']['images']} golden photos show that the "
+        f"Accuracy on your photos: the {manifest['data']['images']} golden photos{unlabelled} show "
+        "that the "
         "arithmetic is right, and are too few to show how often the model is."
     )
     return gaps

@@ -180,6 +180,7 @@ def _content(
             "name": judge.crops.name,
             "images": len(judge.crops),
             "sha256": _sha256(content[CROPS]),
+            **({"labelled": False} if judge.crops.labels is None else {}),
         },
         "tools": {**graph.manifest["tools"], **built.manifest["tools"]},
         "made": built.manifest["made"],
@@ -205,20 +206,25 @@ def _content(
 
 
 def _golden(judge: "Judge", images: "ImageSet") -> dict[str, bytes]:
-    """The photos that the app checks itself with: pixels, the reference's logits, the truth."""
+    """The photos that the app checks itself with: pixels, the reference's logits, the truth.
+
+    Where they have no labels, the reference's own decisions stand in their place, and `labelled`
+    is false: every changed decision then counts as a loss, which is the most that it can be.
+    """
     from data.images import printable
 
-    crops = judge.crops
+    crops, reference = judge.crops, judge.reference
     left_out = set(crops.skipped)
     facts = {
         "count": len(crops),
         "shape": list(crops.array.shape),
         "names": [printable(path.name) for path in images.paths if printable(path) not in left_out],
-        "labels": crops.truth.tolist(),
+        "labelled": crops.labels is not None,
+        "labels": (reference.argmax(1) if crops.labels is None else crops.labels).tolist(),
     }
     return {
         CROPS: crops.array.tobytes(),
-        LOGITS: judge.reference.astype("<f4").tobytes(),
+        LOGITS: reference.astype("<f4").tobytes(),
         GOLDEN: _json(facts),
     }
 

@@ -143,21 +143,27 @@ def read_result(path: Path, budget_pp: float | None = None) -> Result:
         found = _read(path)
         _check_names(found)
         _check_sums(found)
-        made = packaged(found.name, found.target, found.precision)
+        made, labelled = packaged(found.name, found.target, found.precision), True
         if made:
             _check_package(found, made)
+            labelled = _golden(made).get("labelled", True)
         else:
             say(f"  {path.name}: its package is not here, so its photos are taken on trust")
     except FormError as error:
         raise UserError(f"{path}: {error}; export the result from the app again") from None
-    compared = _compared(found)
+    compared = _compared(found, labelled)
     verdict = gates.judge(compared, found.precision, budget_pp)
     reason = verdict.reason
     if verdict.verdict != found.verdict:
         reason = f"the phone said {found.verdict}, but {reason}"
         say(f"  {path.name}: the phone said {found.verdict}, its numbers say {verdict.verdict}")
     judged = {"verdict": verdict.verdict, "reason": reason, "budget": encode(verdict.budget)}
-    return decode(Result, encode(found) | judged | {"drift": encode(compared.drift)})
+    value = encode(found) | judged | {"drift": encode(compared.drift)}
+    if not labelled:
+        del value["reference"], value["measured"]
+    if verdict.unlabelled:
+        value["unlabelled"] = encode(verdict.unlabelled)
+    return decode(Result, value)
 
 
 def beside(outcomes: Sequence[Result]) -> list[Result]:
@@ -274,7 +280,7 @@ def _check_package(found: PhoneResult, made: Artifact) -> None:
     """Refuse a result of another file, weights or photos, or that its own decisions contradict."""
     folder = content_folder(made)
     manifest: Any = files.read_json(folder / MANIFEST)
-    golden: Any = files.read_json(folder / GOLDEN)
+    golden = _golden(made)
     for name, said, here in (
         *((name, found.files[name], manifest["files"][name]["sha256"]) for name in found.files),
         ("weights", found.weights, manifest["weights"]),
@@ -313,14 +319,24 @@ def _check_package(found: PhoneResult, made: Artifact) -> None:
         )
 
 
+def _golden(made: Artifact) -> Any:
+    """What a package says of its golden photos."""
+    return files.read_json(content_folder(made) / GOLDEN)
+
+
 def _check_equal(name: str, theirs: float, ours: float) -> None:
     if abs(theirs - ours) > _ROUNDING * max(1, abs(ours)):
         raise FormError(f"{name} contradicts the other numbers: {theirs:g}, not {ours:g}")
 
 
-def _compared(found: PhoneResult) -> Comparison:
-    """A phone's numbers as the gates take them, with the interval of its drift."""
+def _compared(found: PhoneResult, labelled: bool) -> Comparison:
+    """A phone's numbers as the gates take them, with the interval of its drift; where the photos
+    have no labels, without those that count right ones."""
     moved, images = found.drift, found.data.images
+    if not labelled:
+        # A phone counts by the reference's decisions, which stand in the labels' place.
+        counted = dict.fromkeys(("top1_pp", "ci95_pp", "ci_method", "gained", "lost"))
+        return Comparison(images, None, None, Drift(**{**vars(moved), **counted}))
     interval = drift.interval_fields(moved.gained, moved.lost, images)
     return Comparison(
         images=images,

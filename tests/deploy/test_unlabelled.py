@@ -68,9 +68,3 @@ def test_mistakes_are_one_sentence(validate, photos, flat, tmp_path):
     assert_refused(validate("--data", photos(10), "--more", photos(10)), "all 10 photos judge")
     assert_refused(validate("--data", flat, "--changes", tmp_path / "c.txt"), ".csv or .json")
     assert_refused(validate("--data", photos(10), "--more", "/no/such/folder"), "/no/such/folder")
-
-
-def test_golden_photos_need_labels(command, weights, flat):
-    named = ("--model", "SqueezeNet1_1", "--weights", weights, "--target", "onnx")
-    done = command("deploy/package.py", *named, "--data", flat)
-    assert_refused(done, "golden photos", "need labels")

@@ -286,6 +286,23 @@ def package(session_command, built, weights, photos):
     return built / MODEL / "package" / "onnx-fp32" / f"{MODEL}-onnx-fp32"
 
 
+@pytest.fixture
+def unlabelled(command, built, weights, photos, tmp_path):
+    """The same of four photos without labels, of a build of its own."""
+    flat = tmp_path / "field"
+    flat.mkdir()
+    for path in sorted((photos(4) / "images").iterdir())[:4]:
+        (flat / path.name).symlink_to(path)
+    done = command(
+        *("deploy/package.py", "--model", MODEL, "--weights", weights, "--target", "onnx"),
+        *("--name", "unlabelled", "--data", flat),
+        BUILD_DIR=built,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "field: 4 photos without labels" in done.stderr
+    return built / "unlabelled" / "package" / "onnx-fp32" / "unlabelled-onnx-fp32"
+
+
 def checked_on_a_phone(package, change=lambda logits: logits) -> dict:
     """What a phone's check screen makes of a package, where its logits are these."""
     manifest = files.read_json(package / "manifest.json")
@@ -370,3 +387,26 @@ def test_a_change_that_no_tie_explains_cannot_be_kept_silent(package, built, tmp
     exported.write_text(json.dumps(told))
     with pytest.raises(UserError, match="flips_beyond_tie contradicts"):
         import_results([exported])
+
+
+def test_photos_without_labels_are_compared_by_their_decisions(
+    unlabelled, built, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("BUILD_DIR", str(built))
+    golden = files.read_json(unlabelled / "golden" / "golden.json")
+    logits = np.fromfile(unlabelled / "golden" / "logits.bin", "<f4").reshape(4, -1)
+    assert (golden["labelled"], golden["labels"]) == (False, logits.argmax(1).tolist())
+    assert "4 golden photos (which have no labels: " in (unlabelled / "MODEL_CARD.md").read_text()
+
+    def other_decision(logits):
+        logits[0, logits[0].argmin()] = 2 * logits[0].max()
+        return logits
+
+    for change, verdict, agreement in ((np.copy, "pass", 1), (other_decision, "fail", 0.75)):
+        path = tmp_path / "result.json"
+        phones = checked_on_a_phone(unlabelled, change) | {"name": "unlabelled"}
+        phones["data"].pop("labelled")  # which the app does not repeat
+        path.write_text(json.dumps(phones))
+        [found] = import_results([path])
+        assert (found.verdict, found.drift.agreement) == (verdict, agreement)
+        assert found.reference is found.measured is found.drift.top1_pp is found.drift.lost is None
