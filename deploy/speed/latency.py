@@ -262,14 +262,25 @@ def write(outcome: dict[str, Any]) -> None:
 def kept(name: str, target: str, precision: str, digests: Mapping[str, str]) -> dict[str, Latency]:
     """The latencies by batch that the last benchmark kept of the files with these sha256; else
     empty."""
-    found = files.read_json(_path(name, target, precision))
-    if not isinstance(found, dict) or found.get("files") != digests:
-        return {}
     known = {
         batch: {name: value for name, value in figure.items() if value is not None}
-        for batch, figure in found["latency"].items()
+        for batch, figure in _kept(name, target, precision, digests).get("latency", {}).items()
     }
     return decode(dict[str, Latency], known)
+
+
+def floors_kept(
+    name: str, target: str, precision: str, digests: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """The floors by batch, as `deploy.speed.benchmarks` works them out, that were kept with these
+    latencies; else empty."""
+    return _kept(name, target, precision, digests).get("floor", {})
+
+
+def _kept(name: str, target: str, precision: str, digests: Mapping[str, str]) -> dict[str, Any]:
+    """What the last benchmark kept, if it is about the files with these sha256; else empty."""
+    found = files.read_json(_path(name, target, precision))
+    return found if isinstance(found, dict) and found.get("files") == digests else {}
 
 
 def unfinished(name: str) -> Path:
