@@ -13,7 +13,7 @@ ifeq ($(filter test,$(MAKECMDGOALS)),)
 unexport $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))
 endif
 
-.PHONY: help setup setup-arm doctor demo export convert calibrate validate benchmark reference matrix train \
+.PHONY: help setup setup-arm doctor demo export convert calibrate validate benchmark reference matrix report train \
   adapt fixtures evaluate package apk phone test bench lock clean
 
 help:  ## this list (what the words mean: HELP=1 with a command, once it is set up)
@@ -63,6 +63,9 @@ evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [CLASSES=N] <photos> [ALLOW_SEE
 
 matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
+
+report:  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json]: all results on one page
+	$(call run,deploy/report.py)
 
 package:  ## MODEL=… [NAME=…] [TARGET=onnx|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
