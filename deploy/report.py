@@ -27,6 +27,8 @@ from deploy.reports.beside import FORMS
 from deploy.reports.comparison import compare, regressions
 from deploy.reports.page import page, summary
 from deploy.reports.runs import builds_with_results, results_here, results_in
+from deploy.reports.thumbnails import MOST
+from deploy.verdict.changes import read_changes
 
 _REGRESSION = "regression"
 
@@ -60,11 +62,19 @@ def main() -> int:
         metavar="FORMS",
         help=f"with commas: {', '.join(FORMS)}; each is written beside the page",
     )
+    parser.add_argument(
+        "--changes",
+        type=absolute,
+        metavar="FILE",
+        help="show the photos in a JSON file that validate --changes wrote, at most "
+        f"{MOST}; without it no photo is in the page",
+    )
     options = parser.parse_args()
     if options.fail_on and not options.against:
         raise UserError("--fail-on regression compares two runs; name the other one with --against")
     out = _place(options.out)
     before = results_in(options.against) if options.against else None
+    changes = read_changes(options.changes) if options.changes else []
     wanted = [choose(name).folder for name in options.model or ()] or builds_with_results()
     results = results_here(wanted)
     if not results:
@@ -76,7 +86,7 @@ def main() -> int:
         before = [one for one in before if one.name in wanted]
     differences = None if before is None else compare(before, results)
     against = shown(options.against) if options.against else ""
-    _write(out, page(results, differences, against))
+    _write(out, page(results, differences, against, changes))
     for form in options.also:
         name, write = FORMS[form]
         _write(out.with_name(name), write(results, differences))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.intervals import wilson_interval
-from deploy.reports.runs import Key, key, title
+from deploy.reports.runs import Key, drift_interval, key, title
 from deploy.verdict.result import Latency, Result
 from runtimes.session_pool import NATIVE
 
@@ -64,8 +64,9 @@ def _changes(old: Result, new: Result) -> Iterator[tuple[Kind, str]]:
         yield from _of_verdict(old, new, photos)
     if old.drift and new.drift:
         a, b = old.drift, new.drift
-        if a.ci95_pp and b.ci95_pp and (kind := _apart(a.ci95_pp, b.ci95_pp)):
-            yield kind, f"drift {a.top1_pp:+.2f} to {b.top1_pp:+.2f} points{photos}"
+        earlier, later = drift_interval(old), drift_interval(new)
+        if earlier and later and (kind := _apart(earlier[1], later[1])):
+            yield kind, f"drift {earlier[0]:+.2f} to {later[0]:+.2f} points{photos}"
         if kind := _apart(_agreement(old), _agreement(new)):
             shares = f"{100 * a.agreement:.1f} % to {100 * b.agreement:.1f} %"
             yield kind, f"decisions agreed {shares}{photos}"
@@ -75,8 +76,8 @@ def _changes(old: Result, new: Result) -> Iterator[tuple[Kind, str]]:
             yield kind, f"photos with logits that are not finite: {counts}{photos}"
     if _same_machine(old, new):
         for batch, figure in (new.latency or {}).items():
-            if earlier := (old.latency or {}).get(batch):
-                yield from _of_latency(batch, earlier, figure)
+            if before := (old.latency or {}).get(batch):
+                yield from _of_latency(batch, before, figure)
 
 
 def _of_verdict(old: Result, new: Result, photos: str) -> Iterator[tuple[Kind, str]]:

@@ -11,8 +11,8 @@ import matplotlib as mpl
 import matplotlib.ticker
 from matplotlib.figure import Figure
 
-from deploy.reports.runs import column
-from deploy.verdict.drift import MAX_RELATIVE
+from deploy.reports.runs import column, drift_interval
+from deploy.verdict.gates import MAX_RELATIVE
 from deploy.verdict.result import Result
 
 # Colours that no plot has by itself stand for the page's own: the style sheet fills them in.
@@ -55,17 +55,18 @@ _FORMS = "osD^vP*X<>"
 def forest(results: Sequence[Result], limits: tuple[float, float]) -> str:
     """Each result's drift of top-1 in points, with its 95 % interval, against the budget.
 
-    `limits` are those of the axis, so that several plots can be compared.
+    The results have such an interval (`drift_interval`). `limits` are those of the axis, so that
+    several plots can be compared.
     """
     with mpl.rc_context(_STYLE):
         figure, axes = _rows_of([str(column(one)) for one in results])
         for row, one in enumerate(results):
-            assert one.drift and one.drift.top1_pp is not None and one.drift.ci95_pp
+            middle, ends = drift_interval(one) or (0.0, (0.0, 0.0))
             color = _VERDICT[one.simulation or one.verdict]
             form, filled = _MARKER.get(one.execution, ("x", True))
-            axes.plot(one.drift.ci95_pp, (row, row), color=color, linewidth=1.6)
+            axes.plot(ends, (row, row), color=color, linewidth=1.6)
             inside = color if filled else _PAPER
-            axes.plot(one.drift.top1_pp, row, form, color=color, mfc=inside, markersize=5)
+            axes.plot(middle, row, form, color=color, mfc=inside, markersize=5)
         budget = budget_pp(results)
         if budget is not None:
             axes.axvspan(-budget, limits[1], color=_BUDGET, alpha=0.18, linewidth=0)
@@ -77,7 +78,7 @@ def forest(results: Sequence[Result], limits: tuple[float, float]) -> str:
 
 def limits(results: Sequence[Result]) -> tuple[float, float]:
     """The axis on which all intervals of `forest` can be seen, in points."""
-    ends = [end for one in results if one.drift and one.drift.ci95_pp for end in one.drift.ci95_pp]
+    ends = [end for one in results if (found := drift_interval(one)) for end in found[1]]
     low, high = min(ends), max(ends)
     room = 0.04 * (high - low) or 1.0
     return low - room, high + room

@@ -8,9 +8,12 @@ from typing import Any
 
 from deploy.reports import figures
 from deploy.reports.comparison import KINDS, LEAST_RATIO, Difference
-from deploy.reports.runs import Column, anchor, column, execution_word, title, tools
+from deploy.reports.runs import Column, anchor, column, drift_interval, execution_word, title, tools
+from deploy.reports.thumbnails import shown_photos
 from deploy.speed.latency import floors_kept
+from deploy.verdict.changes import Change
 from deploy.verdict.result import Result
+from deploy.verdict.tables import figures as figures_of
 from models.published import size_or_accuracy
 from runtimes.session_pool import NATIVE
 
@@ -22,10 +25,11 @@ def page(
     results: Sequence[Result],
     differences: Sequence[Difference] | None = None,
     against: str = "",
+    changes: Sequence[Change] = (),
     now: datetime.datetime | None = None,
 ) -> str:
-    """The report on results as HTML; `differences` from another run, `against`, where there is
-    one."""
+    """The report on results as HTML; `differences` from another run, `against`, where there is one,
+    and the photos whose decision changed, as far as they are to be shown."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -34,12 +38,16 @@ def page(
     parts = _parts(results, now or datetime.datetime.now().astimezone())
     if differences is not None:
         parts["sections"].insert(0, ("compared", "compared"))
+    if changes:
+        parts["sections"].insert(-1, ("changed", "changed photos"))
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         **parts,
         differences=differences and [one for one in differences if one.kind != "same"],
         compared=_compared(differences or ()),
         least=f"{100 * (LEAST_RATIO - 1):.0f} %",
         against=against,
+        photos=shown_photos(changes),
+        changes=len(changes),
         anchor=anchor,
         title=title,
         decibel=_decibel,
@@ -64,19 +72,8 @@ def dataset(one: Result) -> str:
 
 
 def result_figures(one: Result) -> list[str]:
-    """Photos, top-1, drift, interval, agreement and relative difference, as a table shows them."""
-    drift, measured = one.drift, one.measured
-    if not drift:
-        return ["-"] * 6
-    statistical = drift.ci95_pp and not (one.budget and one.budget.kind == "numeric")
-    return [
-        str(one.data.images),
-        f"{100 * measured.top1:.1f}{' seen' if one.data.seen else ''}" if measured else "-",
-        "-" if drift.top1_pp is None else f"{drift.top1_pp:+.2f}",
-        "{:+.2f} … {:+.2f}".format(*drift.ci95_pp) if statistical and drift.ci95_pp else "-",
-        f"{100 * drift.agreement:.1f}",
-        f"{drift.max_rel:.1e}",
-    ]
+    """What `deploy.verdict.tables.figures` shows, and the largest relative difference."""
+    return [*figures_of(one), f"{one.drift.max_rel:.1e}" if one.drift else "-"]
 
 
 def _parts(results: Sequence[Result], now: datetime.datetime) -> dict[str, Any]:
@@ -140,11 +137,7 @@ def _few(names: Sequence[str], most: int = 3) -> str:
 
 def _forests(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     """A plot for each build: those that a statistical gate judged."""
-    those = [
-        one
-        for one in results
-        if one.drift and one.drift.ci95_pp and one.budget and one.budget.kind != "numeric"
-    ]
+    those = [one for one in results if drift_interval(one)]
     for name in dict.fromkeys(one.name for one in those):
         rows = [one for one in those if one.name == name]
         yield name, _safe(figures.forest(rows, figures.limits(those)))

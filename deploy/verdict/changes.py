@@ -6,22 +6,26 @@ import dataclasses
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
+from pydantic.dataclasses import dataclass
 
 from common import files
+from common.console import shown
 from common.errors import UserError
+from common.strict_json import STRICT, FormError, decode, encode, parse
 from data.photo_files import printable
 from deploy.verdict.drift import decisions
 from deploy.verdict.probabilities import NOT_FITTED, fit_temperature, probability
 
-SUFFIXES = (".csv", ".json")
+_JSON = ".json"
+SUFFIXES = (".csv", _JSON)
 _MOST = 3  # classes that are named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Change:
     """A photo whose decision changed, by the reference's logits: the probabilities of the old and
     of the new class, and by how much the old one's logit leads. What has no decision, since a logit
@@ -32,16 +36,16 @@ class Change:
     precision: str
     path: str
     old: int
-    new: int | None
-    old_class: str | None
-    new_class: str | None
-    label: int | None
+    new: int | None = None
+    old_class: str | None = None
+    new_class: str | None = None
+    label: int | None = None
     old_probability: float
-    new_probability: float | None
-    margin: float | None
+    new_probability: float | None = None
+    margin: float | None = None
 
 
-@dataclass
+@dataclasses.dataclass
 class Changes:
     """The changed decisions of any number of targets, in the order in which they were judged."""
 
@@ -70,7 +74,9 @@ class Changes:
             decided = now >= 0
             self.found.append(
                 Change(
-                    *who,
+                    model=who[0],
+                    target=who[1],
+                    precision=who[2],
                     path=printable(paths[row]),
                     old=was,
                     new=now if decided else None,
@@ -86,8 +92,8 @@ class Changes:
     def write(self, path: Path) -> None:
         """Keep them in a CSV or JSON file, by its suffix, the most confident first; the file is
         whole or absent."""
-        rows = [dataclasses.asdict(one) for one in sorted(self.found, key=_doubt)]
-        if path.suffix.lower() == ".json":
+        rows = [encode(one) for one in sorted(self.found, key=_doubt)]
+        if path.suffix.lower() == _JSON:
             text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
         else:
             stream = io.StringIO()
@@ -109,6 +115,20 @@ class Changes:
             most = [f"{name} ({count})" for name, count in counts.most_common(_MOST)]
             changed = f"{len(those):,} decision{'s' * (len(those) != 1)} changed"
             yield f"{who}: {changed}, most of what was {', '.join(most)}"
+
+
+def read_changes(path: Path) -> list[Change]:
+    """The changes in a JSON file, in its order; UserError where it is none."""
+    try:
+        return decode(list[Change], parse(path.read_text()))
+    except (OSError, UnicodeDecodeError):
+        why = "it cannot be read"
+    except FormError as error:
+        why = str(error)
+    raise UserError(
+        f"{shown(path)} is no file of changed decisions: {why}; make one: make validate "
+        f"CHANGES=changes{_JSON}"
+    )
 
 
 def _doubt(one: Change) -> float:

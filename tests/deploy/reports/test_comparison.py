@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.reports.comparison import compare, regressions
-from deploy.verdict.result import Data, Environment, Latency
+from deploy.verdict.result import Budget, Data, Environment, Latency
 from tests.deploy.verdict.results import a_drift, a_result
 
 
@@ -13,8 +13,9 @@ def kinds(before, now) -> list[tuple[str, str]]:
 
 def drifted(gained: int, lost: int, images: int = 4000, **changes):
     changes.setdefault("verdict", "undecided")
-    data = Data(name="demo", images=images, sha256="a" * 64)
-    return a_result(precision="int8", drift=a_drift(gained, lost, images), data=data, **changes)
+    changes["data"] = Data(name="demo", images=images, sha256="a" * 64)
+    changes["budget"] = Budget(kind="statistical", limit="top-1 loss <= 0.60 pp")
+    return a_result(precision="int8", drift=a_drift(gained, lost, images), **changes)
 
 
 def test_a_loss_beyond_noise_is_worse_and_the_reverse_better():

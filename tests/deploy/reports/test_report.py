@@ -195,6 +195,31 @@ def test_the_command_writes_the_page_and_the_forms_beside_it(command, tmp_path, 
     assert (tmp_path / "build" / "report.html").exists()
 
 
+def test_photos_are_in_the_page_on_request_only(command, tmp_path, monkeypatch, photos):
+    monkeypatch.setenv("BUILD_DIR", str(tmp_path / "build"))
+    result.write(a_result())
+    assert command(COMMAND).returncode == 0
+    place = tmp_path / "build" / "report.html"
+    assert "<img" not in place.read_text()
+    there = sorted((photos(20) / "images").iterdir())[:30]
+    known = {"model": "M", "target": "onnx", "precision": "int8", "old": 1, "old_probability": 0.9}
+    decided = {"new": 2, "new_class": "<b>", "new_probability": 0.05, "margin": 0.1}
+    rows = [{**known, "path": str(path), **decided} for path in there]
+    rows[1] = {**known, "path": str(tmp_path / "gone.jpg")}
+    changes = tmp_path / "changes.json"
+    changes.write_text(json.dumps(rows))
+    done = command(COMMAND, "--changes", changes)
+    assert done.returncode == 0, done.stderr
+    text = place.read_text()
+    assert text.count("data:image/jpeg;base64,") == 23
+    said = " ".join(_Page(text).said.split())
+    assert "24 of 30, those first" in said
+    assert "class 1 (90 %) → <b> (5 %)" in said
+    assert "cannot be read any more" in said
+    assert "no decision: a logit is not finite" in said
+    assert str(tmp_path) not in text
+
+
 def test_a_regression_fails_on_request(command, tmp_path, monkeypatch):
     monkeypatch.setenv("BUILD_DIR", str(tmp_path / "build"))
     result.write(a_result(verdict="fail"))
@@ -220,6 +245,7 @@ def test_a_regression_fails_on_request(command, tmp_path, monkeypatch):
         (["--fail-on", "regression"], "name the other one with --against"),
         (["--fail-on", "drift"], "unknown 'drift'"),
         (["--against", "absent.json"], "absent.json: there is no such file or folder"),
+        (["--changes", "absent.json"], "absent.json is no file of changed decisions"),
         (["--also", "pdf"], "unknown 'pdf'"),
         (["--model", "NoSuch"], "unknown model 'NoSuch'"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from deploy.verdict.changes import Changes, check_place
+from deploy.verdict.changes import Changes, check_place, read_changes
 from deploy.verdict.probabilities import fit_temperature, probability
 
 REFERENCE = np.log([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.5, 0.4, 0.1], [0.9, 0.05, 0.05]])
@@ -44,11 +44,19 @@ def test_json_keeps_labels_and_their_temperature(tmp_path):
     found.note(("Model", "onnx", "int8"), PATHS, REFERENCE, target, labels, None)
     found.write(tmp_path / "c.JSON")
     rows = {row["path"]: row for row in json.loads((tmp_path / "c.JSON").read_text())}
-    assert [rows[str(path)]["label"] for path in PATHS] == [0, 1, 1, None]
+    assert [rows[str(path)].get("label") for path in PATHS] == [0, 1, 1, None]
     temperature = fit_temperature(REFERENCE[:3], labels).value
     sure = probability(REFERENCE, np.array([0, 1, 0, 0]), temperature)
     assert rows["/photos/a.jpg"]["old_probability"] == pytest.approx(sure[0])
-    assert rows["/photos/a.jpg"]["old_class"] is None
+    assert "old_class" not in rows["/photos/a.jpg"]
+    assert sorted(read_changes(tmp_path / "c.JSON"), key=str) == sorted(found.found, key=str)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '[{"path": "a"}]', "[1]", "\x00"])
+def test_a_file_that_holds_no_changes_is_named(tmp_path, text):
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(UserError, match=r"c\.json is no file of changed decisions: .*; make one"):
+        read_changes(tmp_path / "c.json")
 
 
 def test_the_classes_that_changed_most(changes):
