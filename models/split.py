@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from common import files
 from common.console import say_once, shown
 from common.errors import UserError
+from common.hashes import cached_sha256
 from common.intervals import wilson_interval
 from common.strict_json import STRICT, FormError, decode, encode, parse
 from data.contents import Contents
@@ -154,11 +155,11 @@ def split_beside(weights: Weights) -> Split | None:
     if path is None or weights.path is None:
         return None
     split = read_split(path)
-    if split and split.checkpoint != weights.sha256:
+    if split and split.checkpoint != cached_sha256(weights.path):
         raise _unusable(
             path,
             f"is of another checkpoint (sha256 {split.checkpoint[:12]}…) than "
-            f"{weights.path.name} ({weights.sha256[:12]}…)",
+            f"{weights.path.name} ({cached_sha256(weights.path)[:12]}…)",
         )
     return split
 

@@ -9,7 +9,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,12 +31,16 @@ WORDS = ("official", "demo", "random")
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a model's weights come from; `sha256` identifies their content."""
+    """Where a model's weights come from; `sha256` identifies their content.
+
+    `key` says which network of a file is meant that holds several (see `models.wrapped`).
+    """
 
     model: str
     origin: Literal["official", "demo", "random", "file"]
     path: Path | None
     sha256: str
+    key: str = ""
 
     @property
     def file(self) -> Path:
@@ -53,12 +57,30 @@ class Weights:
 # ---- finding ----
 
 
-def find_weights(spec: "ModelSpec", wanted: str | None, word: str = "WEIGHTS") -> Weights:
+def find_weights(
+    spec: "ModelSpec", wanted: str | None, word: str = "WEIGHTS", key: str | None = None
+) -> Weights:
     """The weights that the user means: one of WORDS, a file, a folder, or (nothing) what is here.
 
-    Downloads only when asked for `official` or `demo`. Raises UserError, naming what can be done,
-    when there are none; `word` is the command's word for weights.
+    Downloads only when asked for `official` or `demo`. `key` names one of a file's networks. Raises
+    UserError, naming what can be done, when there are none; `word` is the command's word for
+    weights.
     """
+    found = _find(spec, wanted, word)
+    if not key:
+        return found
+    if found.origin != "file":
+        raise UserError(f"WEIGHTS_KEY={key} names a network in a file: give that, {word}=<file>")
+    return replace(found, key=key, sha256=identity(found.file, key))
+
+
+def identity(path: Path, key: str = "") -> str:
+    """What `Weights.sha256` is for a file: its SHA-256, or with a key one of both."""
+    content = cached_sha256(path)
+    return files.sha256_of([content, key]) if key else content
+
+
+def _find(spec: "ModelSpec", wanted: str | None, word: str) -> Weights:
     if not wanted:
         found = available(spec)
         if found is None:
@@ -162,16 +184,16 @@ def load_state(weights: Weights, shapes: Shapes) -> dict[str, np.ndarray]:
     """
     if weights.origin == "random":
         return random_state(shapes)
-    state = read_network(weights.file)
+    state = read_network(weights.file, weights.key)
     _check_fit(weights, state, {name: tuple(shape) for name, shape in shapes.items()})
     return {name: state[name] for name in shapes}
 
 
-def read_network(path: Path, tell: bool = False) -> dict[str, np.ndarray]:
+def read_network(path: Path, key: str = "", *, tell: bool = False) -> dict[str, np.ndarray]:
     """The state dict in a checkpoint: as `models.state.read_state`, but it may be nested, or have a
-    prefix before every name (see `models.wrapped`); `tell` has that said.
+    prefix before every name (see `models.wrapped`, also for `key`); `tell` has that said.
     """
-    entries, where = unwrap(path, read_entries(path), _has_classifier)
+    entries, where = unwrap(path, read_entries(path), _has_classifier, key)
     if tell and where:
         console.say(f"  {console.shown(path)}: {where}; the rest of it is left out")
     return to_arrays(path, dict(entries))
@@ -240,7 +262,7 @@ def class_count(state: Mapping[str, np.ndarray]) -> int:
 def classes_in(weights: Weights) -> int:
     """The number of classes that the weights in a file tell apart; UserError as of `read_network`,
     and where they have no classifier."""
-    return class_count(read_network(weights.file, tell=True))
+    return class_count(read_network(weights.file, weights.key, tell=True))
 
 
 def classifier(shapes: Shapes) -> str:

@@ -2,9 +2,12 @@
 
 Distillation, `paddle.DataParallel` and `torch` put a word before every name ("module.", "_layers.",
 "Student.", "backbone."); training loops save a dict of dicts, with the optimizer's state beside.
-One network that is wrapped so is found; where there are several, it is the user's to say which.
+One network that is wrapped so is found; where there are several, the user says which (a key, the
+words that lead to it: `Student`, `state_dict/ema`).
 """
 
+import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,25 +24,43 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def unwrap(
-    path: Path, entries: Mapping[Any, Any], is_network: Callable[[Shapes], bool]
+    path: Path, entries: Mapping[Any, Any], is_network: Callable[[Shapes], bool], key: str = ""
 ) -> tuple[Mapping[Any, Any], str]:
     """The entries of the one network in a checkpoint, and where they were, as a clause.
 
     Entries that are one already come back as they are, with "", and so do those in which none is
-    found. `is_network` judges by names and shapes. UserError where several are found.
+    found. `is_network` judges by names and shapes, `key` says which of several is meant. UserError
+    where several are found and none is named, and where there is none of that name.
     """
     found = dict(_search(entries, is_network, ()))
+    if key:
+        return _named(path, found, key)
     if not found or () in found:
         return entries, ""
     if len(found) > 1:
-        names = " and ".join(printable("/".join(where)) for where in found)
-        key = next(iter(found))[0]
+        names = [printable("/".join(where)) for where in found]
         raise UserError(
-            f"{path} holds several networks: {names}; save the one that you mean by itself, as in "
-            f"paddle.save(paddle.load('{path.name}')['{printable(key)}'], 'mine.pdparams')"
+            f"{path} holds several networks: {' and '.join(names)}; say which is meant: "
+            f"WEIGHTS_KEY={shlex.quote(names[0])}"
         )
     ((where, inside),) = found.items()
     return inside, f"the network in it is {printable('/'.join(where))}"
+
+
+def _named(
+    path: Path, found: Mapping[tuple[str, ...], Mapping[Any, Any]], key: str
+) -> tuple[Mapping[Any, Any], str]:
+    for where, inside in found.items():
+        if _words("/".join(where)) == _words(key):
+            return inside, f"its network {printable('/'.join(where))} is taken"
+    there = [printable("/".join(where)) for where in found if where]
+    known = f"it holds {' and '.join(there)}" if there else "leave WEIGHTS_KEY out"
+    raise UserError(f"{path} holds no network {printable(key)!r}; {known}")
+
+
+def _words(key: str) -> list[str]:
+    """The words of a key, whose separators may be those of a prefix: `module.Student.`."""
+    return [word for word in re.split(r"[./]", key) if word]
 
 
 def _search(

@@ -111,7 +111,7 @@ def load_backbone(spec: ModelSpec, weights: Weights, classes: int) -> "nn.Layer"
     theirs = (
         classes
         if weights.origin == "random"
-        else class_count(read_network(weights.file, tell=True))
+        else class_count(read_network(weights.file, weights.key, tell=True))
     )
     state = load_state(weights, shapes_of(spec.build(class_num=theirs)))
     network = spec.build(class_num=classes)

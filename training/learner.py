@@ -108,7 +108,7 @@ def _initial_network(plan: Plan, init: Weights | None) -> "nn.Layer":
     network = plan.spec.build(class_num=plan.classes, **options)
     if init is not None:
         shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        head, theirs = classifier(shapes), class_count(read_network(init.file, tell=True))
+        head, theirs = classifier(shapes), class_count(read_network(init.file, init.key, tell=True))
         state = load_state(init, _with_classes(shapes, head, theirs))
         if theirs != plan.classes:
             say(

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
+from models.registry import MODELS
 from models.state import read_state, write_state
-from models.weights import read_network
+from models.weights import find_weights, read_network
+from tests.conftest import assert_refused
 
 STATE = {
     **{f"block.{n}.weight": np.full((4, 4, 3, 3), n, np.float32) for n in range(6)},
@@ -19,6 +21,9 @@ OPTIMIZER = {
     "conv2d_0.w_0_moment1_0": np.zeros((4, 4, 3, 3), np.float32),
     "LR_Scheduler": {"last_epoch": 7, "last_lr": 0.1},
 }
+
+
+OTHER = {name: np.zeros_like(value) for name, value in STATE.items()}
 
 
 def under(prefix: str, state=STATE) -> dict:
@@ -65,15 +70,31 @@ def test_a_plain_state_dict_is_taken_without_a_word(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("value", "names"),
+    ("value", "names", "key"),
     [
-        ({**under("Student."), **under("Teacher.")}, "Student and Teacher"),
-        ({"state_dict": STATE, "ema": under("module.")}, "state_dict and ema/module"),
+        ({**under("Student."), **under("Teacher.", OTHER)}, "Student and Teacher", "Teacher"),
+        ({**under("Student."), **under("Teacher.", OTHER)}, "Student and Teacher", "Teacher."),
+        ({"model": STATE, "ema": under("module.", OTHER)}, "model and ema/module", "ema/module"),
+        ({"model": STATE, "ema": under("module.", OTHER)}, "model and ema/module", "ema.module."),
     ],
 )
-def test_where_several_could_be_meant_the_user_says_which(tmp_path, value, names):
-    with pytest.raises(UserError, match=f"net.pdparams holds several networks: {names}; save the"):
-        read_network(put(tmp_path, value))
+def test_where_several_could_be_meant_the_user_says_which(tmp_path, capsys, value, names, key):
+    path, first = put(tmp_path, value), names.split()[0]
+    with pytest.raises(UserError, match=f"holds several networks: {names}; .*KEY={first}$"):
+        read_network(path)
+    found = read_network(path, key, tell=True)
+    assert set(found) == set(OTHER)
+    assert not found["fc.bias"].any()
+    assert f"its network {names.split()[-1]} is taken" in capsys.readouterr().err
+    with pytest.raises(UserError, match=f"no network 'teacher'; it holds {names}"):
+        read_network(path, "teacher")
+
+
+def test_a_key_is_refused_where_there_is_nothing_to_choose(tmp_path):
+    with pytest.raises(UserError, match="no network 'Student'; leave WEIGHTS_KEY out"):
+        read_network(put(tmp_path, STATE), "Student")
+    with pytest.raises(UserError, match="WEIGHTS_KEY=Student names a network in a file"):
+        find_weights(MODELS["VGG11"], "random", key="Student")
 
 
 def test_what_holds_no_network_is_refused_as_ever(tmp_path):
@@ -92,3 +113,18 @@ def test_export_takes_a_training_loops_checkpoint(command, weights, tmp_path):
     done = command("convert/export.py", "--model", "SqueezeNet1_1", "--weights", path)
     assert done.returncode == 0, done.stderr
     assert "net.pdparams: the network in it is state_dict/module; the rest" in done.stderr
+
+
+def test_each_network_of_a_checkpoint_has_a_build_of_its_own(command, weights, tmp_path):
+    state = read_state(weights / "SqueezeNet1_1_pretrained.pdparams")
+    other = {name: value * 2 if name == "_conv9.bias" else value for name, value in state.items()}
+    path = put(tmp_path, {**under("Student.", state), **under("Teacher.", other)})
+    named = ("--model", "SqueezeNet1_1", "--weights", path)
+    assert_refused(command("convert/export.py", *named), "several", "WEIGHTS_KEY=Student")
+    done = command("convert/export.py", *named, "--weights-key", "Teacher")
+    assert done.returncode == 0, done.stderr
+    assert "net.pdparams: its network Teacher is taken" in done.stderr
+    # The name is enough from now on, and the checkpoint has not changed since.
+    done = command("convert/export.py", "--model", "SqueezeNet1_1-net-Teacher")
+    assert done.returncode == 0, done.stderr
+    assert "export " not in done.stderr
