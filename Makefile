@@ -31,7 +31,7 @@ doctor:  ## <host>: what this machine, or another host, has, what is missing, ho
 demo: setup  ## [VERBOSE=1]: the whole chain on real photos, and the drift table
 	$(call run,deploy/demo.py)
 
-export:  ## MODEL=… [NAME=…] [WEIGHTS=path|official|demo|random] [CLASSES=N]: checkpoint to inference graph
+export:  ## MODEL=… [NAME=…] [WEIGHTS=path|official|demo|random] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N]: checkpoint to inference graph
 	$(call run,convert/export.py)
 
 convert:  ## MODEL=… [NAME=…] TARGET=…|all <files>: the files of a target
@@ -49,16 +49,16 @@ benchmark:  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=
 reference:  ## [MODEL=…] [JSON=1]: the published figures, and which of them are contested
 	$(call run,deploy/published.py)
 
-train:  ## MODEL=… DATA=… [PHOTOS=N] [SKIP_BAD=1] [EPOCHS=N] [INIT=official|path] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1] [SEED=N] [LIMIT_STEPS=N] [OUT=folder]: train or fine-tune
+train:  ## MODEL=… DATA=… [PHOTOS=N] [SKIP_BAD=1] [EPOCHS=N] [INIT=official|path] [WEIGHTS_KEY=…] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1] [SEED=N] [LIMIT_STEPS=N] [OUT=folder]: train or fine-tune
 	$(call run,training/train.py)
 
-adapt:  ## MODEL=… DATA=cifar10|folder [PHOTOS=N] [SKIP_BAD=1] [INIT=path|official|demo|random] [SEED=N] [OUT=file]: a new classifier
+adapt:  ## MODEL=… DATA=cifar10|folder [PHOTOS=N] [SKIP_BAD=1] [INIT=path|official|demo|random] [WEIGHTS_KEY=…] [SEED=N] [OUT=file]: a new classifier
 	$(call run,training/adapt.py)
 
 fixtures:  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models from random backbones (an hour)
 	$(call run,training/toy_checkpoints.py)
 
-evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [CLASSES=N] <photos> [ALLOW_SEEN=1] [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
+evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N] <photos> [ALLOW_SEEN=1] [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
 	$(call run,deploy/evaluate.py)
 
 matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
@@ -96,7 +96,7 @@ clean:  ## remove build/ (downloads stay in the cache)
 	$(no_words)rm -rf build
 
 # Words of several commands, for the list:
-#   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers] [RECALIBRATE=1]
+#   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers] [RECALIBRATE=1]
 #   <photos> = [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1]
 #   <gate> = [LABELS=none] [MORE=photos] [BUDGET=PP] [ACCEPT_SIMULATED=1] [ACCEPT_ESTIMATED=1] [ALLOW_SEEN=1]
 #   <host> = [HOST=arm|phone|ssh:NAME] [ARM_CPU=cortex-a72|cortex-a76|max] [PADDLE_LITE_ARM=archive|folder|official]

@@ -18,7 +18,6 @@ from convert.artifact import Artifact
 from convert.to_onnx import FILE
 from data.crops import Crops
 from data.images import spread_rows
-from models.registry import MODELS
 from runtimes.worker import Worker
 
 _PHOTOS = 60  # a channel's mean settles long before a histogram's tail does
@@ -46,7 +45,7 @@ def measure_errors(
         skip=skip,
     )
     rows = spread_rows(len(crops), _PHOTOS)
-    for batch in crops.batches(_BATCH, MODELS[onnx.model].preprocess, rows):
+    for batch in crops.batches(_BATCH, onnx.preprocess, rows):
         worker.use("add", batch=batch)
 
 

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -23,6 +23,8 @@ from common.strict_json import STRICT, FormError, decode, encode, parse
 from convert.artifact import MANIFEST, Artifact, load, place
 from data.hashes import content_hashes
 from data.images import ImageSet, printable
+from data.preprocess import Preprocess
+from models.registry import find_model
 
 INT8 = "int8"
 SCHEMA = 1
@@ -99,6 +101,7 @@ class Facts:
     weights_sha256: Digest
     class_num: int
     input_shape: tuple[int, ...]
+    preprocess: Mapping[str, Any] | None = None  # as published, where it was not recorded yet
     opset: int
     method: str
     keep_float: tuple[str, ...]
@@ -115,13 +118,19 @@ class Facts:
         return QuantConfig(self.method, self.keep_float)
 
     def is_of(self, graph: Artifact) -> bool:
-        """Whether it is about the weights that an inference graph has.
+        """Whether it is about the weights that an inference graph has, and photos prepared alike.
 
         By the weights and not by the graph's key: the same checkpoint that a newer toolkit exports
         is the same model.
         """
         mine = (self.weights_sha256, self.class_num, list(self.input_shape))
-        return mine == tuple(graph.facts[name] for name in _IDENTITY)
+        if mine != tuple(graph.facts[name] for name in _IDENTITY):
+            return False
+        if self.preprocess == graph.facts.get("preprocess"):
+            return True
+        published = find_model(graph.model).preprocess
+        prepared = Preprocess.from_json(dict(self.preprocess)) if self.preprocess else published
+        return prepared == graph.preprocess
 
     def __str__(self) -> str:
         in_float = f", {len(self.keep_float)} layers in float" if self.keep_float else ""

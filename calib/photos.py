@@ -17,7 +17,6 @@ from data.crops import Crops, load_crops
 from data.hashes import UNREADABLE
 from data.images import ImageSet, judged_split, printable, splits_of, spread_rows
 from data.photo_folders import EITHER
-from models.registry import MODELS
 from models.split import Split
 
 COUNT = 300  # ranges hardly move beyond it: Nvidia's and NNCF's guides also take 300 to 500
@@ -41,7 +40,7 @@ class Calibration:
         """The ranges of an ONNX file's tensors on the photos, and the photos as its model sees
         them; both are made once for all targets.
         """
-        preprocess = MODELS[onnx.model].preprocess
+        preprocess = onnx.preprocess
         with console.progress(f"decoding {self.images.name} to calibrate", "photos") as progress:
             crops = load_crops(self.images, preprocess, skip_bad=self.skip_bad, progress=progress)
         with console.progress(f"{onnx.name}: ranges", "photos") as progress:

@@ -18,7 +18,7 @@ from convert.to_onnx import FILE
 from convert.to_onnx import SESSION as ONNX_SESSION
 from data.crops import Crops
 from data.images import spread_rows
-from models.registry import MODELS
+from data.preprocess import Preprocess
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
@@ -66,7 +66,7 @@ def to_qdq(
             )
             corrected.unlink()
             checked = step_check.verify_on(
-                eight_photos(crops, onnx.model),
+                eight_photos(crops, onnx.preprocess),
                 *(worker, ONNX_SESSION, folder, onnx, ONNX_SESSION),
                 optimize=placement.optimize,
             )
@@ -87,10 +87,10 @@ def calibrated_on(ranges: Artifact) -> dict:
     return {name: ranges.facts[name] for name in ("photos", "photo_set", "photos_sha256")}
 
 
-def eight_photos(crops: Crops, model: str) -> np.ndarray:
+def eight_photos(crops: Crops, preprocess: Preprocess) -> np.ndarray:
     """The network's input float32 [8, 3, S, S] of photos spread over the set; few are repeated."""
     rows = np.resize(spread_rows(len(crops), sum(step_check.BATCHES)), sum(step_check.BATCHES))
-    return next(crops.batches(len(rows), MODELS[model].preprocess, list(rows)))
+    return next(crops.batches(len(rows), preprocess, list(rows)))
 
 
 def layer_names(source: str) -> list[str]:

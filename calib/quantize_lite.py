@@ -26,7 +26,6 @@ from convert.export import SESSION
 from convert.kind import Kind
 from convert.to_onnx import FILE as ONNX_FILE
 from data.crops import Crops
-from models.registry import MODELS
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
@@ -62,7 +61,7 @@ def quantize_lite(
     label = f"quantize_lite of {inference.name}"
 
     def make(folder: Path) -> dict:
-        photo = next(crops.batches(1, MODELS[inference.model].preprocess))
+        photo = next(crops.batches(1, inference.preprocess))
         scope = chosen_ranges(onnx, ranges, crops, quant.method, LAYER_INPUTS)
         with Worker("main", label) as worker:
             layers = worker.call(layer_names, source=str(onnx.file(ONNX_FILE)))
@@ -78,7 +77,7 @@ def quantize_lite(
                 shifts=worker.use("shifts"),
                 keep_float=list(quant.keep_float),
             )
-            photos = eight_photos(crops, inference.model)
+            photos = eight_photos(crops, inference.preprocess)
             checked = step_check.verify_on(
                 photos, worker, SESSION, folder, inference, SESSION, **AS_WRITTEN
             )

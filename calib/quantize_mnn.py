@@ -66,7 +66,7 @@ def quantize_mnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCon
             found = int8_layers(folder / FILE)
             if not found:  # it does not mind scales that it cannot read, or that are no layer's
                 raise StepError(f"{label}: MNN's converter left every layer in float")
-            photos = eight_photos(crops, onnx.model)
+            photos = eight_photos(crops, onnx.preprocess)
             checked = step_check.verify_on(photos, worker, SESSION, folder, onnx, ONNX_SESSION)
         return {
             **onnx.inherited_facts,

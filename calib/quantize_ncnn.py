@@ -70,7 +70,7 @@ def quantize_ncnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCo
                 keep_float=list(quant.keep_float),
             )
             corrected.unlink()
-            photos = eight_photos(crops, onnx.model)
+            photos = eight_photos(crops, onnx.preprocess)
             checked = step_check.verify_on(photos, worker, SESSION, folder, onnx, ONNX_SESSION)
         return {
             **onnx.inherited_facts,

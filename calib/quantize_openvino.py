@@ -17,7 +17,6 @@ from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_openvino import GRAPH, KIND, SESSION, write_ir
 from data.crops import Crops
 from data.preprocess import Preprocess
-from models.registry import MODELS
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
@@ -64,11 +63,11 @@ def quantize_openvino(
                     source=str(onnx.file(ONNX_FILE)),
                     output=str(folder / GRAPH),
                     crops=crops.array,
-                    preprocess=MODELS[onnx.model].preprocess.to_json(),
+                    preprocess=onnx.preprocess.to_json(),
                     keep_float=list(quant.keep_float),
                     vnni=has_vnni(),
                 )
-            photos = eight_photos(crops, onnx.model)
+            photos = eight_photos(crops, onnx.preprocess)
             checked = step_check.verify_on(photos, worker, SESSION, folder, onnx, ONNX_SESSION)
         return {
             **onnx.inherited_facts,

@@ -23,7 +23,6 @@ from convert.artifact import Artifact
 from convert.to_onnx import FILE
 from data.crops import Crops
 from data.images import spread_rows
-from models.registry import MODELS
 from runtimes.worker import Worker
 
 PHOTOS = 16  # ranks need less evidence than verdicts
@@ -65,7 +64,7 @@ def rank(
     scope = chosen_ranges(onnx, ranges, crops, method, placement)
     end = time.monotonic() + seconds
     rows = spread_rows(len(crops), PHOTOS)
-    batch = next(crops.batches(len(rows), MODELS[onnx.model].preprocess, rows))
+    batch = next(crops.batches(len(rows), onnx.preprocess, rows))
     with Worker("main", f"sensitivity of {onnx.name}") as worker:
         worker.open(
             Switches,

@@ -25,6 +25,8 @@ from common.errors import StepError, UserError
 from common.hashes import cached_sha256
 from common.paths import build_root
 from common.sources import Code, code_of
+from data.preprocess import Preprocess
+from models.registry import find_model
 
 MANIFEST = "manifest.json"
 
@@ -101,7 +103,14 @@ class Artifact:
     @property
     def inherited_facts(self) -> dict[str, Any]:
         """The facts that stay true of whatever is made from this."""
-        return {name: self.facts[name] for name in ("weights", "class_num", "input_shape")}
+        known = {name: self.facts[name] for name in ("weights", "class_num", "input_shape")}
+        return known | {"preprocess": self.preprocess.to_json()}
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How photos are prepared for it; older manifests do not say, when it was as published."""
+        recorded = self.facts.get("preprocess")
+        return Preprocess.from_json(recorded) if recorded else find_model(self.model).preprocess
 
     def file(self, name: str) -> Path:
         return self.folder / name

@@ -9,7 +9,8 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.cli import Parser
+from common import files
+from common.cli import Parser, word_or_path
 from common.console import say, shown
 from common.errors import UserError, suggest
 from common.hashes import cached_sha256
@@ -18,14 +19,25 @@ from convert.artifact import MANIFEST, Artifact, load
 from convert.kind import Kind
 from data import imagenet
 from data.images import printable
+from data.preprocess import Preprocess
+from models.beside import NONE, differences
 from models.registry import MODELS, ModelSpec, find_model
 from models.split import Split, read_split
 from models.state import SUFFIXES
-from models.weights import WORDS, Weights, classes_in, find_weights, is_published, weights_folder
+from models.weights import (
+    WORDS,
+    Weights,
+    classes_in,
+    find_weights,
+    identity,
+    is_published,
+    weights_folder,
+)
 
 GRAPH = "inference.pdmodel"
 PARAMETERS = "inference.pdiparams"
 SPLIT = "split.json"  # beside the graph, where the checkpoint has one
+NAMES = "classes.json"  # and what its classes are called, where something said that
 KIND = Kind("inference", (GRAPH, PARAMETERS), shown=PARAMETERS)
 
 NO_NAME = "no model is named; give one, or the name of a build: MODEL=…"
@@ -82,6 +94,11 @@ def is_of_published_weights(graph: Artifact) -> bool:
     return path is not None and is_published(MODELS[graph.model], Path(path))
 
 
+def named_classes(graph: Artifact) -> list[str] | None:
+    """What a graph's classes are called, where something beside its checkpoint said that."""
+    return files.read_json(graph.file(NAMES))
+
+
 def builds() -> dict[str, Artifact]:
     """The inference graphs of all builds here, by name: in the order of the models."""
     manifests = build_root().glob(f"*/{KIND.name}/fp32/{MANIFEST}")
@@ -112,7 +129,7 @@ def words_for(spec: ModelSpec, checkpoint: Path) -> str:
     """What to type to mean a checkpoint: its build's name, or where that is not enough its file."""
     for name, found in _checkpoints().items():
         there = exported(name)
-        newest = there is None or there.facts["weights_sha256"] == cached_sha256(checkpoint)
+        newest = there is None or is_made_of(there, checkpoint)
         if newest and found == [Chosen(spec, name, checkpoint.absolute())]:
             return f"MODEL={name}"
     return f"MODEL={spec.name} WEIGHTS={shlex.quote(str(checkpoint))}"
@@ -185,6 +202,27 @@ def add_name_argument(parser: Parser) -> None:
     )
 
 
+def add_key_argument(parser: Parser) -> None:
+    """The argument of every command that takes a checkpoint of others."""
+    parser.add_argument(
+        "--weights-key",
+        metavar="KEY",
+        help="which network of a checkpoint that holds several: Student, state_dict/ema",
+    )
+
+
+def add_beside_arguments(parser: Parser) -> None:
+    """The arguments of every command that makes files of a checkpoint of others."""
+    add_key_argument(parser)
+    parser.add_argument(
+        "--config",
+        type=word_or_path(NONE),
+        metavar="FILE",
+        help="the config that says how photos are prepared, inference.yml, model.yml or a training "
+        f"config; {NONE}: as published (default: the one beside the weights)",
+    )
+
+
 def check_name(name: str) -> None:
     """Raise UserError for what no build can be called."""
     if not _NAME.fullmatch(name) or name in _TAKEN:
@@ -194,15 +232,23 @@ def check_name(name: str) -> None:
         )
 
 
-def weights_of(chosen: Chosen, wanted: str | None) -> Weights:
-    """The weights that a user means: those named, else the build's own, else what is found."""
+def weights_of(chosen: Chosen, wanted: str | None, key: str | None = None) -> Weights:
+    """The weights that a user means: those named, else the build's own, else what is found; of a
+    file with several networks the one of this key."""
     if wanted or chosen.name is None:
-        return find_weights(chosen.spec, wanted)
+        return find_weights(chosen.spec, wanted, key=key)
     there = exported(chosen.name)
     if there and there.facts["weights"] in WORDS:
-        return find_weights(chosen.spec, there.facts["weights"])
+        return find_weights(chosen.spec, there.facts["weights"], key=key)
     recorded = there.facts.get("weights_path") if there else chosen.checkpoint
-    return find_weights(chosen.spec, str(recorded) if recorded else None)
+    key = key or (there.facts.get("weights_key") if there else None)
+    return find_weights(chosen.spec, str(recorded) if recorded else None, key=key)
+
+
+def is_made_of(graph: Artifact, checkpoint: Path) -> bool:
+    """Whether a graph was made of a checkpoint as it is now."""
+    made_of = graph.facts["weights_sha256"]
+    return made_of == identity(checkpoint, graph.facts.get("weights_key") or "")
 
 
 def class_count(weights: Weights) -> int:
@@ -222,17 +268,29 @@ def class_count(weights: Weights) -> int:
 # ---- the name of a new build ----
 
 
-def place(spec: ModelSpec, weights: Weights, class_num: int, name: str | None = None) -> str:
+def place(
+    spec: ModelSpec,
+    weights: Weights,
+    class_num: int,
+    name: str | None = None,
+    preprocess: Preprocess | None = None,
+) -> str:
     """The name of the build that these weights go into: `name`, or the first one that is free.
 
     A build that holds another checkpoint is not free, unless it is made of random weights, or of
     the same file, which has changed since: then what was measured is put aside, and the files are
-    made anew. UserError, saying what to do, where none is free.
+    made anew. It is put aside, too, where photos were prepared in another way than `preprocess`
+    (None: as published). UserError, saying what to do, where none is free.
     """
     wanted = [name] if name else _default_names(spec, weights, class_num)
     holders = {one: exported(one) for one in wanted}
     for one, holder in holders.items():
-        if holder is None or holder.facts["weights_sha256"] == weights.sha256:
+        if holder is None:
+            break
+        if holder.facts["weights_sha256"] == weights.sha256:
+            prepared = preprocess or spec.preprocess
+            if holder.preprocess != prepared and _put_results_aside(one, holder):
+                say(f"  {one}: what was measured of photos prepared as before is put aside")
             break
         if replaced := _why_replaced(holder, weights):
             say(f"  {replaced}: {shown(build_root() / one)} is made anew")
@@ -259,6 +317,8 @@ def _default_names(spec: ModelSpec, weights: Weights, class_num: int) -> list[st
     if weights.origin != "file":
         return [spec.name, f"{spec.name}-{weights.origin}"]
     own = f"{spec.name}-{_label(spec, weights.file) or weights.sha256[:8]}"
+    if weights.key:
+        return [f"{own}-{_NO_CHARACTER.sub('_', weights.key).strip('._+-')}"[:100]]
     if is_published(spec, weights.file) and class_num == imagenet.CLASSES:
         return [spec.name, own]
     return [own]
@@ -284,13 +344,16 @@ def _why_replaced(holder: Artifact, weights: Weights) -> str | None:
     return None
 
 
-def _put_results_aside(name: str, holder: Artifact) -> None:
-    """Keep what was measured of the former checkpoint where it is not taken for the new one's."""
+def _put_results_aside(name: str, holder: Artifact) -> bool:
+    """Keep what was measured of the former checkpoint where it is not taken for the new one's;
+    whether anything was."""
     results = build_root() / name / "results"
     aside = results / f"of-{holder.facts['weights_sha256'][:12]}"
-    for path in sorted(results.glob("*.json")):
+    found = sorted(results.glob("*.json"))
+    for path in found:
         aside.mkdir(exist_ok=True)
         path.replace(aside / path.name)
+    return bool(found)
 
 
 def _origin(graph: Artifact) -> str:
@@ -301,12 +364,24 @@ def _origin(graph: Artifact) -> str:
 
 
 def say_if_changed(graph: Artifact) -> None:
-    """Say so where a build's checkpoint is no longer what the build was made of."""
+    """Say so where a build's checkpoint, or the config beside it, is no longer what the build was
+    made of, and where its photos are prepared in another way than is published."""
     path = graph.facts.get("weights_path")
-    if path is None or not Path(path).is_file():
-        return
-    if cached_sha256(Path(path)) != graph.facts["weights_sha256"]:
+    if path is not None and Path(path).is_file() and not is_made_of(graph, Path(path)):
         say(
             f"  {path} has changed since {graph.name} was made of it; to take it as it is now: "
             f"make export MODEL={graph.name}"
         )
+    config = graph.facts.get("config")
+    if config and _has_changed(Path(config["path"]), config["sha256"]):
+        say(
+            f"  {config['path']} has changed since {graph.name} was made by it; to take it as it "
+            f"is now: make export MODEL={graph.name} CONFIG={shlex.quote(config['path'])}"
+        )
+    if differing := differences(graph.preprocess, find_model(graph.model).preprocess):
+        said_by = f", as {Path(config['path']).name} says" if config else ""
+        say(f"  {graph.name}: photos are prepared with {differing}{said_by}")
+
+
+def _has_changed(path: Path, sha256: str) -> bool:
+    return path.is_file() and cached_sha256(path) != sha256

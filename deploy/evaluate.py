@@ -17,7 +17,7 @@ from typing import Any
 
 from common import console
 from common.cli import Exit, Parser, run
-from convert.builds import choose, split_of
+from convert.builds import choose, named_classes, split_of
 from data.images import DEMO
 from deploy.request.arguments import (
     add_data_arguments,
@@ -49,7 +49,12 @@ def main() -> int:
         named=options.data is not None,
         allow_seen=options.allow_seen,
     )
-    files = Files(options.weights, options.classes)
+    files = Files(
+        options.weights,
+        options.classes,
+        weights_key=options.weights_key,
+        config=options.config,
+    )
 
     from data.crops import load_crops
     from deploy.verdict.accuracy import accuracy
@@ -59,15 +64,13 @@ def main() -> int:
     graph = inference_graph(chosen, files)
     split = split_of(graph)
     with console.progress(f"decoding {images.name}", "photos") as progress:
-        crops = load_crops(
-            images, chosen.spec.preprocess, skip_bad=photos.skip_bad, progress=progress
-        )
+        crops = load_crops(images, graph.preprocess, skip_bad=photos.skip_bad, progress=progress)
     with (
         open_sessions(REFERENCE, graph.folder, "fp32") as sessions,
         console.progress(graph.name, "photos") as progress,
     ):
         started = time.perf_counter()
-        logits = sessions(crops.batches(_BATCH, chosen.spec.preprocess), progress, len(crops))
+        logits = sessions(crops.batches(_BATCH, graph.preprocess), progress, len(crops))
         speed = len(crops) / (time.perf_counter() - started)
     found = {
         "model": graph.model,
@@ -80,7 +83,7 @@ def main() -> int:
             "sha256": crops.sha256,
             "seen": int(split.training.known.has(crops.hashes).sum()) if split else 0,
         },
-        **accuracy(logits, crops.truth, images.class_names),
+        **accuracy(logits, crops.truth, images.class_names or named_classes(graph)),
         "photos_per_second": speed,
     }
     if options.json:

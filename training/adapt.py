@@ -39,9 +39,10 @@ from common.errors import UserError
 from common.paths import absolute
 from common.sources import code_of
 from common.strict_json import encode
-from convert.builds import words_for
+from convert.builds import add_key_argument, words_for
 from data.images import BUILT_IN, WHOLE, ImageSet, set_name, splits_of
 from data.stream import Stream
+from models.beside import warn_of_init
 from models.registry import ModelSpec, find_model
 from models.split import HeldOutResult, read_split, split_beside, split_path, write_split
 from models.state import SUFFIXES, write_state
@@ -252,6 +253,7 @@ def main() -> int:
         help="the backbone: a file, a folder of them, official, demo or random (default: what is "
         "found in the weights folder or the cache)",
     )
+    add_key_argument(parser)
     parser.add_argument(
         "--out", type=absolute, metavar="FILE", help="default: weights/<model>_<data>.pdparams"
     )
@@ -270,7 +272,8 @@ def main() -> int:
     # Not in the build folder: make clean must not take what cost the user time.
     name = f"{spec.name}_{set_name(options.data, 'train')}.pdparams"
     out = options.out or weights_folder() / name
-    weights = find_weights(spec, options.init, "INIT")
+    weights = find_weights(spec, options.init, "INIT", options.weights_key)
+    warn_of_init(spec, weights)
     before = split_beside(weights)
     division = open_photos(options.data, options.photos, seed=options.seed, before=before)
     take_back_signals()

@@ -37,8 +37,9 @@ from common.cli import Exit, Parser, above_zero, positive, run, whole, word_or_p
 from common.console import progress, say, shown
 from common.errors import StepError, UserError
 from common.paths import absolute
-from convert.builds import words_for
+from convert.builds import add_key_argument, words_for
 from data.images import BUILT_IN, set_name
+from models.beside import warn_of_init
 from models.registry import find_model
 from models.split import HeldOutResult, read_split, split_beside, split_path
 from models.weights import WORDS, Weights, find_weights, weights_folder
@@ -212,7 +213,8 @@ def main() -> int:
     published = recipe(spec.name)
     init = None
     if options.init != "random" and not options.resume:
-        init = find_weights(spec, options.init, "INIT")
+        init = find_weights(spec, options.init, "INIT", options.weights_key)
+        warn_of_init(spec, init)
     # Not in the build folder: make clean must not take what cost the user hours.
     folder = options.out or weights_folder() / f"{spec.name}_{set_name(options.data, 'train')}"
     if options.resume:  # the same photos as before, whatever the training started from
@@ -371,6 +373,7 @@ def _parser() -> Parser:
         metavar="D",
         help="cpu (default), gpu, or with how many: gpu:4",
     )
+    add_key_argument(parser)
     parser.add_argument("--resume", action="store_true", help="go on where a killed run was")
     parser.add_argument("--seed", type=whole(), default=0, metavar="S", help="default: 0")
     parser.add_argument(

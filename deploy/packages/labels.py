@@ -5,8 +5,8 @@ from pathlib import Path
 
 from common.console import say
 from common.errors import UserError
-from common.hashes import cached_sha256
 from convert.artifact import Artifact
+from convert.builds import is_made_of, named_classes
 from data import imagenet
 from data.texts import class_names
 
@@ -23,13 +23,17 @@ def find_labels(graph: Artifact, listing: Path | None) -> Labels:
     """The names of the classes that an inference graph tells apart.
 
     `listing` is the user's own list. Without it: the list beside the checkpoint that the graph
-    was made from, as `make adapt` and `make train` write it; ImageNet's names for 1000 classes;
-    else the classes' numbers.
+    was made from, as `make adapt` and `make train` write it; what others' files said there when the
+    graph was made (`models.beside`); ImageNet's names for 1000 classes; else the classes' numbers.
     """
     classes = graph.facts["class_num"]
     listing = listing or _beside(graph)
     if listing:
         return Labels(read_names(listing, classes), listing.name)
+    if named := named_classes(graph):
+        config = graph.facts.get("config")
+        source = Path(config["path"]).name if config else "a list of labels"
+        return Labels(named, f"{source} beside the checkpoint")
     if classes == imagenet.CLASSES:
         return Labels(imagenet.imagenet_classes(), f"ImageNet's, from {imagenet.SOURCE}")
     say(
@@ -45,7 +49,7 @@ def _beside(graph: Artifact) -> Path | None:
     if not recorded:
         return None
     checkpoint = Path(recorded)
-    if not checkpoint.is_file() or cached_sha256(checkpoint) != graph.facts["weights_sha256"]:
+    if not checkpoint.is_file() or not is_made_of(graph, checkpoint):
         return None
     own = checkpoint.with_name(f"{checkpoint.stem}.classes.txt")
     trainings = checkpoint.with_name("classes.txt")

@@ -3,6 +3,7 @@
 Its form is described in docs/package.md.
 """
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -112,7 +113,8 @@ def packaged(name: str, target: str, precision: str) -> Artifact | None:
 
 
 def is_current(made: Artifact, *, certain: bool = False) -> bool:
-    """Whether a package is of the checkpoint and of the file that its build has now.
+    """Whether a package is of the checkpoint and of the file that its build has now, and of photos
+    prepared as now.
 
     A file may be left of the checkpoint before. Where there is no such file the package counts; or,
     where that must be `certain`, it does not.
@@ -120,6 +122,8 @@ def is_current(made: Artifact, *, certain: bool = False) -> bool:
     name = made.folder.parents[1].name
     graph = exported(name)
     if graph and made.facts.get("weights_sha256") != graph.facts["weights_sha256"]:
+        return False
+    if graph and made.preprocess != graph.preprocess:
         return False
     precision = made.manifest["precision"].rpartition("-")[2]
     target = target_of(made)
@@ -159,6 +163,7 @@ def _content(
     """Every file of the package but the model itself."""
     target, precision = cell
     engine = _engine(target)
+    spec = dataclasses.replace(spec, preprocess=graph.preprocess)
     content = {
         "preprocess.json": _json(spec.preprocess.to_json()),
         "labels.txt": "".join(f"{name}\n" for name in labels.names).encode(),
@@ -172,7 +177,7 @@ def _content(
         "precision": precision,
         "engine": engine.name,
         "engine_version": engine.version(built.file(engine.file)),
-        **graph.inherited_facts,
+        **{name: graph.facts[name] for name in ("weights", "class_num", "input_shape")},
         "weights_sha256": graph.facts["weights_sha256"],
         **({"batch": built.facts["batch"]} if "batch" in built.facts else {}),
         "gate": gate(precision),

@@ -8,7 +8,7 @@ from calib.quant_config import DEFAULT_METHOD, METHODS, QuantConfig
 from common.cli import Parser, choice, number, positive, whole, word_or_path
 from common.console import say
 from common.errors import UserError
-from convert.builds import NO_NAME, Chosen, add_name_argument
+from convert.builds import NO_NAME, Chosen, add_beside_arguments, add_name_argument
 from convert.to_onnx import DEFAULT_OPSET, OPSETS
 from data.images import BUILT_IN, DEMO
 from data.photo_folders import AS_FOUND, UNLABELLED
@@ -148,6 +148,7 @@ def add_weight_arguments(parser: Parser) -> None:
         metavar="N",
         help="default: as many as the weights tell apart, else 1000",
     )
+    add_beside_arguments(parser)
 
 
 def add_data_arguments(parser: Parser) -> None:
@@ -328,6 +329,8 @@ def chosen_files(options: argparse.Namespace) -> Files:
             named=False,
         ),
         named=bool(options.precision or options.calib),
+        weights_key=options.weights_key,
+        config=options.config,
     )
 
 

@@ -27,12 +27,12 @@ def class_count(chosen: Chosen, files: Files) -> int:
     """How many classes the inference graph has, or will have, known before any work."""
     if files.class_num:
         return files.class_num
-    found = None if files.weights else builds.exported(chosen.folder)
+    found = None if files.names_weights else builds.exported(chosen.folder)
     if found:
         return found.facts["class_num"]
     if not _takes_a_file(chosen, files):
         return imagenet.CLASSES
-    return builds.class_count(builds.weights_of(chosen, files.weights))
+    return builds.class_count(builds.weights_of(chosen, files.weights, files.weights_key))
 
 
 def inference_graph(chosen: Chosen, files: Files) -> Artifact:
@@ -41,22 +41,23 @@ def inference_graph(chosen: Chosen, files: Files) -> Artifact:
     With weights or a class count asked for it is made from those; without, the graph of that build
     is taken as it is, and where there is none, the weights that are found here.
     """
-    found = None if files.weights else builds.exported(chosen.folder)
+    anew = files.names_weights or files.config
+    found = None if anew else builds.exported(chosen.folder)
     if found and files.class_num in (None, found.facts["class_num"]):
         builds.say_if_changed(found)
         return found
-    return export_build(chosen, files.weights, files.class_num)
+    return export_build(chosen, files.weights, files.class_num, files.weights_key, files.config)
 
 
 def known_split(chosen: Chosen, files: Files) -> Split | None:
     """Which photos trained the weights that `inference_graph` will take, before any work; None
     where that is not known."""
-    found = None if files.weights else builds.exported(chosen.folder)
+    found = None if files.names_weights else builds.exported(chosen.folder)
     if found and files.class_num in (None, found.facts["class_num"]):
         return builds.split_of(found)
     if not _takes_a_file(chosen, files):
         return None
-    return split_beside(builds.weights_of(chosen, files.weights))
+    return split_beside(builds.weights_of(chosen, files.weights, files.weights_key))
 
 
 def _takes_a_file(chosen: Chosen, files: Files) -> bool:

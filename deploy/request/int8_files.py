@@ -45,9 +45,11 @@ def with_kept(graph: Artifact, cells: Sequence[Cell], options: Options) -> Optio
                 )
         elif not found.facts.is_of(graph):
             without.append(target.name)
+            same = found.facts.weights_sha256 == graph.facts["weights_sha256"]
+            other = "photos prepared in another way" if same else "other weights"
             say(
-                f"  {target.name} int8: what was calibrated is of other weights, and does not "
-                f"apply: {found.facts}"
+                f"  {target.name} int8: what was calibrated is of {other}, and does not apply: "
+                f"{found.facts}"
             )
         elif not found.is_whole:
             say(f"  {target.name} int8: the calibrated file is damaged or gone: {found.facts}")
@@ -179,6 +181,7 @@ def keep(graph: Artifact, target: Target, built: Artifact, options: Options) -> 
         weights_sha256=graph.facts["weights_sha256"],
         class_num=graph.facts["class_num"],
         input_shape=tuple(graph.facts["input_shape"]),
+        preprocess=graph.preprocess.to_json(),
         opset=options.opset,
         method=quant.method,
         keep_float=quant.keep_float,

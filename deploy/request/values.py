@@ -125,6 +125,13 @@ class Files:
     options: Options = field(default_factory=lambda: Options(DEFAULT_OPSET))
     photos: Photos = field(default_factory=lambda: Photos(named=False))
     named: bool = True
+    weights_key: str | None = None
+    config: str | None = None
+
+    @property
+    def names_weights(self) -> bool:
+        """Whether the user says of which weights, so that a build's own do not do."""
+        return bool(self.weights or self.weights_key)
 
 
 def every_cell() -> list[Cell]:

@@ -14,7 +14,6 @@ from data.crops import Crops, load_crops
 from data.images import ImageSet, spread_rows
 from data.photo_files import printable
 from deploy.targets.paddle import REFERENCE
-from models.registry import ModelSpec
 from runtimes.session_pool import SessionSpec, open_sessions
 
 
@@ -50,13 +49,12 @@ class JudgingPhotos:
 
     def __init__(
         self,
-        spec: ModelSpec,
         graph: Artifact,
         images: ImageSet,
         more: ImageSet | None,
         skip_bad: bool,
     ):
-        self._spec, self._graph = spec, graph
+        self._graph = graph
         self._images, self._more = images, more
         self._skip_bad = skip_bad
         self._references: dict[str, np.ndarray] = {}
@@ -72,7 +70,7 @@ class JudgingPhotos:
     def _decoded(self, images: ImageSet) -> Crops:
         with console.progress(f"decoding {images.name}", "photos") as progress:
             return load_crops(
-                images, self._spec.preprocess, skip_bad=self._skip_bad, progress=progress
+                images, self._graph.preprocess, skip_bad=self._skip_bad, progress=progress
             )
 
     def parts(self, at_most: int | None) -> list[Part]:
@@ -86,7 +84,7 @@ class JudgingPhotos:
     def batches(self, parts: list[Part], size: int) -> Iterator[np.ndarray]:
         """The network's input, float32 [n, 3, S, S], in batches of up to `size`."""
         for one in parts:
-            yield from one.crops.batches(size, self._spec.preprocess, one.rows)
+            yield from one.crops.batches(size, self._graph.preprocess, one.rows)
 
     def reference(self, parts: list[Part]) -> np.ndarray:
         """The reference's logits, float32 [photos, classes], from an earlier run or a new one."""

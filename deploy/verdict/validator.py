@@ -61,7 +61,7 @@ class Judge:
         self._spec = spec
         self._host = host
         self._graph = graph
-        self._photos = JudgingPhotos(spec, graph, photos, more, skip_bad)
+        self._photos = JudgingPhotos(graph, photos, more, skip_bad)
         self._changes = changes
         self._split = split_of(graph)
         self._ran: dict[tuple, tuple[np.ndarray, dict]] = {}

@@ -13,6 +13,7 @@ from common import files
 from common.errors import StepError
 from convert.artifact import Artifact, load
 from data.images import ImageSet
+from data.preprocess import Preprocess
 from deploy.request import int8_files
 from deploy.request.int8_files import calibrating_hashes, int8_file, options_for, with_kept
 from deploy.targets.base import Options, Tool
@@ -263,6 +264,16 @@ def test_a_calibration_of_other_weights_does_not_apply(graph, keep, capsys):
     assert not found.kept
     assert not found.remade
     assert "is of other weights, and does not apply: mse on 3 photos" in capsys.readouterr().err
+
+
+def test_a_calibration_of_photos_prepared_otherwise_does_not_apply(graph, keep, capsys):
+    keep("judged")
+    published = Preprocess()
+    for preprocess in (published, dataclasses.replace(published, mean=(0.5, 0.5, 0.5))):
+        facts = {**graph.facts, "preprocess": preprocess.to_json()}
+        other = Artifact(graph.folder, {**graph.manifest, "model": "AlexNet", "facts": facts})
+        assert bool(with_kept(other, [CELL], Options(17)).kept) == (preprocess == published)
+    assert "is of photos prepared in another way, and does not" in capsys.readouterr().err
 
 
 def test_a_file_that_is_gone_is_made_again_by_the_same(graph, keep, capsys):

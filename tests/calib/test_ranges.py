@@ -73,7 +73,10 @@ def stored(model: onnx.ModelProto, folder: Path) -> Artifact:
     """The model as the ONNX step leaves it, as far as this matters here."""
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / "model.onnx")
-    inherited_facts = {"weights": "random", "class_num": 5, "input_shape": [3, SIDE, SIDE]}
+    inherited_facts = {
+        **{"weights": "random", "class_num": 5, "input_shape": [3, SIDE, SIDE]},
+        "preprocess": Preprocess().to_json(),
+    }
     key = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     return Artifact(folder, {"model": "Toy", "key": key, "facts": inherited_facts})
 

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from convert import step_check
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
+from data.preprocess import Preprocess
 
 SHAPE = (3, 32, 32)
 WEIGHTS = {
@@ -80,6 +81,9 @@ def make(folder: Path, nodes, *, opset=17, valid=True, scale=1.0) -> Artifact:
             folder / step_check.FILE, session.run(["logits"], {"x": step_check.images(SHAPE)})[0]
         )
     onnx.save(model, folder / FILE)
-    inherited_facts = {"weights": "random", "class_num": 8, "input_shape": SHAPE}
+    inherited_facts = {
+        **{"weights": "random", "class_num": 8, "input_shape": SHAPE},
+        "preprocess": Preprocess().to_json(),
+    }
     key = f"{[node[0] for node in nodes]} {opset} {scale}"
     return Artifact(folder, {"model": "Toy", "key": key, "facts": inherited_facts})
