@@ -1,10 +1,14 @@
 # Each target is one line that calls one Python file; the files work without make too. They read
 # the NAME=value words of make's command line themselves, as typed (common/make_words.py).
 # make itself ends with status 2 whenever a command failed: scripts that care about the difference
-# between drift (1), bad input (2) and undecided (3) call the Python files.
+# between drift (1), bad input (2) and undecided (3) call the Python files. What a verdict means
+# stands in a file, and is make's last line, in place of "Error 3": a command has two rules, which
+# is why there are two colons, and the second one fails with those words.
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
-run = @"$(PYTHON:~/%=$(HOME)/%)" $(1) --make $@ $(MAKECMDGOALS)
+said = $(eval said := $(shell mktemp -u /tmp/paddle-portage-said.XXXXXXXXXX))$(said)
+run = @[ -s $(said) ] || PORTAGE_SAID=$(said) "$(PYTHON:~/%=$(HOME)/%)" $(1) --make $@ $(MAKECMDGOALS) \
+  || { status=$$?; [ -s $(said) ] || exit $$status; }
 no_words = $(if $(MAKEOVERRIDES),$(error make $@ takes no words))
 VENV = .venv/bin
 
@@ -13,67 +17,67 @@ ifeq ($(filter test,$(MAKECMDGOALS)),)
 unexport $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))
 endif
 
-.PHONY: help setup setup-arm doctor demo export convert calibrate validate benchmark reference matrix report train \
-  adapt fixtures evaluate package apk phone test bench lock clean
+commands := $(shell sed -n 's/^\([a-z-]*\)::.*/\1/p' Makefile)
+.PHONY: help $(commands) test lock clean
 
 help:  ## this list (what the words mean: HELP=1 with a command, once it is set up)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p; s/^#\(   <.*\)/\1/p' Makefile | expand -t 18
 
-setup:  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the lock files
+setup::  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the lock files
 	$(call run,runtimes/install.py)
 
-setup-arm:  ## an ARM64 root in .arm, to execute ARM code on this machine (needs qemu-user-static)
+setup-arm::  ## an ARM64 root in .arm, to execute ARM code on this machine (needs qemu-user-static)
 	$(call run,runtimes/install_arm.py)
 
-doctor:  ## <host>: what this machine, or another host, has, what is missing, how to get it
+doctor::  ## <host>: what this machine, or another host, has, what is missing, how to get it
 	$(call run,deploy/doctor.py)
 
-demo: setup  ## [VERBOSE=1]: the whole chain on real photos, and the drift table
+demo:: setup  ## [VERBOSE=1]: the whole chain on real photos, and the drift table
 	$(call run,deploy/demo.py)
 
-export:  ## MODEL=… [NAME=…] [WEIGHTS=path|official|demo|random] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N]: checkpoint to inference graph
+export::  ## MODEL=… [NAME=…] [WEIGHTS=path|official|demo|random] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N]: checkpoint to inference graph
 	$(call run,convert/export.py)
 
-convert:  ## MODEL=… [NAME=…] TARGET=…|all <files>: the files of a target
+convert::  ## MODEL=… [NAME=…] TARGET=…|all <files>: the files of a target
 	$(call run,deploy/build.py)
 
-calibrate:  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
+calibrate::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
 	$(call run,deploy/calibrate.py)
 
-validate:  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [CHANGES=file.csv] [IMPORT=result.json] [VERBOSE=1] [JSON=1]: top-1 drift on photos
+validate::  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [CHANGES=file.csv] [IMPORT=result.json] [VERBOSE=1] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
-benchmark:  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [FRESH=1] [JSON=1]: latency here
+benchmark::  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [FRESH=1] [JSON=1]: latency here
 	$(call run,deploy/benchmark.py)
 
-reference:  ## [MODEL=…] [JSON=1]: the published figures, and which of them are contested
+reference::  ## [MODEL=…] [JSON=1]: the published figures, and which of them are contested
 	$(call run,deploy/published.py)
 
-train:  ## MODEL=… DATA=… [PHOTOS=N] [SKIP_BAD=1] [EPOCHS=N] [INIT=official|path] [WEIGHTS_KEY=…] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1] [SEED=N] [LIMIT_STEPS=N] [OUT=folder]: train or fine-tune
+train::  ## MODEL=… DATA=… [PHOTOS=N] [SKIP_BAD=1] [EPOCHS=N] [INIT=official|path] [WEIGHTS_KEY=…] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1] [SEED=N] [LIMIT_STEPS=N] [OUT=folder]: train or fine-tune
 	$(call run,training/train.py)
 
-adapt:  ## MODEL=… DATA=cifar10|folder [PHOTOS=N] [SKIP_BAD=1] [INIT=path|official|demo|random] [WEIGHTS_KEY=…] [SEED=N] [OUT=file]: a new classifier
+adapt::  ## MODEL=… DATA=cifar10|folder [PHOTOS=N] [SKIP_BAD=1] [INIT=path|official|demo|random] [WEIGHTS_KEY=…] [SEED=N] [OUT=file]: a new classifier
 	$(call run,training/adapt.py)
 
-fixtures:  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models from random backbones (an hour)
+fixtures::  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models from random backbones (an hour)
 	$(call run,training/toy_checkpoints.py)
 
-evaluate:  ## MODEL=… [NAME=…] [WEIGHTS=…] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N] <photos> [ALLOW_SEEN=1] [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
+evaluate::  ## MODEL=… [NAME=…] [WEIGHTS=…] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N] <photos> [ALLOW_SEEN=1] [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
 	$(call run,deploy/evaluate.py)
 
-matrix:  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
+matrix::  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
 
-report:  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json] [CHANGES=changes.json]: all results on one page
+report::  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json] [CHANGES=changes.json]: all results on one page
 	$(call run,deploy/report.py)
 
-package:  ## MODEL=… [NAME=…] [TARGET=onnx|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none]: what an app needs, a folder and a zip
+package::  ## MODEL=… [NAME=…] [TARGET=onnx|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
-apk:  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
+apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
-phone:  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
+phone::  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
 	$(call run,deploy/phone.py)
 
 test: setup  ## linter, formatter, type checker and tests
@@ -81,7 +85,7 @@ test: setup  ## linter, formatter, type checker and tests
 	@$(VENV)/python -m pytest -m "not alone" --numprocesses=logical --maxprocesses=4 --dist=worksteal
 	@$(VENV)/python -m pytest -m alone
 
-bench: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: speed against plain scripts, with ratios
+bench:: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: speed against plain scripts, with ratios
 	$(call run,benchmarks/bench.py)
 	$(if $(value ONLY)$(value MODEL),,$(call run,benchmarks/bench_calibration.py))
 
@@ -94,6 +98,9 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 
 clean:  ## remove build/ (downloads stay in the cache)
 	$(no_words)rm -rf build
+
+$(commands)::
+	$(if $(wildcard $(said)),$(error $(shell cat $(said); rm -f $(said))))
 
 # Words of several commands, for the list:
 #   <files> = [PRECISION=…] [WEIGHTS=path|official|demo|random] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N] [OPSET=13] [CALIB=folder] [CALIB_PHOTOS=N] [METHOD=entropy] [KEEP_FLOAT=layers] [RECALIBRATE=1]

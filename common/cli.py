@@ -157,13 +157,29 @@ _DISK_ERRORS = {
     errno.EACCES: "no permission; make it accessible or choose another place",
 }
 _LONGEST = 200  # characters of an exception's own words
-# What comes before make's own last line, "Error 3", which looks like a crash.
+# What a status means, for make's last line: "Error 3" looks like a crash (see the Makefile).
 _IN_WORDS = {
-    Exit.BROKEN: "status 1: something is outside of its budget, or broken, as said above; next: "
-    "mend that, or allow more with BUDGET= where it is drift",
-    Exit.UNDECIDED: "status 3, which is no error: not decided, as hardware is absent or the photos "
-    "are too few; next: more photos (DATA=/your/photos), or see what is missing here (make doctor)",
+    Exit.BROKEN: "something is outside of its budget, or broken, as said above; next: mend that, "
+    "or allow more with BUDGET= where it is drift",
+    Exit.UNDECIDED: "this is no error: not decided, as hardware is absent or the photos are too "
+    "few; next: more photos (DATA=/your/photos), or see what is missing here (make doctor)",
 }
+NOTHING_HERE = (
+    "this is no error: there was nothing to do, as no model has weights here; next: name a model "
+    "and its weights (MODEL=… WEIGHTS=…), or make demo"
+)
+NOT_HERE = (
+    "this is no error: some of it cannot be done on this machine, as said above; next: name "
+    "targets that can (TARGET=onnx), or see what is missing (make doctor)"
+)
+_SAID = "PORTAGE_SAID"  # the file in which make looks for its last line
+_last_words: list[str] = []
+
+
+def end_with(words: str) -> None:
+    """Let make's last line say this instead of what a status usually means: what there is to it,
+    and what to type next."""
+    _last_words[:] = [words]
 
 
 def run(main: Callable[[], int]) -> NoReturn:
@@ -173,7 +189,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     on standard error and status 2; a StepError one line and status 1. Anything else is a bug:
     one line that says where its traceback is, and status 70.
     """
-    by_make = sys.argv[1:2] == [make_words.FLAG]
+    said = os.environ.pop(_SAID, None)
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show stops nothing; files are UTF-8 (see `common.start`).
         if isinstance(stream, io.TextIOWrapper):  # a test's need not be
@@ -183,8 +199,9 @@ def run(main: Callable[[], int]) -> NoReturn:
         paths.settle_variables()
         status = int(main())
         sys.stdout.flush()
-        if by_make and status in _IN_WORDS:
-            print(_IN_WORDS[Exit(status)], file=sys.stderr)
+        if said and status in _IN_WORDS:
+            [words] = _last_words or [_IN_WORDS[Exit(status)]]
+            _tell_make(said, f"status {status}: {words}")
     except BrokenPipeError:
         # The reader went away (`| head`): nothing left to say, and flushing at exit must not.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -192,6 +209,15 @@ def run(main: Callable[[], int]) -> NoReturn:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort
         status = complain(error)
     sys.exit(status)
+
+
+def _tell_make(path: str, words: str) -> None:
+    """Leave make its last line; where that cannot be written, it comes before make's own."""
+    try:
+        with open(path, "x", encoding="utf-8") as stream:  # noqa: PTH123 - made by nobody else
+            stream.write(words)
+    except OSError:
+        print(words, file=sys.stderr)
 
 
 def take_signals() -> None:

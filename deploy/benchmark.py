@@ -24,7 +24,17 @@ if __name__ == "__main__":
 
 from collections.abc import Callable
 
-from common.cli import Exit, Parser, number, positive, run, several
+from common.cli import (
+    NOT_HERE,
+    NOTHING_HERE,
+    Exit,
+    Parser,
+    end_with,
+    number,
+    positive,
+    run,
+    several,
+)
 from common.console import say
 from common.errors import UserError
 from deploy.request.arguments import (
@@ -57,6 +67,7 @@ def main() -> int:
         ]
         _print(outcomes, options.json, tables.show_comparisons)
         _finish(sitting)
+        end_with(NOTHING_HERE)
         return Exit.OK if outcomes else Exit.UNDECIDED
     cells = chosen_cells(options)
     sitting = Sitting(planned(cells, ways) * len(builds), options.fresh)
@@ -66,6 +77,7 @@ def main() -> int:
     if any(outcome["verdict"] == "fail" for outcome in results):
         return Exit.BROKEN
     if not results or any(outcome["verdict"] == "unavailable" for outcome in results):
+        end_with(NOT_HERE if results else NOTHING_HERE)
         return Exit.UNDECIDED
     return Exit.OK
 

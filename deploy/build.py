@@ -9,7 +9,7 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-from common.cli import Exit, Parser, run
+from common.cli import NOT_HERE, Exit, Parser, end_with, run
 from common.console import say, shown
 from common.errors import StepError
 from deploy.request.arguments import (
@@ -43,6 +43,7 @@ def main() -> int:
             if outcome is None:
                 say(f"  {target.name} {precision} is unavailable: {target.problem()}")
                 status = Exit.UNDECIDED
+                end_with(NOT_HERE)
             else:
                 print(f"{graph.name} {target.name} {precision}: {shown(outcome.folder)}")
                 for line in target.to_do_there(outcome):

@@ -16,7 +16,7 @@ if __name__ == "__main__":
     import common.start  # noqa: F401
 
 from common import machine, process
-from common.cli import Exit, Parser, run
+from common.cli import Exit, Parser, end_with, run
 from common.console import colored, table
 from common.errors import StepError, UserError
 from common.paths import build_root, cache_root
@@ -58,6 +58,7 @@ def main() -> int:
     table("Machine", ["", ""], _machine())
     problems = [one.problem() for one in ENVIRONMENTS.values() if one.required]
     problem = next(filter(None, problems), None)
+    end_with(f"something that is required is missing; next: {problem}")
     print(f"\nNext: {problem or _next()}")
     return Exit.BROKEN if problem else Exit.OK
 

@@ -14,7 +14,7 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-from common.cli import Exit, Parser, run
+from common.cli import NOT_HERE, Exit, Parser, end_with, run
 from common.console import shown
 from deploy.packages.making import add_package_arguments, make_packages
 from deploy.packages.package import zip_path
@@ -29,6 +29,7 @@ def main() -> int:
     for name, (target, precision), made in make_packages(parser.parse_args(), anew=True):
         if made is None:
             status = Exit.UNDECIDED
+            end_with(NOT_HERE)
         else:
             print(f"{name} {target.name} {precision}: {shown(zip_path(made))}")
     return status

@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 
-from common.cli import Exit, Parser, choice, positive, run
+from common.cli import Exit, Parser, choice, end_with, positive, run
 from common.console import say, shown
 from common.errors import UserError
 from common.paths import build_root
@@ -43,6 +43,7 @@ def main() -> int:
     serial = find_serial(adb, options.serial)
     if serial is None:
         print("unavailable: no phone is connected; plug one in and allow debugging over USB")
+        end_with("this is no error: no phone is connected; next: connect one, and allow debugging")
         return Exit.UNDECIDED
     phone = Phone(adb, serial, read_project().application_id)
     phone.install(apk)

@@ -16,7 +16,7 @@ if __name__ == "__main__":
     import common.start  # noqa: F401
 
 
-from common.cli import Exit, Parser, run
+from common.cli import NOTHING_HERE, Exit, Parser, end_with, run
 from common.console import say, shown
 from common.paths import absolute
 from common.strict_json import encode
@@ -83,6 +83,8 @@ def main() -> int:
             print(json.dumps(encode(outcome), ensure_ascii=False), flush=True)
     if not options.json:
         tables.show(results, options.verbose)
+    if not results:
+        end_with(NOTHING_HERE)
     if changes:
         changes.write(options.changes)
         for line in changes.lines():

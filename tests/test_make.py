@@ -91,13 +91,31 @@ def test_a_word_that_a_command_has_not_is_refused_by_each(command, target):
     assert_refused(done, f"make {target} takes no NOSUCHWORD=")
 
 
-def test_the_last_but_one_line_says_what_a_status_means(make, tmp_path):
-    done = make("validate", "TARGET=onnx")  # no model has weights in an empty folder
+@pytest.mark.parametrize(
+    ("target", "words", "said", "then"),
+    [
+        ("validate", ["TARGET=onnx"], "no model has weights here", "MODEL=…"),
+        ("benchmark", ["TARGET=onnx"], "no model has weights here", "WEIGHTS=…"),
+    ],
+)
+def test_the_last_line_says_what_a_status_means(make, target, words, said, then):
+    done = make(target, *words)  # no model has weights in an empty folder
     assert done.returncode == 2
-    ours, theirs = done.stderr.splitlines()[-2:]
-    assert ours.startswith("status 3, which is no error: not decided")
-    assert "; next: more photos (DATA=/your/photos)" in ours
-    assert theirs.endswith("Error 3")
+    last = done.stderr.splitlines()[-1]
+    assert "*** status 3: this is no error: " in last
+    assert said in last
+    assert then in last.partition("; next: ")[2]
+    assert "Error 3" not in done.stderr
+
+
+def test_a_command_that_ends_without_a_word_fails_by_its_status(make):
+    done = make("validate", "TARGET=onnx", PYTHONPATH="/proc/nope", PYTHONHOME="/proc/nope")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("make: ***")
+
+
+def test_every_command_has_the_rule_that_says_what_its_status_means():
+    assert set(re.findall(r"^([a-z-]+)::", MAKEFILE, re.M)) == set(COMMANDS)
 
 
 def test_what_takes_no_words_says_so(make):
