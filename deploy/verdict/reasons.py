@@ -7,7 +7,7 @@ from deploy.verdict.result import Result
 from runtimes.hosts.local import Local
 from runtimes.session_pool import SIMULATED
 
-_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?")  # not of fp16, sm_75
 _CAUSE = "simulated, since "
 
 
@@ -15,7 +15,8 @@ def sentences(results: Sequence[Result], verbose: bool) -> list[str]:
     """The lines below a table of results.
 
     Reasons that differ in nothing but numbers are one, with the smallest and the largest of each;
-    why something is simulated is then said once for all that share it.
+    why something is simulated, and what was built, is then said clause by clause, once for all that
+    share it.
     """
     reports = [(one, one.build_report) for one in results if one.build_report]
     reports += [(one, note) for one in results if (note := seen_in_training(one))]
@@ -32,7 +33,7 @@ def sentences(results: Sequence[Result], verbose: bool) -> list[str]:
         found = _merged([finding for _, finding in shared])
         lines.append(f"{_names([one for one, _ in shared])}: {first.verdict}: {found}")
         causes += [(one, cause) for one, _ in shared if (cause := _cause(one))]
-    return lines + _merged_lines(causes) + _merged_lines(reports)
+    return lines + _shared_clauses(causes + reports, results)
 
 
 def seen(results: Sequence[Result]) -> list[str]:
@@ -94,6 +95,22 @@ def _merged_lines(texts: Iterable[tuple[Result, str]]) -> list[str]:
     return [
         f"{_names([one for one, _ in shared])}: {_merged([text for _, text in shared])}"
         for shared in _alike(texts)
+    ]
+
+
+def _shared_clauses(texts: Iterable[tuple[Result, str]], results: Sequence[Result]) -> list[str]:
+    """A line for the clauses of texts that are of the same results."""
+    order = {id(one): row for row, one in enumerate(results)}
+    found: dict[str, dict[int, str]] = {}
+    for one, text in texts:
+        for clause in text.split("; "):
+            found.setdefault(_NUMBER.sub("#", clause), {})[order[id(one)]] = clause
+    lines: dict[tuple[int, ...], list[str]] = {}
+    for shared in found.values():
+        lines.setdefault(tuple(sorted(shared)), []).append(_merged(list(shared.values())))
+    return [
+        f"{_names([results[row] for row in rows])}: {'; '.join(clauses)}"
+        for rows, clauses in lines.items()
     ]
 
 

@@ -1,5 +1,7 @@
 """Why results are no pass: once for those that share it, or each by itself."""
 
+import dataclasses
+
 from deploy.verdict import reasons, tables
 from tests.deploy.verdict.results import a_result
 
@@ -49,6 +51,23 @@ def test_each_by_itself_where_that_is_asked_for():
 def test_what_only_one_says_is_said_in_whole():
     (line,) = reasons.sentences(RESULTS[2:3], verbose=False)
     assert line == reasons.sentences(RESULTS[2:3], verbose=True)[0]
+
+
+def test_clauses_are_said_once_for_all_that_share_them():
+    """As of the two cards: where they are absent, and what was built ahead for one of them."""
+    rows = []
+    for target, built in (("trt-v100", "not built"), ("trt-t4", "built in {} s")):
+        for precision, seconds in (("fp16", "0.2"), ("int8", "1.5")):
+            report = f"parsed by it 1.7.1; {built.format(seconds)}; {precision} is made there"
+            one = few(target, precision, "+0.00", "47", f"it takes a {target}; no GPU is here")
+            rows.append(dataclasses.replace(one, build_report=report))
+    assert reasons.sentences(rows, verbose=False)[1:] == [
+        "SqueezeNet1_1 trt-v100 fp16, int8: simulated, since it takes a trt-v100; not built",
+        "SqueezeNet1_1 trt-v100 fp16, int8, trt-t4 fp16, int8: no GPU is here; parsed by it 1.7.1",
+        "SqueezeNet1_1 trt-t4 fp16, int8: simulated, since it takes a trt-t4; built in 0.2 … 1.5 s",
+        "SqueezeNet1_1 trt-v100 fp16, trt-t4 fp16: fp16 is made there",
+        "SqueezeNet1_1 trt-v100 int8, trt-t4 int8: int8 is made there",
+    ]
 
 
 def test_another_verdict_is_another_reason():
