@@ -143,7 +143,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+    console = Console(width=_width())
     names = [header.lstrip("<>") for header in headers]
     widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     figures = [at for at, header in enumerate(headers) if header != names[at]]
@@ -170,6 +170,44 @@ def table(
     if len(shown) < len(headers):
         left_out = ", ".join(name for at, name in enumerate(names) if at not in shown)
         print(f"({left_out}: on a wider terminal, or in a file)")
+
+
+def table_in_parts(title: str, headers: list[str], rows: list[list[str]]) -> None:
+    """Print a table of many columns that are all needed: where a terminal is too narrow for them
+    side by side they stand in parts, below each other, each with the first column."""
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    width = _width() or Console().width
+    columns = list(zip(headers, *rows, strict=True))
+    if sum(max(map(cell_len, column)) + _GAP for column in columns) - _GAP > width:
+        headers = [header.replace(" ", "\n") for header in headers]
+    needed = [
+        max(map(cell_len, [*header.split("\n"), *column[1:]]))
+        for header, column in zip(headers, columns, strict=True)
+    ]
+    parts: list[list[int]] = [[]]
+    left = room = width - needed[0]
+    for at in range(1, len(headers)):
+        left -= needed[at] + _GAP
+        if left < 0 and parts[-1]:
+            parts.append([])
+            left = room - needed[at] - _GAP
+        parts[-1].append(at)
+    for number, part in enumerate(parts):
+        if number:
+            print()
+        shown = [0, *part]
+        table(
+            title if not number else f"{title} ({number + 1})",
+            [headers[at] for at in shown],
+            [[row[at] for at in shown] for row in rows],
+        )
+
+
+def _width() -> int | None:
+    """How wide a table may be; None: as the terminal."""
+    return None if sys.stdout.isatty() else _WIDTH_OF_FILES
 
 
 def _reader_went_away() -> None:

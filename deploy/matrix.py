@@ -31,6 +31,7 @@ from deploy.request.arguments import (
     chosen_host,
     chosen_photos,
 )
+from deploy.request.values import Cell
 from deploy.speed.tables import show_beside
 from deploy.targets.base import Target
 from deploy.verdict import reasons
@@ -73,7 +74,8 @@ def main() -> int:
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         results = dict(pool.map(judge, builds))
     columns = [f"{target.name} {precision}" for target, precision in cells]
-    console.table("Verdicts", ["model", *columns], [_verdicts(*row) for row in results.items()])
+    verdicts = [[name, *_verdicts(row, cells, name in broken)] for name, row in results.items()]
+    console.table_in_parts("Verdicts", ["model", *columns], verdicts)
     for line in reasons.seen([one for row in results.values() for one in row]):
         print(line)
     print()
@@ -88,8 +90,14 @@ def main() -> int:
     return exit_status(every, options.accept_simulated, options.accept_estimated)
 
 
-def _verdicts(name: str, outcomes: list[Result]) -> list[str]:
-    return [name, *(verdict(one, " seen" if one.data.seen else "") for one in outcomes)]
+def _verdicts(outcomes: list[Result], cells: list[Cell], broken: bool) -> list[str]:
+    """A cell's verdict each; "-" where it was left out, as INT8 without photos to calibrate."""
+    found = {
+        (one.target, one.precision): verdict(one, " seen" if one.data.seen else "")
+        for one in outcomes
+    }
+    absent = "broken" if broken else "-"
+    return [found.get((target.name, precision), absent) for target, precision in cells]
 
 
 def _show_costs(names: list[str], targets: list[Target]) -> None:

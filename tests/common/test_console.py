@@ -98,6 +98,24 @@ def test_what_identifies_a_row_and_its_verdict_are_never_cut(screen):
         assert re.sub(r"\s", "", target)[:6] in left
 
 
+def test_many_columns_that_are_all_needed_stand_in_parts(monkeypatch, capsys):
+    targets = [f"{name} {kind}" for name in ("openvino", "trt-v100") for kind in ("fp16", "int8")]
+    rows = [["ResNeSt50_fast_1s1x64d", "undecided", "pass", "unavailable", "fail"]] * 2
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    for width, parts in ((120, 1), (60, 2), (40, 4)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        console.table_in_parts("Verdicts", ["model", *targets], rows)
+        lines = re.sub("\x1b\\[[\\d;]*m", "", capsys.readouterr().out).splitlines()
+        assert max(map(len, lines)) <= width
+        told = [line.split() for line in lines if line.startswith("ResNeSt50_fast_1s1x64d ")]
+        assert len(told) == 2 * parts
+        assert [cell for words in told[::2] for cell in words[1:]] == rows[0][1:]
+        for target in targets:
+            for word in target.split():
+                assert any(word in line.split() for line in lines)
+
+
 def test_a_cell_is_shown_as_it_is(capsys):
     console.table("[b]", ["[red]"], [["cat [/b]"], ["dog [small]"]])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
