@@ -153,8 +153,14 @@ def _file_names(spec: "ModelSpec") -> str:
 
 
 def weights_folder() -> Path:
-    """Where the user keeps weights: WEIGHTS_DIR, or `weights/` in the project."""
-    return given("WEIGHTS_DIR") or ROOT / "weights"
+    """Where the user keeps weights: WEIGHTS_DIR, or `weights/` in the project.
+
+    UserError where that is no folder; one that is not there yet is made when it is written to.
+    """
+    folder = given("WEIGHTS_DIR") or ROOT / "weights"
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is no folder for weights; name one: WEIGHTS_DIR=/some/folder")
+    return folder
 
 
 def _downloads() -> Path:

@@ -363,3 +363,9 @@ def test_the_first_layer_sees_what_caffes_saw():
     np.testing.assert_array_equal(
         state["_conv9.weight"][:, :, 0, 0], 2 * caffe["conv10"][0][0, 0].T
     )
+
+
+def test_a_folder_for_weights_that_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEIGHTS_DIR", str(put(tmp_path / "net.pdparams", {})))
+    with pytest.raises(UserError, match=r"net\.pdparams is no folder for weights; name one: WEI"):
+        find_weights(SPEC, None)

@@ -43,6 +43,7 @@ def put(folder, value):
         (under("_layers."), "_layers"),
         (under("backbone."), "backbone"),
         (under("module.backbone."), "module/backbone"),
+        (under("net:"), "net"),
         ({"state_dict": STATE}, "state_dict"),
         ({"model": STATE, "optimizer": OPTIMIZER, "epoch": 3}, "model"),
         ({"state_dict": under("module."), "best": 0.7, "args": {"lr": 0.1}}, "state_dict/module"),
@@ -76,16 +77,20 @@ def test_a_plain_state_dict_is_taken_without_a_word(tmp_path, capsys):
         ({**under("Student."), **under("Teacher.", OTHER)}, "Student and Teacher", "Teacher."),
         ({"model": STATE, "ema": under("module.", OTHER)}, "model and ema/module", "ema/module"),
         ({"model": STATE, "ema": under("module.", OTHER)}, "model and ema/module", "ema.module."),
+        ({**STATE, **under("ema.", OTHER)}, r". and ema", "ema"),
+        ({**OTHER, **under("ema.")}, r". and ema", "."),
     ],
 )
 def test_where_several_could_be_meant_the_user_says_which(tmp_path, capsys, value, names, key):
-    path, first = put(tmp_path, value), names.split()[0]
-    with pytest.raises(UserError, match=f"holds several networks: {names}; .*KEY={first}$"):
+    path, last = put(tmp_path, value), names.split()[-1]
+    with pytest.raises(UserError, match=f"holds several networks: {names}; .*KEY={last}$"):
         read_network(path)
     found = read_network(path, key, tell=True)
     assert set(found) == set(OTHER)
     assert not found["fc.bias"].any()
-    assert f"its network {names.split()[-1]} is taken" in capsys.readouterr().err
+    assert f"its network {key.strip('.').replace('.', '/') or '.'} is taken" in (
+        capsys.readouterr().err
+    )
     with pytest.raises(UserError, match=f"no network 'teacher'; it holds {names}"):
         read_network(path, "teacher")
 
@@ -120,7 +125,7 @@ def test_each_network_of_a_checkpoint_has_a_build_of_its_own(command, weights, t
     other = {name: value * 2 if name == "_conv9.bias" else value for name, value in state.items()}
     path = put(tmp_path, {**under("Student.", state), **under("Teacher.", other)})
     named = ("--model", "SqueezeNet1_1", "--weights", path)
-    assert_refused(command("convert/export.py", *named), "several", "WEIGHTS_KEY=Student")
+    assert_refused(command("convert/export.py", *named), "several", "WEIGHTS_KEY=Teacher")
     done = command("convert/export.py", *named, "--weights-key", "Teacher")
     assert done.returncode == 0, done.stderr
     assert "net.pdparams: its network Teacher is taken" in done.stderr
