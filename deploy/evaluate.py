@@ -57,11 +57,13 @@ def main() -> int:
     )
 
     from data.crops import load_crops
+    from deploy.request.judging import numbered_as
     from deploy.verdict.accuracy import accuracy
 
     # A mistyped folder is refused before any work.
     images = photos.open(class_count(chosen, files), known_split(chosen, files))
     graph = inference_graph(chosen, files)
+    images = numbered_as(graph, images)
     split = split_of(graph)
     with console.progress(f"decoding {images.name}", "photos") as progress:
         crops = load_crops(images, graph.preprocess, skip_bad=photos.skip_bad, progress=progress)

@@ -1,9 +1,13 @@
 """Which photos judge a checkpoint: none that trained it, unless the user asks to see them too."""
 
+import dataclasses
+
 import numpy as np
 
 from common.console import say, say_once
 from common.errors import UserError
+from convert.artifact import Artifact
+from convert.builds import named_classes
 from data.images import ImageSet, judged_split
 from data.photo_folders import LABELLED, UNLABELLED, Use
 from models.split import Split
@@ -70,6 +74,30 @@ def open_beside(
             "labels, and count once"
         )
     return more.take(left)
+
+
+def numbered_as(graph: Artifact, images: ImageSet) -> ImageSet:
+    """Photos with labels that count classes as a graph does, where both say what theirs are called.
+
+    Class folders are in the order of their names, and a checkpoint of others may have any order.
+    """
+    wanted, given = named_classes(graph), images.class_names
+    if images.labels is None or not wanted or not given or given == wanted:
+        return images
+    if sorted(given) != sorted(wanted):
+        say_once(
+            f"  warning: {images.name} calls its classes {_a_few(given)}, and {graph.name} "
+            f"{_a_few(wanted)}: they are taken to be the same, in that order; see whether they are"
+        )
+        return images
+    numbers = [wanted.index(name) for name in given]
+    say_once(f"  {images.name}: its classes are numbered as those of {graph.name}, by their names")
+    labels = [numbers[label] for label in images.labels]
+    return dataclasses.replace(images, labels=labels, class_names=wanted)
+
+
+def _a_few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + ", …" * (len(names) > 3)
 
 
 def _different(images: ImageSet) -> ImageSet:

@@ -16,6 +16,7 @@ from convert.artifact import Artifact
 from convert.builds import split_of
 from data.images import DEMO
 from deploy.request.int8_files import calibrating_hashes, with_kept, without_photos
+from deploy.request.judging import numbered_as
 from deploy.request.values import INT8, Cell, Files, Photos
 from deploy.targets.base import Options
 from models.weights import WORDS
@@ -75,7 +76,7 @@ def ready_to_judge(
     graph: Artifact, cells: Sequence[Cell], wanted: Files, photos: Photos, opened: Opened
 ) -> Ready:
     """What judges a graph's files, and what they are made by."""
-    images, calibration = opened.images, opened.calibration
+    images, calibration = numbered_as(graph, opened.images), opened.calibration
     class_num = graph.facts["class_num"]
     options = with_kept(graph, cells, _with(wanted.options, calibration))
     if missing := without_photos(cells, options):
