@@ -25,8 +25,7 @@ _MODEL = "SqueezeNet1_1"
 _ARM_PHOTOS = 8  # each takes seconds
 
 _NEXT = """
-  the files          {build}
-  results as JSON    {build}/results
+  files, results     {build}, {build}/results (JSON)
   downloads          {cache} (kept by make clean)
 
 What to type next:
