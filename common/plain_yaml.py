@@ -52,6 +52,8 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UserError(f"{shown(path)}: {line}{_shortened(error.problem)}") from None
+    except (yaml.reader.ReaderError, UnicodeDecodeError):
+        raise UserError(f"{shown(path)} is no text in UTF-8; save it as that") from None
     except RecursionError:
         raise UserError(f"{shown(path)} is nested too deeply to be a config") from None
     except Exception as error:  # noqa: BLE001 - what damaged scalars raise is nearly anything
