@@ -23,7 +23,6 @@ from convert.artifact import Artifact, Step, produce
 from convert.kind import Kind
 from convert.to_onnx import FILE
 from data.crops import Crops
-from models.registry import MODELS
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
@@ -104,7 +103,7 @@ def _search(
 ) -> dict:
     """Run the search in a child, with a bar; what it found."""
     rows = np.random.default_rng(_SEED).permutation(len(crops))[:_PHOTOS]
-    batch = next(crops.batches(len(rows), MODELS[onnx.model].preprocess, rows.tolist()))
+    batch = next(crops.batches(len(rows), onnx.preprocess, rows.tolist()))
     with (
         Worker("main", f"choose_ranges of {onnx.name}") as worker,
         console.progress(f"{onnx.name}: choosing ranges by the logits", "tensors") as progress,
