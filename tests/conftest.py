@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -132,7 +131,7 @@ def releases(tmp_path, monkeypatch) -> Iterator[tuple[Path, list[str]]]:
 
     folder = tmp_path / "releases"
     folder.mkdir()
-    handler = partial(Handler, directory=str(folder))
+    handler = functools.partial(Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(library, "RELEASE", f"http://127.0.0.1:{server.server_port}")
