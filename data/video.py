@@ -47,7 +47,7 @@ def frames_of(video: Path) -> Holding:
                     facts = _in_child(video, scratch)
                     files.write_json(scratch / _FACTS, facts)
     note = (
-        f"every {facts['step']}th of {facts['frames']} frames; those of one scene are alike, and "
+        f"one in {facts['step']} of {facts['frames']} frames; those of one scene are alike, and "
         "decide less than as many photos of different things"
     )
     return Holding(sorted(folder.glob("*.jpg")), None, note=note)

@@ -33,7 +33,7 @@ def test_a_frame_a_second(clip, capsys):
     images = ImageSet.open(clip(45), labels=AS_FOUND)
     assert (images.name, len(images), images.labels) == ("clip.avi", 5, None)
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "clip.avi: 5 photos without labels (every 10th of 45 frames; those of one scene" in said
+    assert "clip.avi: 5 photos without labels (one in 10 of 45 frames; those of one scene" in said
     crops = load_crops(images, Preprocess()).array.mean((1, 2, 3))
     np.testing.assert_allclose(crops, [0, 50, 100, 150, 200], atol=3)
 
