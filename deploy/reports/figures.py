@@ -67,9 +67,10 @@ def forest(results: Sequence[Result], limits: tuple[float, float]) -> str:
             axes.plot(ends, (row, row), color=color, linewidth=1.6)
             inside = color if filled else _PAPER
             axes.plot(middle, row, form, color=color, mfc=inside, markersize=5)
-        budget = budget_pp(results)
-        if budget is not None:
-            axes.axvspan(-budget, limits[1], color=_BUDGET, alpha=0.18, linewidth=0)
+            budget = budget_pp(one)
+            if budget is not None:
+                allowed = [(-budget, limits[1] + budget)]
+                axes.broken_barh(allowed, (row - 0.5, 1), color=_BUDGET, alpha=0.18, linewidth=0)
         axes.axvline(0, color=_LINE, linewidth=1)
         axes.set_xlim(*limits)
         axes.set_xlabel("drift of top-1 in percentage points, 95 % interval")
@@ -84,13 +85,10 @@ def limits(results: Sequence[Result]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def budget_pp(results: Sequence[Result]) -> float | None:
-    """The budget in points that the gates of results name; None where they differ, or name none."""
-    found = set()
-    for one in results:
-        if one.budget and (match := re.search(r"(\d+(?:\.\d+)?) (?:pp|point)", one.budget.limit)):
-            found.add(float(match[1]))
-    return found.pop() if len(found) == 1 else None
+def budget_pp(one: Result) -> float | None:
+    """The loss in points that a result's gate allows; None for one that allows none."""
+    found = re.search(r"(\d+(?:\.\d+)?) pp", one.budget.limit) if one.budget else None
+    return float(found[1]) if found else None
 
 
 def numeric(results: Sequence[Result]) -> str:

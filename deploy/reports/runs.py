@@ -146,10 +146,14 @@ def drift_interval(one: Result) -> tuple[float, tuple[float, float]] | None:
 
 
 def execution_word(one: Result) -> str:
-    """The result's execution, and of a simulation what it said."""
+    """The result's execution, of a simulation what it said, and what an estimate would say."""
+    word: str = one.execution
     if one.execution == SIMULATED and one.simulation:
-        return f"simulated: {one.simulation}"
-    return one.execution
+        word = f"simulated: {one.simulation}"
+    estimate = one.unlabelled.estimate if one.unlabelled else None
+    if estimate and (one.simulation or one.verdict) == "undecided":
+        word += f"; estimate: {estimate.verdict}"
+    return word
 
 
 def tools(results: Sequence[Result]) -> list[str]:

@@ -156,10 +156,10 @@ def test_the_pareto_front_leaves_out_what_another_beats():
     assert front([(1, 0.5), (2, 0.6), (3, 0.55), (2, 0.6), (4, 0.9)]) == [0, 1, 3, 4]
 
 
-def test_a_budget_is_drawn_where_all_have_the_same():
-    other = statistical(budget=Budget(kind="statistical", limit="top-1 loss <= 1.00 pp"))
-    assert budget_pp([statistical(), statistical()]) == 0.6
-    assert budget_pp([statistical(), other]) is None
+def test_a_budget_is_what_the_gate_says():
+    assert budget_pp(statistical()) == 0.6
+    assert budget_pp(a_result()) is None
+    assert budget_pp(a_result(budget=None)) is None
 
 
 def test_accuracy_is_compared_on_the_same_photos_only(whole):
