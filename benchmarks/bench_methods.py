@@ -32,7 +32,7 @@ from calib.quantize_onnx import quantize_onnx
 from calib.quantize_openvino import quantize_openvino
 from calib.quantize_trt import quantize_trt
 from common import console, files
-from common.cli import Exit, Parser, choice, positive, run, word_or_path
+from common.cli import Exit, Parser, choice, positive, run, whole, word_or_path
 from common.errors import UserError
 from common.paths import build_root
 from convert.artifact import Artifact, load
@@ -230,7 +230,7 @@ def _parse():
     parser.add_argument(
         "--part",
         action="append",
-        type=int,
+        type=whole(),
         metavar="N",
         help="calibrate on this part only, from 0 on; repeatable (default: on each in turn)",
     )
