@@ -98,8 +98,9 @@ def test_a_word_that_a_command_has_not_is_refused_by_each(command, target):
         ("benchmark", ["TARGET=onnx"], "no model has weights here", "WEIGHTS=…"),
     ],
 )
-def test_the_last_line_says_what_a_status_means(make, target, words, said, then):
-    done = make(target, *words)  # no model has weights in an empty folder
+def test_the_last_line_says_what_a_status_means(make, tmp_path, target, words, said, then):
+    # No model has weights in an empty folder, nor the demo's in a cache of its own.
+    done = make(target, *words, XDG_CACHE_HOME=tmp_path / "cache")
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
     assert "*** status 3: this is no error: " in last

@@ -162,6 +162,7 @@ def listing(tmp_path, text: str):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "val_list.txt").write_text(text)
+    (folder / "there.jpg").touch()
     return folder
 
 
@@ -169,7 +170,7 @@ def listing(tmp_path, text: str):
     ("text", "words"),
     [
         ("", ["val_list.txt", "empty"]),
-        ("a.jpg 1000\n", ["line 1", "label 1000", "0..999"]),
+        ("there.jpg 1000\n", ["line 1", "label 1000", "0..999"]),
         ("a.jpg 1\nb.jpg 2\n", ["2 of 2 photos are absent", "a.jpg"]),
     ],
 )
