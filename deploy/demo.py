@@ -30,8 +30,8 @@ _NEXT = """
 
 What to type next:
   make validate MODEL={model} TARGET=all DATA=/your/photos    val_list.txt, or a folder per class
-  make export   MODEL=VGG16 WEIGHTS=official                        the published checkpoint
-  make export   MODEL=VGG16 WEIGHTS=/your/VGG16.pdparams            your own
+  make report                                                       all of this on one page
+  make export   MODEL=VGG16 WEIGHTS=/your/VGG16.pdparams            your own, or WEIGHTS=official
   make convert  MODEL=VGG16 TARGET=all                              the files of every target
   make doctor                                                       what is missing on this machine
 """

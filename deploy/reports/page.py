@@ -67,7 +67,7 @@ def summary(results: Sequence[Result]) -> str:
 
 def dataset(one: Result) -> str:
     """The photos that judged, in words."""
-    labels = "" if one.measured else ", without labels"
+    labels = ", without labels" if one.drift and not one.measured else ""
     return f"{one.data.images} of {one.data.name}{labels} (sha256 {one.data.sha256[:12]})"
 
 
