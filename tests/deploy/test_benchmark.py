@@ -15,7 +15,6 @@ from deploy.speed.peers import benchmark_app
 from runtimes.environments import LITE
 from tests.conftest import assert_refused
 
-pytestmark = pytest.mark.alone
 START = ("deploy/benchmark.py", "--model", "SqueezeNet1_1")
 
 
@@ -28,6 +27,7 @@ def benchmark(command, built, weights):
     return run
 
 
+@pytest.mark.alone
 def test_each_target_has_a_figure_or_a_reason(benchmark, built):
     done = benchmark(
         *("--target", "onnx", "--target", "openvino"),
@@ -54,6 +54,7 @@ def test_each_target_has_a_figure_or_a_reason(benchmark, built):
         assert json.loads(kept.read_text()) == outcome
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
 @pytest.mark.skipif(machine.threads() < 2, reason="one core: every runtime has the same floor")
 def test_a_runtime_of_one_thread_is_held_against_one_core(benchmark):
