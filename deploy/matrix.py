@@ -71,8 +71,11 @@ def main() -> int:
             return chosen.folder, []
         return outcomes[0].name if outcomes else chosen.folder, outcomes
 
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        results = dict(pool.map(judge, builds))
+    if options.jobs == 1:
+        results = dict(map(judge, builds))  # here, where an interruption ends it at once
+    else:
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            results = dict(pool.map(judge, builds))
     columns = [f"{target.name} {precision}" for target, precision in cells]
     verdicts = [[name, *_verdicts(row, cells, name in broken)] for name, row in results.items()]
     console.table_in_parts("Verdicts", ["model", *columns], verdicts)

@@ -1,9 +1,13 @@
 """`make matrix`: a row for every model, and no cell that stops the others."""
 
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
+from common.paths import ROOT
 from runtimes.environments import LITE
 
 
@@ -38,3 +42,28 @@ def test_a_users_mistake_ends_the_matrix_at_once(command, photos, tmp_path):
     )
     assert done.returncode == 2
     assert "SqueezeNet1_0.pdparams" in done.stderr
+
+
+SLOW = """
+import sys, time
+from common.cli import run
+from deploy import matrix
+def judge(*_):
+    print("begun", flush=True)
+    time.sleep(300)
+    yield
+matrix.validate = judge
+run(matrix.main)
+"""
+
+
+def test_an_interruption_waits_for_no_cell():
+    words = ("--model", "SqueezeNet1_1", "--weights", "random", "--target", "onnx")
+    command = [sys.executable, "-c", SLOW, *words]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as matrix:
+        assert matrix.stdout.readline() == "begun\n"
+        matrix.send_signal(signal.SIGTERM)
+        _, said = matrix.communicate(timeout=60)
+    assert matrix.returncode == 130
+    assert "ended by SIGTERM; what was finished is kept" in said
