@@ -126,8 +126,9 @@ def test_set_up_needs_no_package(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_doctor_tells_what_is_here_and_what_is_missing(command):
-    done = command("deploy/doctor.py", PATH="")
+def test_doctor_tells_what_is_here_and_what_is_missing(command, tmp_path):
+    # A cache of its own: the demo's weights may lie in that of the other tests.
+    done = command("deploy/doctor.py", PATH="", XDG_CACHE_HOME=tmp_path / "cache")
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
     tools = {words[0]: words for words in lines}
