@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.intervals import wilson_interval
-from deploy.reports.runs import Key, drift_interval, key, title
+from deploy.reports.runs import Key, key, title
 from deploy.verdict.result import Latency, Result
+from deploy.verdict.tables import drift_interval
 from runtimes.session_pool import NATIVE
 
 Kind = Literal["worse", "better", "same", "appeared", "went"]

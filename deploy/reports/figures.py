@@ -11,9 +11,10 @@ import matplotlib as mpl
 import matplotlib.ticker
 from matplotlib.figure import Figure
 
-from deploy.reports.runs import column, drift_interval
+from deploy.reports.runs import column
 from deploy.verdict.gates import MAX_RELATIVE
 from deploy.verdict.result import Result
+from deploy.verdict.tables import drift_interval
 
 # Colours that no plot has by itself stand for the page's own: the style sheet fills them in.
 _PAGE = {

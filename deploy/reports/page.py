@@ -8,11 +8,12 @@ from typing import Any
 
 from deploy.reports import figures
 from deploy.reports.comparison import KINDS, LEAST_RATIO, Difference
-from deploy.reports.runs import Column, anchor, column, drift_interval, execution_word, title, tools
+from deploy.reports.runs import Column, anchor, column, execution_word, title, tools
 from deploy.reports.thumbnails import shown_photos
 from deploy.speed.latency import floors_kept
 from deploy.verdict.changes import Change
 from deploy.verdict.result import Result
+from deploy.verdict.tables import drift_interval
 from deploy.verdict.tables import figures as figures_of
 from models.published import size_or_accuracy
 from runtimes.session_pool import NATIVE

@@ -132,19 +132,6 @@ def _in_order(results: Iterable[Result]) -> list[Result]:
     return sorted(results, key=place)
 
 
-def drift_interval(one: Result) -> tuple[float, tuple[float, float]] | None:
-    """The drift of top-1 in points with its 95 % interval, as the statistical gate took it; None
-    where photos had no labels, and a numeric gate's."""
-    if one.drift is None or (one.budget and one.budget.kind == "numeric"):
-        return None
-    powered = one.unlabelled.powered if one.unlabelled else None
-    if powered and powered.used:
-        return powered.top1_pp, powered.ci95_pp
-    if one.drift.top1_pp is None or one.drift.ci95_pp is None:
-        return None
-    return one.drift.top1_pp, one.drift.ci95_pp
-
-
 def execution_word(one: Result) -> str:
     """The result's execution, of a simulation what it said, and what an estimate would say."""
     word: str = one.execution

@@ -72,9 +72,9 @@ def more_photos_to_exclude(
         return None
     variance = float(_score_variance(gained / n, lost / n, theta))
     enough = _z(confidence) ** 2 * variance / distance**2
-    more = _two_digits(max(1, math.ceil(0.96 * enough) - n))
+    more = two_digits(max(1, math.ceil(0.96 * enough) - n))
     while not _excluded(theta, gained, lost, n, n + more, confidence):
-        more = _two_digits(more + 1)
+        more = two_digits(more + 1)
     return more
 
 
@@ -85,7 +85,7 @@ def _excluded(theta: float, gained: int, lost: int, n: int, scaled: int, confide
     return _rejects(gained, lost, scaled, confidence)(theta)
 
 
-def _two_digits(count: int) -> int:
+def two_digits(count: int) -> int:
     """The next number with at most two significant digits."""
     unit = 10 ** max(0, len(str(count)) - 2)
     return -(-count // unit) * unit

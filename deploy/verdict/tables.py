@@ -116,11 +116,23 @@ def _row(one: Result) -> list[str]:
     ]
 
 
-def _drift(one: Result) -> str:
-    assert one.drift
+def drift_interval(one: Result) -> tuple[float, tuple[float, float]] | None:
+    """The drift of top-1 in points with its 95 % interval, as the statistical gate took it; None
+    where photos had no labels, and a numeric gate's."""
+    if one.drift is None or (one.budget and one.budget.kind == "numeric"):
+        return None
     powered = one.unlabelled.powered if one.unlabelled else None
     if powered and powered.used:
-        return f"{powered.top1_pp:+.2f}"
+        return powered.top1_pp, powered.ci95_pp
+    if one.drift.top1_pp is None or one.drift.ci95_pp is None:
+        return None
+    return one.drift.top1_pp, one.drift.ci95_pp
+
+
+def _drift(one: Result) -> str:
+    assert one.drift
+    if found := drift_interval(one):
+        return f"{found[0]:+.2f}"
     if one.drift.top1_pp is not None:
         return f"{one.drift.top1_pp:+.2f}"
     return f">= {-one.unlabelled.bound_pp:+.2f}" if one.unlabelled else "-"
@@ -130,11 +142,7 @@ def _interval(one: Result) -> str:
     """The interval where it decides; a numeric gate asks for equal logits, not for statistics."""
     if one.budget and one.budget.kind == "numeric":
         return "numeric gate"
-    assert one.drift
-    powered = one.unlabelled.powered if one.unlabelled else None
-    if powered and powered.used:
-        return interval(powered.ci95_pp)
-    if one.drift.ci95_pp is not None:
-        return interval(one.drift.ci95_pp)
+    if found := drift_interval(one):
+        return interval(found[1])
     estimate = one.unlabelled.estimate if one.unlabelled else None
     return f"estimate {interval(estimate.ci95_pp)}" if estimate else "-"

@@ -14,11 +14,13 @@ Each limit of each interval is meant to err in at most 2.5 % of samples, as in t
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from common.intervals import exact_high
 from deploy.verdict.drift import Comparison, measure_drift
+from deploy.verdict.paired import two_digits
 from deploy.verdict.probabilities import NOT_FITTED, Temperature, fit_temperature, probability
 
 RISK = 0.025  # that a limit is wrong: one side of a two-sided 95 % interval
@@ -51,13 +53,8 @@ def more_photos_to_bound(loss: float, changed: int, photos: int) -> int | None:
         return None
     total = photos
     while bound(math.floor(rate * total), total) > loss:
-        total = _two_digits(math.ceil(1.02 * total) + 1)
+        total = two_digits(math.ceil(1.02 * total) + 1)
     return max(1, total - photos)
-
-
-def _two_digits(count: int) -> int:
-    unit = 10 ** max(0, len(str(count)) - 2)
-    return -(-count // unit) * unit
 
 
 # --- the estimate ---
@@ -131,7 +128,7 @@ def powered_interval(
     off = gains + losses
     drift = float(off.mean() - more_losses.mean())
     variance = off.var(ddof=1) / len(off) + more_losses.var(ddof=1) / len(more_losses)
-    half = 1.959964 * math.sqrt(variance)
+    half = NormalDist().inv_cdf(1 - RISK) * math.sqrt(variance)
     return Interval(drift, max(-1.0, drift - half), min(1.0, drift + half))
 
 

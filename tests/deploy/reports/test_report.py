@@ -287,8 +287,10 @@ def opened(file: Path) -> tuple[subprocess.CompletedProcess, set[str]]:
 @pytest.mark.skipif(not chromium, reason="no chromium (Debian: chromium)")
 def test_a_browser_shows_it_and_asks_nobody(tmp_path):
     planted = tmp_path / "planted.html"
-    planted.write_text('<img src="http://planted.invalid/x.png">')
-    assert opened(planted)[1] == {"http://planted.invalid/x.png"}
+    planted.write_text('<img src="http://planted.invalid/x.png"><script>undefinedCall()</script>')
+    done, asked = opened(planted)
+    assert asked == {"http://planted.invalid/x.png"}
+    assert "CONSOLE" in done.stderr
     file = tmp_path / "report.html"
     file.write_text(page(many()), encoding="utf-8")
     assert file.stat().st_size < 5e6
