@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calib.fake_quant import LAYERS, Grid, sort_nodes
+from runtimes.one_thread import one_thread_session
 
 if TYPE_CHECKING:
     import onnx
@@ -179,7 +180,6 @@ class _Graph:
 
     def segment(self, part: _Part, grid: Grid) -> _Segment:
         """A session of a part."""
-        import onnxruntime
         from onnx import TensorProto, helper
 
         nodes = [*self._constant_nodes(part.nodes), *part.nodes]
@@ -200,14 +200,8 @@ class _Graph:
             constants,
         )
         model = helper.make_model(graph, opset_imports=self._opsets, ir_version=self._version)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         # Pairs are computed as they stand: integer kernels would want constant scales.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = one_thread_session(model.SerializeToString(), {"session.disable_quant_qdq": "1"})
         return _Segment(session, tuple(takes))
 
     def _constant_nodes(self, nodes: "list[onnx.NodeProto]") -> "list[onnx.NodeProto]":

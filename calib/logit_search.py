@@ -21,6 +21,7 @@ from calib.bias_correction import Correction
 from calib.chain import Chain
 from calib.placement import Placement, place_pairs
 from common import machine
+from runtimes.one_thread import one_thread_session
 
 Bounds = tuple[float, float]
 
@@ -205,12 +206,7 @@ def _shifts(
 
 
 def _float_logits(source: str, photos: list[np.ndarray], threads: int) -> list[np.ndarray]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    session = one_thread_session(source)
     entry = session.get_inputs()[0].name
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda photo: session.run(None, {entry: photo})[0], photos))

@@ -22,6 +22,7 @@ from calib.ranges import HISTOGRAMS, RANGES
 from common import files
 from common.errors import UserError
 from data.preprocess import Preprocess
+from runtimes.one_thread import one_thread_session
 
 
 class Observer:
@@ -179,10 +180,7 @@ def open_with_outputs(source: str, added: list[str], scratch: Path) -> onnxrunti
             while chunk := original.read(1 << 22):
                 stream.write(chunk)
             stream.write(more.SerializeToString())
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return one_thread_session(path)
     finally:
         path.unlink(missing_ok=True)
 

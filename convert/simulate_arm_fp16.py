@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from convert import arm_fp16
 from convert.to_onnx import FILE
+from runtimes.one_thread import one_thread_session
 
 
 class Session:
@@ -155,10 +156,7 @@ class Session:
         outputs = [helper.make_empty_tensor_value_info(name) for name in node.output]
         graph = helper.make_graph([node], "node", typed, outputs)
         model = helper.make_model(graph, opset_imports=self._opset, ir_version=8)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(model.SerializeToString(), options)
+        return one_thread_session(model.SerializeToString())
 
 
 @np.errstate(over="ignore")
