@@ -12,7 +12,7 @@ from deploy.reports.runs import Column, anchor, column, execution_word, title, t
 from deploy.reports.thumbnails import shown_photos
 from deploy.speed.latency import floors_kept
 from deploy.verdict.changes import Change
-from deploy.verdict.result import Result
+from deploy.verdict.result import Data, Result
 from deploy.verdict.tables import drift_interval
 from deploy.verdict.tables import figures as figures_of
 from models.published import size_or_accuracy
@@ -69,7 +69,12 @@ def summary(results: Sequence[Result]) -> str:
 def dataset(one: Result) -> str:
     """The photos that judged, in words."""
     labels = ", without labels" if one.drift and not one.measured else ""
-    return f"{one.data.images} of {one.data.name}{labels} (sha256 {one.data.sha256[:12]})"
+    more = f" and {_photos(one.more, ', without labels')}" if one.more else ""
+    return f"{_photos(one.data, labels)}{more}"
+
+
+def _photos(data: Data, labels: str) -> str:
+    return f"{data.images} of {data.name}{labels} (sha256 {data.sha256[:12]})"
 
 
 def result_figures(one: Result) -> list[str]:

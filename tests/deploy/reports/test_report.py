@@ -64,7 +64,12 @@ def a_run() -> list:
     return [
         a_result(latency={"1": Latency(median_ms=5.0, runs=100)}),
         statistical(),
-        statistical(target="openvino", verdict="pass", drift=a_drift(0, 1)),
+        statistical(
+            target="openvino",
+            verdict="pass",
+            drift=a_drift(0, 1),
+            more=Data(name="thumbnails", images=90, sha256="b" * 64),
+        ),
         statistical(target="trt-t4", precision="fp16", published=published, **simulated),
         a_result(
             target="lite-arm",
@@ -142,6 +147,12 @@ def test_what_a_cell_says_tells_how_it_ran_without_colour(whole):
 def test_names_with_markup_are_text(whole):
     assert "<img src=x" not in whole
     assert MARKUP.split("\x01", maxsplit=1)[0] in _Page(whole).said
+
+
+def test_the_head_names_all_photos_that_judged(whole):
+    said = " ".join(_Page(whole).said.split())
+    beside = f"and 90 of thumbnails, without labels (sha256 {'b' * 12})"
+    assert f"400 of demo (sha256 {'a' * 12}) {beside}" in said
 
 
 def test_contested_and_noisy_figures_are_marked(whole):
