@@ -4,46 +4,20 @@ import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.PortageException;
 
 /** ONNX Runtime through its Java API, which is the same on Android and on a desktop's JVM. */
-public final class OnnxRuntimeEngine implements Engine {
+public final class OnnxRuntimeEngine extends OnnxEngine {
     static final String TITLE = "ONNX Runtime";
 
-    private final NativeLibrary library =
-            new NativeLibrary(TITLE, "ai.onnxruntime.OrtEnvironment");
-
-    @Override
-    public String id() {
-        return "onnxruntime";
+    public OnnxRuntimeEngine() {
+        super("onnxruntime", TITLE, new NativeLibrary(TITLE, "ai.onnxruntime.OrtEnvironment"));
     }
 
     @Override
-    public String title() {
-        return TITLE;
+    String libraryVersion() {
+        return OnnxRuntimeSession.libraryVersion();
     }
 
     @Override
-    public PortageException problem() {
-        return library.problem();
-    }
-
-    @Override
-    public String version() {
-        return problem() == null ? OnnxRuntimeSession.libraryVersion() : null;
-    }
-
-    @Override
-    public boolean hasPowerModes() {
-        return false;
-    }
-
-    @Override
-    public Session open(ModelPackage pack, int threads, PowerMode mode) throws PortageException {
-        if (problem() != null) {
-            throw problem();
-        }
-        try {
-            return OnnxRuntimeSession.open(pack, threads);
-        } catch (LinkageError error) { // a class or a function that this library does not have
-            throw library.notLoaded(error);
-        }
+    Session open(ModelPackage pack, int threads) throws PortageException {
+        return OnnxRuntimeSession.open(pack, threads);
     }
 }
