@@ -10,6 +10,8 @@ from deploy.reports.comparison import Difference
 from deploy.reports.page import MARK, dataset, result_figures, summary
 from deploy.reports.runs import as_json_lines, column, execution_word, title
 from deploy.verdict.result import Result
+from deploy.verdict.tables import drift_interval
+from runtimes.session_pool import NATIVE
 
 _FIGURES = ("photos", "top-1 %", "drift pp", "95 % interval", "agree %", "max rel")
 _CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -45,9 +47,10 @@ def markdown(results: Sequence[Result], differences: Sequence[Difference] | None
 def table(results: Sequence[Result], _: object) -> str:
     """CSV, a result a row, figures as numbers in the units of docs/result.md."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(_record(None)), lineterminator="\n")
+    rows = [_record(one) for one in results]
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_record, results))
+    writer.writerows(rows)
     return stream.getvalue()
 
 
@@ -66,9 +69,7 @@ def junit(results: Sequence[Result], differences: Sequence[Difference] | None) -
     if worse:
         suite = _suite(root, "regressions", len(worse))
         for change in worse:
-            case = ET.SubElement(
-                suite, "testcase", classname="regressions", name=_xml(f"{change.name}")
-            )
+            case = ET.SubElement(suite, "testcase", classname="regressions", name=_xml(change.name))
             ET.SubElement(case, "failure", message=_xml(change.what))
     for suite in root:
         for kind, word in (("failure", "failures"), ("skipped", "skipped")):
@@ -100,9 +101,8 @@ def _datasets(results: Sequence[Result]) -> list[str]:
 def _verdict(one: Result | None) -> str:
     if one is None:
         return ""
-    return f"{MARK[one.verdict]} {one.verdict}" + (
-        f" ({execution_word(one)})" if one.execution != "native" else ""
-    )
+    how = "" if one.execution == NATIVE else f" ({execution_word(one)})"
+    return f"{MARK[one.verdict]} {one.verdict}{how}"
 
 
 def _rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -112,7 +112,7 @@ def _rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _cell(text: str) -> str:
     """Text that Markdown takes as it is, in one cell."""
-    return re.sub(r"([\\`*_{}\[\]<>|~#])", r"\\\1", " ".join(text.split())).replace("\\-", "-")
+    return re.sub(r"([\\`*_{}\[\]<>|~#])", r"\\\1", " ".join(text.split()))
 
 
 def _xml(text: str) -> str:
@@ -120,29 +120,27 @@ def _xml(text: str) -> str:
     return _CONTROL.sub("�", text)
 
 
-def _record(one: Result | None) -> dict[str, object]:
-    """A result's row; None: the names of the columns."""
-    drift = one.drift if one else None
-    interval = drift.ci95_pp if drift else None
-    first = one.latency.get("1") if one and one.latency else None
+def _record(one: Result) -> dict[str, object]:
+    drift, found = one.drift, drift_interval(one)
+    first = (one.latency or {}).get("1")
     return {
-        "build": one and one.name,
-        "model": one and one.model,
-        "target": one and one.target,
-        "precision": one and one.precision,
-        "host": one and one.host.name,
-        "execution": one and one.execution,
-        "verdict": one and one.verdict,
-        "simulation": one and one.simulation,
-        "photos": one and one.data.name,
-        "images": one and one.data.images,
-        "photos_sha256": one and one.data.sha256,
-        "top1": one and one.measured and one.measured.top1,
-        "drift_pp": drift and drift.top1_pp,
-        "drift_low_pp": interval and interval[0],
-        "drift_high_pp": interval and interval[1],
+        "build": one.name,
+        "model": one.model,
+        "target": one.target,
+        "precision": one.precision,
+        "host": one.host.name,
+        "execution": one.execution,
+        "verdict": one.verdict,
+        "simulation": one.simulation,
+        "photos": one.data.name,
+        "images": one.data.images,
+        "photos_sha256": one.data.sha256,
+        "top1": one.measured and one.measured.top1,
+        "drift_pp": found[0] if found else drift and drift.top1_pp,
+        "drift_low_pp": found and found[1][0],
+        "drift_high_pp": found and found[1][1],
         "agreement": drift and drift.agreement,
         "max_rel": drift and drift.max_rel,
         "median_ms_batch1": first and first.median_ms,
-        "reason": one and one.reason,
+        "reason": one.reason,
     }
