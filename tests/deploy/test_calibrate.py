@@ -153,7 +153,8 @@ def test_the_search_leaves_sensitive_layers_in_float(calibrate):
     if best["drift"]["top1_pp"] < 0:
         assert best["sensitivity"]
     if best["calibration"]["keep_float"]:
-        assert best["all_int8"]["size"]["int8"] < best["size"]["int8"]
+        # TensorRT's file holds its weights in float: layers without pairs make it smaller.
+        assert best["all_int8"]["size"]["int8"] > best["size"]["int8"]
 
 
 @pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
