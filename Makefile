@@ -29,6 +29,9 @@ setup::  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the lo
 setup-arm::  ## an ARM64 root in .arm, to execute ARM code on this machine (needs qemu-user-static)
 	$(call run,runtimes/install_arm.py)
 
+setup-serve::  ## make .venv-serve, a Triton server and its clients, from its lock files
+	$(call run,runtimes/install_serve.py)
+
 doctor::  ## <host>: what this machine, or another host, has, what is missing, how to get it
 	$(call run,deploy/doctor.py)
 
@@ -94,6 +97,8 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit-no-deps.in -o requirements/toolkit-no-deps.txt
 	uv pip compile --quiet --python-version 3.7 --generate-hashes --no-emit-index-url --no-header requirements/lite.in -o requirements/lite.txt
 	uv pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-header requirements/trt.in -o requirements/trt.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/serve.in -o requirements/serve.txt
+	uv pip compile --quiet --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/serve-no-deps.in -o requirements/serve-no-deps.txt
 	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --constraints requirements/toolkit-no-deps.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
 
 clean:  ## remove build/ (downloads stay in the cache)

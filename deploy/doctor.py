@@ -123,7 +123,7 @@ def _tool(
         purpose = f"{purpose}{'; ' * bool(purpose)}for {', '.join(targets)}"
     version = environment.version(tool)
     if not problem and not version:
-        problem = f"{environment.folder} lacks it; run: make setup"
+        problem = f"{environment.folder} lacks it; run: {environment.setup}"
     state = _missing(problem) if problem else _ok(str(environment.folder))
     return [tool, version or "-", purpose, state]
 

@@ -16,6 +16,8 @@ from common.errors import StepError
 from common.paths import ROOT, given, home
 from runtimes import nvidia
 
+SETUP = "make setup"  # makes all that have no command of their own
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -24,7 +26,8 @@ class Environment:
     `pythons` are the CPython versions that will do, best first; `lock` is the hashed
     requirements file it is made from, `no_deps_lock` one of packages that are installed without
     what they ask for; `tools` are the packages a user would ask about, each with what it is for.
-    `absent` says why the hardware that it is for is not here (None: it is).
+    `absent` says why the hardware that it is for is not here (None: it is). `setup` is the command
+    that makes it.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Environment:
     required: bool
     no_deps_lock: str | None = None
     absent: Callable[[], str | None] = lambda: None
+    setup: str = SETUP
 
     @property
     def path(self) -> Path:
@@ -42,7 +46,7 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """Its interpreter, once `make setup` has made it."""
+        """Its interpreter, once `setup` has made it."""
         return self.path / "bin" / "python"
 
     @property
@@ -74,10 +78,10 @@ class Environment:
         if self.python.exists() and all(self.version(tool) for tool in self.tools):
             return None
         if self.path.exists():
-            return f"{self.folder} is incomplete; run: make setup"
+            return f"{self.folder} is incomplete; run: {self.setup}"
         if find_interpreter(self) is None:
             return f"no {self.wanted} found; {self.advice}"
-        return f"{self.folder} is not there yet; run: make setup"
+        return f"{self.folder} is not there yet; run: {self.setup}"
 
     @property
     def wanted(self) -> str:
@@ -88,7 +92,7 @@ class Environment:
         """The command that gets a missing interpreter."""
         return (
             f"install one (uv python install {self.pythons[0]}, or pyenv install "
-            f"{self.pythons[0]}), or name it: {self.override}=/path/to/python make setup"
+            f"{self.pythons[0]}), or name it: {self.override}=/path/to/python {self.setup}"
         )
 
 
@@ -133,7 +137,21 @@ TRT = Environment(
     required=False,  # 3.4 GB, of use only where a GPU is
     absent=nvidia.missing,
 )
-ENVIRONMENTS = {environment.name: environment for environment in (MAIN, LITE, TRT)}
+SERVE = Environment(
+    name="serve",
+    folder=".venv-serve",
+    pythons=("3.11", "3.12"),
+    lock="serve.txt",
+    no_deps_lock="serve-no-deps.txt",
+    tools={
+        "nvidia-pytriton": "Triton, the server",
+        "tritonclient": "asks any server of KServe v2",
+        "numpy": "Triton's arrays (< 2)",
+    },
+    required=False,  # 0.7 GB, of use only to who serves
+    setup="make setup-serve",
+)
+ENVIRONMENTS = {environment.name: environment for environment in (MAIN, LITE, TRT, SERVE)}
 
 
 def find_interpreter(environment: Environment) -> Path | None:

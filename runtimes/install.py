@@ -21,7 +21,13 @@ from common import files, process
 from common.cli import Exit, Parser, run
 from common.console import say
 from common.errors import UserError
-from runtimes.environments import ENVIRONMENTS, Environment, find_interpreter, python_version
+from runtimes.environments import (
+    ENVIRONMENTS,
+    SETUP,
+    Environment,
+    find_interpreter,
+    python_version,
+)
 
 _LIMIT = 3600.0
 _STAMP = ".made-from"
@@ -31,8 +37,8 @@ def install(environment: Environment) -> bool:
     """Make an environment if it is not there as its lock files say. True when it is usable.
 
     One whose hardware is not here is passed over, and one that is not required also where no
-    interpreter for it is found. Raises UserError where a required one cannot be made, or the
-    installer fails.
+    interpreter for it is found. Raises UserError where one cannot be made that is required, or has
+    a command of its own, and where the installer fails.
     """
     if environment.absent():
         return False
@@ -44,7 +50,7 @@ def install(environment: Environment) -> bool:
         return True
     interpreter = find_interpreter(environment)
     if interpreter is None:
-        if environment.required:
+        if environment.required or environment.setup != SETUP:
             raise UserError(f"no {environment.wanted} found; {environment.advice}")
         purpose = " and ".join(environment.tools.values())
         say(
@@ -86,7 +92,8 @@ def _complaint(done: process.Completed) -> str | None:
 
 def main() -> int:
     Parser(prog="python runtimes/install.py", description=__doc__.splitlines()[0]).parse_args()
-    usable = [environment.folder for environment in ENVIRONMENTS.values() if install(environment)]
+    wanted = [environment for environment in ENVIRONMENTS.values() if environment.setup == SETUP]
+    usable = [environment.folder for environment in wanted if install(environment)]
     say(f"  ready: {', '.join(usable)}")
     return Exit.OK
 

@@ -1,5 +1,6 @@
 """`make setup` and `make doctor` on machines that lack something."""
 
+import re
 import subprocess
 import sys
 import venv
@@ -9,7 +10,7 @@ import pytest
 
 from common.errors import UserError
 from runtimes import environments, install
-from runtimes.environments import LITE, MAIN, Environment, find_interpreter, python_version
+from runtimes.environments import LITE, MAIN, SERVE, Environment, find_interpreter, python_version
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -92,6 +93,25 @@ def test_one_whose_hardware_is_absent_is_left_out_without_a_word(project, capsys
 def test_a_required_one_is_an_error(project):
     with pytest.raises(UserError, match=r"no CPython 2\.4 found"):
         install.install(environment(pythons=("2.4",), required=True))
+
+
+def test_one_with_a_command_of_its_own_is_an_error_that_names_the_command(project):
+    with pytest.raises(UserError, match="PORTAGE_PYTHON_TOY=/path/to/python make toys"):
+        install.install(environment(pythons=("2.4",), setup="make toys"))
+
+
+def locked_versions(environment: Environment) -> dict[str, str]:
+    paths = (environment.lock_path, environment.no_deps_lock_path)
+    text = "".join(path.read_text() for path in paths)
+    return dict(re.findall(r"^([a-z][\w.-]*)==([^ ;]+)", text, re.M))
+
+
+def test_what_computes_behind_a_server_has_the_version_that_judges():
+    """Served crops and logits are those of the toolkit because it is the same software."""
+    served, own = locked_versions(SERVE), locked_versions(MAIN)
+    for package in ("onnxruntime", "openvino", "opencv-python-headless", "pillow"):
+        assert served[package] == own[package]
+    assert served["numpy"].startswith("1.")
 
 
 def test_what_the_installer_says_reaches_the_user(project):
