@@ -83,6 +83,9 @@ apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|non
 phone::  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
 	$(call run,deploy/phone.py)
 
+serve::  ## MODEL=… [NAME=…] [TARGET=onnx|openvino|paddle] <files> [PORT=8000] [HOST=0.0.0.0]: REST and gRPC (KServe v2), by a Triton server here
+	$(call run,deploy/serve.py)
+
 test: setup  ## linter, formatter, type checker and tests
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy
 	@$(VENV)/python -m pytest -m "not alone" --numprocesses=logical --maxprocesses=4 --dist=worksteal

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from calib.fake_quant import Grid
 from calib.kept import Kept
@@ -104,6 +105,23 @@ class Engine:
         return self.guide is None
 
 
+@dataclass(frozen=True)
+class Serving:
+    """How servers run a target's files.
+
+    `backend` is the one of a full Triton (None: it has none), `names` what it calls files that have
+    another name here, and `settings` what its config.pbtxt has besides. `batches` says whether
+    Triton may put requests together for it. `in_server` says that .venv-serve holds the runtime;
+    else the one in .venv computes for the server that runs here.
+    """
+
+    backend: str | None
+    names: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    batches: bool = True
+    in_server: bool = True
+
+
 class Target(abc.ABC):
     """One row of the table of targets, with all that is known of a target; a subclass a file.
 
@@ -161,6 +179,14 @@ class Target(abc.ABC):
     def timed_session_spec(self, precision: str) -> SessionSpec:
         """How it runs to be timed: the same, unless `session_spec` is for checking only."""
         return self.session_spec(precision)
+
+    def served_session_spec(self, precision: str) -> SessionSpec:
+        """How it runs behind the server here, in batches of any size."""
+        return self.session_spec(precision)
+
+    def serving(self, precision: str) -> Serving | None:
+        """How servers run its files; None where they do not."""
+        return None
 
     def grid(self) -> Grid:
         """The integers of its INT8."""

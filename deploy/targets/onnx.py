@@ -10,7 +10,7 @@ from convert.simulate import BLIND, simulate
 from convert.to_fp16 import to_fp16
 from convert.to_onnx import FILE, KIND, SESSION, to_onnx
 from deploy.speed.peers import default_onnxruntime
-from deploy.targets.base import EVERY_CPU, Engine, Options, Target, Tool
+from deploy.targets.base import EVERY_CPU, Engine, Options, Serving, Target, Tool
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 
 _RUNTIME = Tool("onnxruntime")
@@ -47,6 +47,9 @@ class Onnx(Target):
             reason=f"ONNX Runtime computes FP16 files in fp32 on CPUs; {BLIND}",
             options={"optimize": False},
         )
+
+    def serving(self, precision: str) -> Serving:
+        return Serving("onnxruntime")
 
     def grid(self) -> Grid:
         return cpu_grid()

@@ -15,7 +15,7 @@ from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
 from convert.to_openvino import KIND, SESSION, to_openvino
 from deploy.speed.peers import benchmark_app
-from deploy.targets.base import EVERY_CPU, Options, Target, Tool, on_host
+from deploy.targets.base import EVERY_CPU, Options, Serving, Target, Tool, on_host
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL
@@ -63,6 +63,11 @@ class OpenVino(Target):
         if session_spec.session != SESSION:
             return session_spec
         return dataclasses.replace(session_spec, options={"fixed_batch": True})
+
+    def serving(self, precision: str) -> Serving:
+        # Triton's backend fills each batch up to the largest, or refuses it; so it gets none.
+        bf16 = {"HINT_BF16": {"string_value": "YES"}} if precision == "bf16" else {}
+        return Serving("openvino", settings={"parameters": bf16}, batches=False)
 
     def grid(self) -> Grid:
         return cpu_grid()

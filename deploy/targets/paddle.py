@@ -2,7 +2,7 @@
 
 from convert.artifact import Artifact
 from convert.export import KIND, SESSION
-from deploy.targets.base import Options, Target, Tool
+from deploy.targets.base import Options, Serving, Target, Tool
 from runtimes.session_pool import NATIVE, SessionSpec
 
 # Paddle's own kernels are about seven times slower than oneDNN's. That the two agree shows on a few
@@ -34,3 +34,9 @@ class Paddle(Target):
 
     def timed_session_spec(self, precision: str) -> SessionSpec:
         return REFERENCE
+
+    def served_session_spec(self, precision: str) -> SessionSpec:
+        return REFERENCE
+
+    def serving(self, precision: str) -> Serving:
+        return Serving(None, in_server=False)

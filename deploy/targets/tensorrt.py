@@ -29,7 +29,7 @@ from convert.to_tensorrt import (
     to_portable,
     trtexec_line,
 )
-from deploy.targets.base import Options, Target, Tool
+from deploy.targets.base import Options, Serving, Target, Tool
 from runtimes import nvidia
 from runtimes.environments import TRT
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
@@ -108,6 +108,17 @@ class TensorRt(Target):
             dataclasses.replace(session_spec, session=RESIDENT)
             if session_spec.session == SESSION
             else session_spec
+        )
+
+    def serving(self, precision: str) -> Serving:
+        if self._gpu():
+            return Serving("tensorrt", names={ENGINE: "model.plan"})
+        # Without an engine ONNX Runtime has TensorRT build one on the GPU.
+        mode = {"fp32": "FP32", "fp16": "FP16", "int8": "INT8"}[precision]
+        accelerator = {"name": "tensorrt", "parameters": {"precision_mode": mode}}
+        accelerators = {"gpu_execution_accelerator": [accelerator]}
+        return Serving(
+            "onnxruntime", settings={"optimization": {"execution_accelerators": accelerators}}
         )
 
     def build_report(self, artifact: Artifact) -> str:

@@ -139,7 +139,8 @@ def _memory() -> Path:
 def child_folder() -> Iterator[Path]:
     """A new folder for a child, held until the block ends, and then removed.
 
-    What runs that were killed left behind goes, too.
+    What runs that were killed left behind goes, too, with the files beside it that begin with its
+    name, as a child's own shared memory may be called.
     """
     _sweep(_memory())
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory()))
@@ -149,7 +150,7 @@ def child_folder() -> Iterator[Path]:
             (folder / f".{_HELD}").rename(folder / _HELD)  # never there and not locked
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
 
 @functools.cache
@@ -158,4 +159,10 @@ def _sweep(root: Path) -> None:
     for held in root.glob(f"{_PREFIX}*/{_HELD}"):
         with contextlib.suppress(OSError), held.open("r") as holder:
             fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(held.parent, ignore_errors=True)
+            _remove(held.parent)
+
+
+def _remove(folder: Path) -> None:
+    for beside in folder.parent.glob(f"{folder.name}?*"):
+        beside.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,107 @@
+"""Serve models over REST and gRPC (KServe v2), by a Triton server, until Ctrl-C.
+
+    python deploy/serve.py --model SqueezeNet1_1 [--target openvino] [--precision int8]
+
+PORT is REST's, the two after it are gRPC's and the metrics'; 0 takes any that are free. Only this
+machine reaches it unless --host names another of its addresses, or 0.0.0.0: there is no
+authentication. Each model takes tensors; `<model>_photo` takes the bytes of photo files, which it
+prepares as the toolkit does. See docs/serving.md.
+
+Exit status: 0 it was ended by Ctrl-C or SIGTERM, 1 a model does not load or the server died, 2 bad
+input, 3 what would run here is only simulated.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+from common.cli import NOT_HERE, Exit, Parser, complain, end_with, run, whole
+from common.console import say, table
+from common.errors import UnavailableError, UserError
+from deploy.request.arguments import add_build_arguments, add_file_arguments
+from deploy.serving.addresses import LOOPBACK, PORT, Addresses, find_addresses, host_address
+from deploy.serving.making import check_runs_here, chosen_cell, models_to_serve
+from deploy.serving.models import Model
+from deploy.serving.names import INPUT, OUTPUT, PHOTO, photo_name
+from deploy.serving.repository import write_repository
+from deploy.serving.triton import Triton
+from runtimes.environments import SERVE
+from runtimes.hosts.local import child_folder
+
+
+def main() -> int:
+    parser = Parser(prog="python deploy/serve.py", description=__doc__)
+    add_build_arguments(parser)
+    add_file_arguments(parser, target_default=["onnx"])
+    parser.add_argument(
+        "--port",
+        type=whole(0, 65533),
+        default=PORT,
+        metavar="N",
+        help=f"of REST; gRPC and metrics have the two after it; 0: any (default: {PORT})",
+    )
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        metavar="A",
+        help=f"the address to listen on (default: {LOOPBACK}; 0.0.0.0: all networks, without any "
+        "authentication)",
+    )
+    options = parser.parse_args()
+    try:
+        return _serve(options)
+    except UnavailableError as error:
+        complain(error)
+        end_with(NOT_HERE)
+        return Exit.UNDECIDED
+
+
+def _serve(options: Namespace) -> Exit:
+    if problem := SERVE.problem():
+        raise UserError(f"the server: {problem}")
+    cell = chosen_cell(options)
+    check_runs_here(cell)
+    host = host_address(options.host)
+    find_addresses(host, options.port)  # refused before any work
+    models = models_to_serve(options, cell)
+    addresses = find_addresses(host, options.port)
+    with child_folder() as folder:
+        repository = folder / "models"
+        write_repository(repository, models)
+        with Triton(folder, repository, addresses) as triton:
+            _show(models, addresses, triton)
+            try:
+                triton.watch()
+            except KeyboardInterrupt:
+                say("  ending …")
+    say("  ended, with all that it had started")
+    return Exit.OK
+
+
+def _show(models: Sequence[Model], addresses: Addresses, triton: Triton) -> None:
+    here = f"{addresses.here}:{addresses.http}"
+    if addresses.is_open:
+        say(
+            f"  warning: whoever reaches {addresses.host}:{addresses.http} can ask the models: "
+            "there is no authentication and no encryption; put a proxy that has both before it"
+        )
+    rows = []
+    for model in models:
+        shape = ", ".join(["n", *map(str, model.input_shape)])
+        of = f"{model.target.name} {model.precision}"
+        answer = f"{OUTPUT} float32 [n, {model.classes}]"
+        rows.append([model.name, of, f"{INPUT} float32 [{shape}]", answer])
+        rows.append([photo_name(model.name), of, f"{PHOTO} bytes [n, 1]: JPEG, PNG, …", answer])
+    table("Served", ["model", "file", "takes", "answers"], rows)
+    print(f"REST http://{here}   gRPC {addresses.here}:{addresses.grpc}", end="   ")
+    print(f"metrics http://{addresses.here}:{addresses.metrics}/metrics")
+    print(f"ready in {triton.seconds:.1f} s, {triton.memory_mib()} MiB; Ctrl-C ends it", flush=True)
+
+
+if __name__ == "__main__":
+    run(main)

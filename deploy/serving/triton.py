@@ -1,0 +1,260 @@
+"""The Triton server of .venv-serve: started, watched, and ended with all that it started."""
+
+import contextlib
+import http.client
+import os
+import re
+import secrets
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from common import process
+from common.errors import StepError, UserError
+from common.paths import ROOT, tools_home
+from deploy.serving.addresses import Addresses
+from runtimes.environments import SERVE
+
+_LIMIT = 300.0  # seconds that loading may take: models of 0.5 GB on a busy machine
+_GRACE = 10.0  # for Triton to end what it is at
+_SOON, _PERIOD = 0.05, 0.5
+_LOG = "triton.log"
+# What a client must not do: name shared memory, write traces and logs into files, swap models.
+_CLOSED = "shared-memory,trace,logging,model-repository"
+# It becomes Triton, and ends when we do, however that happens.
+_BEGIN = """
+import os, sys
+sys.path[:0] = [sys.argv[1]]
+from runtimes.worker_protocol import end_with
+end_with(int(sys.argv[2]))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+_FAILED = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<why>.*)")
+_DIED = re.compile(r"^died: (.*)", re.M)
+
+
+@dataclass(frozen=True)
+class _Wheel:
+    """Where Triton lies in .venv-serve."""
+
+    packages: Path
+
+    @classmethod
+    def find(cls) -> "_Wheel":
+        if problem := SERVE.problem():
+            raise UserError(f"the server: {problem}")
+        return cls(next(SERVE.path.glob("lib/python3.*/site-packages")).resolve())
+
+    @property
+    def triton(self) -> Path:
+        return self.packages / "pytriton" / "tritonserver"
+
+    @property
+    def version(self) -> str:
+        """Of Python, as "3.11"."""
+        return self.packages.parent.name.removeprefix("python")
+
+    def libraries(self) -> list[Path]:
+        """Where its libraries lie, Python's own among them where the system does not have it."""
+        facts = (SERVE.path / "pyvenv.cfg").read_text()
+        home = re.search(r"^home *= *(.+)$", facts, re.M)
+        python = [Path(home[1]).resolve().parent / "lib"] if home else []
+        return [self.packages / "nvidia_pytriton.libs", *python]
+
+    def settings(self) -> dict[str, str]:
+        """The environment in which its backends find this environment's Python, and libraries."""
+        given = os.environ.get("LD_LIBRARY_PATH")
+        libraries = [*map(str, self.libraries()), *filter(None, [given])]
+        programs = [str(SERVE.python.parent), os.environ.get("PATH", os.defpath)]
+        return {"LD_LIBRARY_PATH": ":".join(libraries), "PATH": ":".join(programs)}
+
+    def lay_out_backends(self, folder: Path) -> None:
+        """A folder of backends whose Python is this environment's."""
+        place = folder / "python"
+        place.mkdir(parents=True)
+        stub = self.triton / "python_backend_stubs" / self.version / "triton_python_backend_stub"
+        for file in (*(self.triton / "backends" / "python").iterdir(), stub):
+            (place / file.name).symlink_to(file)
+
+
+class Triton:
+    """A server of the models in `repository`, a folder below `folder`, which is its own.
+
+    Use it as a context manager: it is ready inside. Raises StepError where a model does not load.
+    """
+
+    def __init__(self, folder: Path, repository: Path, addresses: Addresses):
+        self._folder, self._repository, self._addresses = folder, repository, addresses
+        self._wheel = _Wheel.find()
+        self._backends: dict[int, str] = {}  # process to model
+
+    def __enter__(self) -> "Triton":
+        started = time.monotonic()
+        self._start()
+        try:
+            self._wait()
+        except BaseException:
+            self._end()
+            raise
+        self.seconds = time.monotonic() - started
+        self._backends = {pid: _model_of(pid) for pid in _children(self._child.pid)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def memory_mib(self) -> int:
+        """The memory that the server and its backends take, shared parts counted once."""
+        pids = _descendants(self._child.pid)
+        return sum(_proportional_kib(pid) for pid in pids) // 1024
+
+    def watch(self) -> None:
+        """Wait until it ends by itself, or one of its backends does: StepError that says it.
+
+        Triton goes on without a backend, says that it is ready, and answers with errors.
+        """
+        while True:
+            time.sleep(_PERIOD)
+            if self._child.poll() is not None:
+                raise self._death()
+            for pid, model in self._backends.items():
+                if not _runs(pid):
+                    said = _DIED.findall(self._said())
+                    why = f": {said[-1]}" if said else ", killed or out of memory"
+                    raise StepError(
+                        f"the backend of {model} died{why}; so the server was ended, start it again"
+                    )
+
+    def _start(self) -> None:
+        backends = self._folder / "backends"
+        self._wheel.lay_out_backends(backends)
+        key = f"{_CLOSED}:portage={secrets.token_hex(16)}"
+        settings = {
+            "model-repository": self._repository,
+            "backend-directory": backends,
+            "cache-directory": self._wheel.triton / "caches",
+            "http-address": self._addresses.host,
+            "http-port": self._addresses.http,
+            "grpc-address": self._addresses.host,
+            "grpc-port": self._addresses.grpc,
+            "metrics-address": self._addresses.host,
+            "metrics-port": self._addresses.metrics,
+            "http-restricted-api": key,
+            "grpc-restricted-protocol": key,
+            # What is left of its shared memory goes with the folder of that name.
+            "backend-config": f"python,shm-region-prefix-name={self._folder.name}-",
+            "exit-timeout-secs": int(_GRACE) // 2,
+            "allow-gpu-metrics": "false",
+            "pinned-memory-pool-byte-size": 0,
+            "log-info": "false",
+        }
+        words = ["--disable-auto-complete-config"]
+        words += [f"--{name}={value}" for name, value in settings.items()]
+        server = self._wheel.triton / "bin" / "tritonserver"
+        lifeline, self._ours = os.pipe()
+        try:
+            with (self._folder / _LOG).open("wb") as log:
+                self._child = subprocess.Popen(
+                    [SERVE.python, "-c", _BEGIN, ROOT, str(lifeline), server, *words],
+                    cwd=self._folder,
+                    env={**os.environ, "HOME": str(tools_home()), **self._wheel.settings()},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[lifeline],
+                    start_new_session=True,  # Ctrl-C is for us alone
+                )
+        finally:
+            os.close(lifeline)
+
+    def _wait(self) -> None:
+        """Until it says that it is ready."""
+        given_up = time.monotonic() + _LIMIT
+        while not self._is_ready():
+            if self._child.poll() is not None:
+                raise self._death()
+            if time.monotonic() > given_up:
+                raise StepError(f"the server did not load its models within {_LIMIT:.0f} s")
+            time.sleep(_SOON)
+
+    def _is_ready(self) -> bool:
+        address = self._addresses
+        connection = http.client.HTTPConnection(address.here, address.http, timeout=_PERIOD)
+        try:
+            connection.request("GET", "/v2/health/ready")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _said(self) -> str:
+        return (self._folder / _LOG).read_text(errors="replace")
+
+    def _death(self) -> StepError:
+        """Why it ended: the model that did not load, else its last complaint."""
+        said = self._said()
+        if failed := _FAILED.search(said):
+            # Triton quotes what a backend said, with its breaks and where in the code it was.
+            why = failed["why"].partition("\\n")[0].rstrip('"').removeprefix("Internal: ")
+            return StepError(
+                process.sentence(f"serving {failed['model']}", "it does not load", why)
+            )
+        ended = process.Completed(self._child.returncode, stderr=said)
+        how = process.ending(self._child.returncode)
+        return StepError(process.sentence("the server", f"it {how}", process.error_line(ended)))
+
+    def _end(self) -> None:
+        """Ask it to end, so that its backends clean up; then make it and all that it started."""
+        whole = all(map(_runs, self._backends))  # it would wait for a backend that died
+        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: at once
+            if self._child.poll() is None and whole:
+                self._child.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._child.wait(_GRACE)
+        process.end_group(self._child, grace=0)
+        os.close(self._ours)
+
+
+# ---- processes, as Linux shows them ----
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        found = [one.read_text().split() for one in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # it has just ended
+        return []
+    return [int(child) for children in found for child in children]
+
+
+def _descendants(pid: int) -> list[int]:
+    return [pid, *(one for child in _children(pid) for one in _descendants(child))]
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def _model_of(pid: int) -> str:
+    """The model of a backend: it is started with the path of its model.py."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    path = next((word for word in words if word.endswith(b"/model.py")), b"")
+    return Path(os.fsdecode(path)).parent.parent.name
+
+
+def _proportional_kib(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss: *(\d+) kB", text, re.M)
+    return int(found[1]) if found else 0
