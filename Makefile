@@ -50,6 +50,9 @@ calibrate::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_
 validate::  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [CHANGES=file.csv] [IMPORT=result.json] [VERBOSE=1] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
+explain::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <host> [FILE=path] [VERBOSE=1] [JSON=1]: where drift begins, layer by layer
+	$(call run,deploy/explain.py)
+
 benchmark::  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [FRESH=1] [JSON=1]: latency here
 	$(call run,deploy/benchmark.py)
 

@@ -140,7 +140,7 @@ class Target(abc.ABC):
     file here, to be timed against; `published_gpu` is the GPU whose published latencies it is held
     against ("T4"), if any. `methods` are the ways to calibrate INT8, the default first.
     `fits_ranges` says that its FP16 file is made of a graph whose activations are small enough for
-    its kernels (`convert.range_fitting`).
+    its `kernels` (`convert.range_fitting`).
     """
 
     name: str
@@ -157,6 +157,7 @@ class Target(abc.ABC):
     published_gpu: str | None = None
     methods: tuple[str, ...] = METHODS
     fits_ranges: bool = False
+    kernels: Kernels = ARM
 
     @abc.abstractmethod
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
@@ -175,6 +176,12 @@ class Target(abc.ABC):
     def session_spec_on(self, host: Host, precision: str) -> SessionSpec:
         """How this precision runs on a host that has no problem with the target."""
         return on_host(host, self.session_spec(precision), precision)
+
+    def float_onnx(self, inference: Artifact, precision: str, options: Options) -> Artifact:
+        """The float32 ONNX file whose tensors a precision's file has, rounded or not."""
+        if precision == "fp16" and self.fits_ranges:
+            inference = options.fitted(inference, self.kernels)
+        return to_onnx(inference, options.opset)
 
     def timed_session_spec(self, precision: str) -> SessionSpec:
         """How it runs to be timed: the same, unless `session_spec` is for checking only."""

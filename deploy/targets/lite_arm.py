@@ -12,7 +12,6 @@ from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.export import SESSION as PADDLE_SESSION
 from convert.to_lite import FILE, KINDS, to_lite
-from convert.to_onnx import to_onnx
 from deploy.targets.base import Engine, Options, Target, Tool, on_host
 from deploy.targets.phone_cpu import ENOUGH, FP16_INSTRUCTIONS, simulated_fp16
 from runtimes.environments import LITE
@@ -88,7 +87,7 @@ class LiteArm(Target):
     ):
         if precision == "int8":
             return source_of(artifact, self.name, QUANTIZED.name)
-        return to_onnx(options.fitted(inference), options.opset)
+        return self.float_onnx(inference, precision, options)
 
     def problem(self) -> str | None:
         return LITE.problem()

@@ -7,7 +7,6 @@ from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.to_mnn import FILE, KIND, SESSION, to_mnn
 from convert.to_onnx import KIND as ONNX
-from convert.to_onnx import to_onnx
 from deploy.speed.peers import default_mnn
 from deploy.targets.base import EVERY_CPU, Engine, Guide, Options, Tool
 from deploy.targets.phone_cpu import PhoneCpu, half_note
@@ -44,6 +43,4 @@ class Mnn(PhoneCpu):
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":
             return quantize_mnn(*options.measured(inference))
-        if precision == "fp16":
-            inference = options.fitted(inference)
-        return to_mnn(to_onnx(inference, options.opset), precision)
+        return to_mnn(self.float_onnx(inference, precision, options), precision)

@@ -8,7 +8,6 @@ from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.to_ncnn import GRAPH, KIND, SESSION, to_ncnn
 from convert.to_onnx import KIND as ONNX
-from convert.to_onnx import to_onnx
 from deploy.speed.peers import default_ncnn
 from deploy.targets.base import EVERY_CPU, Engine, Guide, Options, Tool
 from deploy.targets.phone_cpu import PhoneCpu, half_note
@@ -47,9 +46,7 @@ class Ncnn(PhoneCpu):
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":
             return quantize_ncnn(*options.measured(inference))
-        if precision == "fp16":
-            inference = options.fitted(inference)
-        return to_ncnn(to_onnx(inference, options.opset), precision)
+        return to_ncnn(self.float_onnx(inference, precision, options), precision)
 
     def grid(self) -> Grid:
         return GRID

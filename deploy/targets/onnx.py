@@ -8,7 +8,7 @@ from convert.export import KIND as INFERENCE
 from convert.range_fitting import FP32_SUMS
 from convert.simulate import BLIND, simulate
 from convert.to_fp16 import to_fp16
-from convert.to_onnx import FILE, KIND, SESSION, to_onnx
+from convert.to_onnx import FILE, KIND, SESSION
 from deploy.speed.peers import default_onnxruntime
 from deploy.targets.base import EVERY_CPU, Engine, Options, Serving, Target, Tool
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
@@ -29,14 +29,15 @@ class Onnx(Target):
     hosts = EVERY_CPU
     engine = Engine(_RUNTIME.package, FILE, lambda path: _RUNTIME.version)
     fits_ranges = True
+    kernels = FP32_SUMS
     peers = default_onnxruntime.PEERS
 
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":
             return quantize_onnx(*options.measured(inference))
         if precision == "fp16":
-            return to_fp16(to_onnx(options.fitted(inference, FP32_SUMS), options.opset))
-        return to_onnx(inference, options.opset)
+            return to_fp16(self.float_onnx(inference, precision, options))
+        return self.float_onnx(inference, precision, options)
 
     def session_spec(self, precision: str) -> SessionSpec:
         if precision != "fp16":
@@ -57,4 +58,4 @@ class Onnx(Target):
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
     ):
-        return simulate(to_onnx(options.fitted(inference, FP32_SUMS), options.opset), precision)
+        return simulate(self.float_onnx(inference, precision, options), precision)

@@ -2,7 +2,6 @@
 
 from convert.artifact import Artifact
 from convert.simulate import ARM_SESSION
-from convert.to_onnx import to_onnx
 from deploy.targets.base import Options, Target, on_host
 from runtimes.hosts.base import Host
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
@@ -45,4 +44,4 @@ class PhoneCpu(Target):
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
     ):
-        return to_onnx(options.fitted(inference), options.opset)
+        return self.float_onnx(inference, precision, options)

@@ -17,7 +17,6 @@ from convert.simulate import BLIND, simulate
 from convert.to_onnx import FILE as ONNX_FILE
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import SESSION as ONNX_SESSION
-from convert.to_onnx import to_onnx
 from convert.to_tensorrt import (
     ENGINE,
     RESIDENT,
@@ -45,6 +44,7 @@ class TensorRt(Target):
 
     precisions = ("fp32", "fp16", "int8")
     fits_ranges = True
+    kernels = FP32_SUMS
     tools = (Tool("onnxruntime"), Tool(RTX_PACKAGE), Tool("tensorrt", TRT))
 
     def __init__(self, name: str, gpu: str, architecture: str):
@@ -66,13 +66,7 @@ class TensorRt(Target):
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
         if precision == "int8":
             return self._of(quantize_trt(*options.measured(inference)), precision)
-        return self._of(self._floats(inference, precision, options), precision)
-
-    def _floats(self, inference: Artifact, precision: str, options: Options) -> Artifact:
-        """The float32 ONNX file, for FP16 of a graph whose activations that can hold."""
-        if precision == "fp16":
-            inference = options.fitted(inference, FP32_SUMS)
-        return to_onnx(inference, options.opset)
+        return self._of(self.float_onnx(inference, precision, options), precision)
 
     def _of(self, onnx: Artifact, precision: str) -> Artifact:
         gpu = self._gpu()
@@ -153,7 +147,7 @@ class TensorRt(Target):
     ):
         if self._gpu() or precision == "int8":  # its integers are in the file
             return artifact
-        onnx = self._floats(inference, precision, options)
+        onnx = self.float_onnx(inference, precision, options)
         return simulate(onnx, precision) if precision == "fp16" else onnx
 
     def _gpu(self) -> nvidia.Gpu | None:

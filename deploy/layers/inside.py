@@ -1,0 +1,55 @@
+"""Which runtimes let one look inside, and opening them."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from convert.export import SESSION as PADDLE
+from convert.to_onnx import SESSION as ONNX
+from runtimes.inside.base import Tensor
+from runtimes.session_pool import SessionSpec
+from runtimes.worker import Worker
+
+# The class that looks inside, by the session that runs the same files.
+INSIDE = {
+    ONNX: "runtimes.inside.onnx_runtime:Inside",
+    PADDLE: "runtimes.inside.paddle_program:Inside",
+}
+
+
+class Looked:
+    """A file that is opened to be looked into (see `runtimes.inside.base`), in a child process."""
+
+    def __init__(self, worker: Worker):
+        self._worker = worker
+        self.tensors: list[Tensor] = worker.use("tensors")
+        self.ranges: dict[str, tuple[float, float]] = worker.use("ranges")
+
+    def values(self, batch: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+        """Tensors' values for the network's input float32 [1, 3, S, S]; float32, any shape."""
+        return self._worker.use("values", batch=batch, names=names)
+
+    def own(self, given: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+        """What these tensors become where all the given ones have the given values."""
+        return self._worker.use("own", given=given, names=names)
+
+    @property
+    def peak_mib(self) -> int:
+        return self._worker.peak_mib
+
+
+@contextlib.contextmanager
+def look_inside(session_spec: SessionSpec, folder: Path, precision: str) -> Iterator[Looked]:
+    """Open a folder's file, which is in a form that `INSIDE` has, in the place of its session."""
+    host = session_spec.host
+    with Worker(session_spec.environment, f"looking inside of {folder}", host=host) as worker:
+        worker.open(
+            INSIDE[session_spec.session],
+            folder=host.bring(folder),
+            precision=precision,
+            threads=host.cores,
+            **session_spec.options,
+        )
+        yield Looked(worker)
