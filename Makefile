@@ -77,10 +77,13 @@ matrix::  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <
 report::  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json] [CHANGES=changes.json]: all results on one page
 	$(call run,deploy/report.py)
 
-package::  ## MODEL=… [NAME=…] [TARGET=onnx|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none]: what an app needs, a folder and a zip
+package::  ## MODEL=… [NAME=…] [TARGET=onnx|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none] [SIGN=key.pem]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
-apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
+verify::  ## PACKAGE=folder|zip [KEY=public.pem]: a package from elsewhere: is it whole, and who signed it
+	$(call run,deploy/verify.py)
+
+apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
 phone::  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb

@@ -9,6 +9,7 @@ from calib.kept import calibrated
 from common.cli import Parser, word_or_path
 from common.console import say, shown
 from common.errors import StepError, UserError, suggest
+from common.paths import absolute
 from convert.artifact import Artifact, load
 from convert.builds import Chosen, exported
 from deploy.packages.labels import find_labels, read_names
@@ -20,6 +21,7 @@ from deploy.packages.package import (
     target_of,
     tells_all,
 )
+from deploy.packages.signature import NEW_KEY, signer_of
 from deploy.request.arguments import (
     NO_LABELS,
     add_data_arguments,
@@ -54,6 +56,12 @@ def add_package_arguments(parser: Parser, *, for_app: bool) -> None:
         f"for 1000 classes, else numbers); {NO_LABELS}: take all photos in --data, however deep, "
         "without labels",
     )
+    parser.add_argument(
+        "--sign",
+        type=absolute,
+        metavar="KEY",
+        help=f"sign them with this private key (P-256, PEM: {NEW_KEY}); make verify checks that",
+    )
     parser.set_defaults(photos=_PHOTOS, for_app=for_app)
 
 
@@ -66,6 +74,8 @@ def make_packages(options: Namespace, *, anew: bool) -> Iterator[tuple[str, Cell
     """
     asked = [_Asked.of(one, options, anew) for one in chosen_builds(options)]
     wanted, photos = chosen_files(options), chosen_photos(options)
+    if options.sign:
+        signer_of(options.sign)  # refused before any work, too
     opened = [one.open(options, wanted, photos) for one in asked]  # refused before any work
     for one, there in zip(asked, opened, strict=True):
         for cell, made in one.standing.items():
@@ -126,7 +136,11 @@ class _Asked:
                 say(f"  {cell[0].name} {cell[1]} is unavailable: {cell[0].problem()}")
             else:
                 spec = self.chosen.spec
-                made = package(spec, graph, cell, outcome, labels, ready.images, photos.skip_bad)
+                made = package(
+                    *(spec, graph, cell, outcome, labels, ready.images),
+                    skip_bad=photos.skip_bad,
+                    key=options.sign,
+                )
             yield graph.name, cell, made
 
 

@@ -18,7 +18,9 @@ from convert.artifact import Artifact, Step, load, produce
 from convert.builds import exported, split_of
 from deploy.packages import guide
 from deploy.packages.labels import Labels
+from deploy.packages.materials import BILL, bill_of_materials
 from deploy.packages.model_card import model_card, tells
+from deploy.packages.signature import sign, signer_of
 from deploy.request.values import Cell
 from deploy.targets import packaged_targets
 from deploy.targets.base import Engine, Target
@@ -49,11 +51,12 @@ def package(
     labels: Labels,
     images: "ImageSet",
     skip_bad: bool,
+    key: Path | None = None,
 ) -> Artifact:
     """The package of a target's file; `content_folder` and `zip_path` say where its parts are.
 
     `images` become the golden photos. Their logits are the reference's: Paddle Inference with
-    oneDNN, of the inference graph.
+    oneDNN, of the inference graph. With a private `key` it is signed.
     """
     from deploy.verdict.validator import Judge  # here: --help needs no numpy
 
@@ -67,7 +70,8 @@ def package(
         precision=f"{target.name}-{precision}",
         # The content and not the key of its artifact: Paddle Lite's differs from run to run.
         inputs={**target.digests(built), MANIFEST: _sha256(content[MANIFEST])},
-        parameters={},
+        # Signatures differ from one to the next, and each is as good: the key pair counts.
+        parameters={"signer": signer_of(key)} if key else {},
         tools={},
         code=(package,),
     )
@@ -80,6 +84,8 @@ def package(
             place.write_bytes(data)
         for file in target.digests(built):
             shutil.copyfile(built.file(file), folder / name / file)
+        if key:
+            sign(folder / name, key)
         _write_zip(folder / name, folder / f"{name}.zip")
         facts = {"weights_sha256": graph.facts["weights_sha256"], "content": name}
         return {**graph.inherited_facts, **facts}
@@ -195,8 +201,9 @@ def _content(
         spec, about, digests, labels.source, results, split_of(graph), in_app=engine.in_app
     )
     content[CARD] = card.encode()
+    own = [one for one in results if one.files == digests]
+    content[BILL] = _json(bill_of_materials(about, digests, own))
     if engine.guide:
-        own = [one for one in results if one.files == digests]
         page = guide.guide_page(engine.guide, about, spec.preprocess, own)
         content[guide.FILE] = page.encode()
     recorded = built.manifest["files"]

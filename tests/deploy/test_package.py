@@ -5,6 +5,7 @@ import hashlib
 import json
 import shlex
 import shutil
+import subprocess
 import sys
 import zipfile
 
@@ -12,6 +13,8 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from common import files
 from common.errors import UserError
@@ -119,6 +122,60 @@ def test_a_package_is_made_once_and_the_same_again(make, photos, built):
     shutil.rmtree(built / MODEL / "reference")
     make("onnx", four)
     assert archive.read_bytes() == before
+
+
+def test_a_package_is_signed_and_its_receiver_sees_by_whom(make, command, photos, tmp_path):
+    key, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+    openssl("ec", "-in", key, "-pubout", "-out", public)
+    four = photos(4)
+    made = make("onnx", four, "--sign", key)
+    archive = made / f"{MODEL}-onnx-fp32.zip"
+    once = archive.read_bytes()
+    done = command("deploy/verify.py", "--package", archive, "--key", public)
+    assert done.returncode == 0, done.stderr
+    assert "signed with" in done.stdout
+
+    # No two signatures are equal: the same key pair does not sign the same files again.
+    make("onnx", four, "--sign", key)
+    assert archive.read_bytes() == once
+    make("onnx", four)
+    refused = command("deploy/verify.py", "--package", archive, "--key", public)
+    assert_refused(refused, "is not signed", "SIGN=key.pem")
+
+    key.write_text("no key")
+    words = ("--model", MODEL, "--target", "onnx", "--sign", key)
+    assert_refused(command("deploy/package.py", *words), "is no private key in PEM", "openssl")
+
+
+def openssl(*words):
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+def test_the_bill_of_materials_is_cyclonedx(make, command, built, weights, photos):
+    ten = photos(10)
+    arguments = ("--model", MODEL, "--weights", weights, "--target", "onnx", "--data", ten)
+    arguments += ("--precision", "fp32")
+    assert command("deploy/validate.py", *arguments, BUILD_DIR=built).returncode == 0
+    package = make("onnx", ten) / f"{MODEL}-onnx-fp32"
+    text = (package / "bom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill, manifest = json.loads(text), read_manifest(package)
+    model = bill["metadata"]["component"]
+    assert model["components"][0]["hashes"] == [
+        {"alg": "SHA-256", "content": manifest["files"]["model.onnx"]["sha256"]}
+    ]
+    hashes = {part["bom-ref"]: part["hashes"][0]["content"] for part in bill["components"]}
+    assert hashes["weights"] == files.sha256(weights)
+    assert hashes["golden"] == manifest["data"]["sha256"]
+    tools = {tool["name"]: tool for tool in bill["metadata"]["tools"]["components"]}
+    assert {name: tools[name]["version"] for name in manifest["tools"]} == manifest["tools"]
+    assert tools["onnxruntime"]["licenses"]
+    metrics = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert any(one["value"] == "1.0000" and "10 photos" in one["slice"] for one in metrics)
+
+    broken = text.replace('"machine-learning-model"', '"machine-learned-model"')
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(broken) is not None
 
 
 def test_the_card_tells_the_drift_that_was_measured(
