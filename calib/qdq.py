@@ -11,6 +11,7 @@ from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import LAYERS, sort_nodes
 from calib.placement import Placement, place_pairs
 from calib.quant_config import QuantConfig, check_layers
+from calib.tensor_ranges import write_tensor_ranges
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.kind import Kind
@@ -64,6 +65,13 @@ def to_qdq(
                 placement=placement,
                 keep_float=list(quant.keep_float),
             )
+            rounded = facts.pop("rounded")
+            write_tensor_ranges(
+                *(folder, ranges, scope),
+                symmetric=placement.grid.symmetric,
+                layers=layers,
+                **rounded,
+            )
             corrected.unlink()
             checked = step_check.verify_on(
                 eight_photos(crops, onnx.preprocess),
@@ -108,7 +116,8 @@ def write_qdq(
     placement: Placement,
     keep_float: list[str],
 ) -> dict:
-    """In a child process: place the pairs, check and write; returns facts about the graph."""
+    """In a child process: place the pairs, check and write; returns facts about the graph, and what
+    is rounded."""
     import onnx
 
     placed = place_pairs(onnx.load(source), ranges, placement, keep_float)
@@ -118,7 +127,26 @@ def write_qdq(
     onnx.checker.check_model(placed)
     onnx.save(placed, output)
     kinds = [node.op_type for node in placed.graph.node]
-    return {"nodes": len(kinds), "pairs": kinds.count("QuantizeLinear")}
+    return {
+        "nodes": len(kinds),
+        "pairs": kinds.count("QuantizeLinear"),
+        "rounded": _rounded(placed.graph, ranges),
+    }
+
+
+def _rounded(graph, ranges: Mapping[str, tuple[float, float]]) -> dict[str, list[str]]:
+    """The tensors with a range that a graph rounds, and the layers that read only integers."""
+    pairs = [node for node in graph.node if node.op_type == "QuantizeLinear"]
+    tensors = [node.input[0] for node in pairs if node.input[0] in ranges]
+    integers = {
+        name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output
+    }
+    layers = [
+        node.name
+        for node in graph.node
+        if node.op_type in LAYERS and integers.issuperset(node.input[:2])
+    ]
+    return {"rounded": tensors, "in_int8": layers}
 
 
 def _keep_from_optimizer(model, layers: list[str]) -> None:

@@ -15,10 +15,11 @@ import numpy as np
 
 from calib.bias_correction import measure_errors
 from calib.chosen_ranges import chosen_ranges
-from calib.fake_quant import Grid
+from calib.fake_quant import LAYERS, Grid
 from calib.placement import LAYER_INPUTS
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
+from calib.tensor_ranges import write_tensor_ranges
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.builds import GRAPH, PARAMETERS
@@ -77,6 +78,10 @@ def quantize_lite(
                 shifts=worker.use("shifts"),
                 keep_float=list(quant.keep_float),
             )
+            rounded = facts.pop("rounded")
+            write_tensor_ranges(
+                *(folder, ranges, scope), symmetric=GRID.symmetric, layers=layers, **rounded
+            )
             photos = eight_photos(crops, inference.preprocess)
             checked = step_check.verify_on(
                 photos, worker, SESSION, folder, inference, SESSION, **AS_WRITTEN
@@ -101,7 +106,8 @@ def write_quantized(
     shifts: Mapping[str, np.ndarray],
     keep_float: list[str],
 ) -> dict:
-    """In a child process: insert the rounding operators and write; returns facts.
+    """In a child process: insert the rounding operators and write; returns facts, and what is
+    rounded, by the ONNX file's names.
 
     `photo` is float32 [1, 3, S, S]; `scales` maps the ONNX file's tensors to the magnitude that
     becomes 127, `shifts` some of them to what their bias needs more of, [channels].
@@ -152,9 +158,11 @@ def write_quantized(
         if operator.type.startswith("fake_quantize")
         for name in operator.output_arg_names
     }
+    in_onnx = [names[name][0] for name in inputs if name not in skipped]
     return {
         "layers": len(layers),
         "layers_int8": sum(bool(rounded & set(layer.input_arg_names)) for layer in layers),
+        "rounded": {"rounded": in_onnx, "in_int8": _readers(onnx_file, in_onnx)},
         "corrected_biases": corrected,
         "without_range": len([name for name in inputs if name not in known]),
     }
@@ -290,6 +298,19 @@ def _fingerprint(value: np.ndarray) -> tuple[np.ndarray, float]:
     wide /= size
     shape = [wide.mean(), np.abs(wide).mean(), wide.min(), wide.max(), np.cbrt((wide**3).mean())]
     return np.array(shape), size
+
+
+def _readers(onnx_file: str, tensors: list[str]) -> list[str]:
+    """The layers of an ONNX file whose activations are all among some tensors."""
+    import onnx
+
+    graph = onnx.load(onnx_file, load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in LAYERS and set(node.input[:2]) - weights <= set(tensors)
+    ]
 
 
 def _readers_to_skip(

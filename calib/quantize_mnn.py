@@ -11,6 +11,7 @@ from calib.fake_quant import LAYERS, Grid
 from calib.placement import LAYER_INPUTS
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
+from calib.tensor_ranges import write_tensor_ranges
 from common.errors import StepError
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
@@ -53,7 +54,7 @@ def quantize_mnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCon
             in_float = [*quant.keep_float, layers[-1]]
             measure_errors(worker, onnx, crops, scope, GRID, in_float)
             shifted = worker.use("write", output=str(corrected))
-            worker.call(
+            scaled = worker.call(
                 write_scales,
                 source=str(corrected),
                 output=str(scales),
@@ -66,6 +67,9 @@ def quantize_mnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCon
             found = int8_layers(folder / FILE)
             if not found:  # it does not mind scales that it cannot read, or that are no layer's
                 raise StepError(f"{label}: MNN's converter left every layer in float")
+            write_tensor_ranges(
+                *(folder, ranges, scope), symmetric=GRID.symmetric, layers=layers, **scaled
+            )
             photos = eight_photos(crops, onnx.preprocess)
             checked = step_check.verify_on(photos, worker, SESSION, folder, onnx, ONNX_SESSION)
         return {
@@ -83,8 +87,9 @@ def quantize_mnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCon
 
 def write_scales(
     source: str, output: str, ranges: Mapping[str, tuple[float, float]], keep_float: list[str]
-) -> None:
-    """In a child process: write MNN's "compression parameters" of an ONNX file's layers.
+) -> dict[str, list[str]]:
+    """In a child process: write MNN's "compression parameters" of an ONNX file's layers; returns
+    what is rounded by them.
 
     MNN finds a layer's by the tensor that it gives: its own, that of a Relu that MNN fuses, or a
     convolution's that MNN makes of a product. So each layer is there by all of them.
@@ -94,7 +99,7 @@ def write_scales(
 
     graph = onnx.load(source).graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    layers = []
+    layers, rounded, in_int8 = [], [], []
     for node in graph.node:
         entry, result = node.input[0], node.output[0]
         if node.op_type not in LAYERS or node.name in keep_float:
@@ -116,8 +121,11 @@ def write_scales(
             {**layer, "output": [_scales(name, [_of_range(ranges[result])])]}
             for name in (result, f"{result}{_CONVERTED}", *behind)
         ]
+        rounded += [entry, result]
+        in_int8.append(node.name)
     algorithm = {"type": 0, "quant_params": {"round_mode": 0, "layer": layers}}
     Path(output).write_text(json.dumps({"version": "0.0.0", "algo": [algorithm]}))
+    return {"rounded": rounded, "in_int8": in_int8}
 
 
 def _of_range(bounds: tuple[float, float]) -> float:

@@ -17,6 +17,7 @@ from calib.fake_quant import LAYERS, Grid, channel_axis, group_count
 from calib.placement import LAYER_INPUTS
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
+from calib.tensor_ranges import write_tensor_ranges
 from common.errors import StepError
 from convert import ncnn_file, step_check
 from convert.artifact import Artifact, Step, produce
@@ -70,6 +71,12 @@ def quantize_ncnn(onnx: Artifact, ranges: Artifact, crops: Crops, quant: QuantCo
                 keep_float=list(quant.keep_float),
             )
             corrected.unlink()
+            write_tensor_ranges(
+                *(folder, ranges, scope),
+                symmetric=GRID.symmetric,
+                layers=layers,
+                **counted.pop("rounded"),
+            )
             photos = eight_photos(crops, onnx.preprocess)
             checked = step_check.verify_on(photos, worker, SESSION, folder, onnx, ONNX_SESSION)
         return {
@@ -93,8 +100,8 @@ def write_integers(
     """In a child process: give the layers of a float file the integers that an ONNX file's have.
 
     pnnx gives layers names of its own, so that a layer is known by its weights. Returns how many
-    compute in integers, and how many of which operator stay in float. StepError where a layer is
-    not in the file.
+    compute in integers, how many of which operator stay in float, and what is rounded. StepError
+    where a layer is not in the file.
     """
     import onnx
 
@@ -102,6 +109,8 @@ def write_integers(
     model = onnx.load(source).graph
     operators = Counter(node.op_type for node in model.node if node.op_type in LAYERS)
     waiting = _integers(model, ranges, keep_float)
+    every = [one for found in waiting.values() for one in found]
+    rounded = {"rounded": [one.tensor for one in every], "in_int8": [one.name for one in every]}
     layers, done = ncnn_file.read(graph, weights), 0
     for layer in layers:
         if layer.kind in (CONVOLUTION, GROUPED, LINEAR, GEMM):
@@ -115,17 +124,20 @@ def write_integers(
     if absent:
         raise StepError(f"pnnx changed the weights of {absent} layers that are to be in INT8")
     ncnn_file.write(layers, graph, weights)
-    return {"layers_int8": done, "layers_float": dict(+operators)}
+    return {"layers_int8": done, "layers_float": dict(+operators), "rounded": rounded}
 
 
 @dataclass(frozen=True)
 class _Integers:
     """A layer's weights int8 [outputs, inputs], and ncnn's scales: what makes integers of floats.
 
-    `scales` float32 [outputs], or [groups] of a grouped convolution; `entry` that of the input.
+    `scales` float32 [outputs], or [groups] of a grouped convolution; `entry` that of the input,
+    the tensor `tensor`.
     """
 
+    name: str
     operator: str
+    tensor: str
     weight: np.ndarray
     scales: np.ndarray
     entry: np.ndarray
@@ -153,7 +165,10 @@ def _integers(
         groups = group_count(node)
         kept = rows[2].reshape(groups, -1)[:, 0] if groups > 1 else rows[2]
         entry, _ = GRID.of_range(ranges[node.input[0]])
-        integers = _Integers(node.op_type, rows[1], 1 / kept.ravel(), 1 / entry.reshape(1))
+        integers = _Integers(
+            *(node.name, node.op_type, node.input[0]),
+            *(rows[1], 1 / kept.ravel(), 1 / entry.reshape(1)),
+        )
         found.setdefault(_digest(rows[0]), []).append(integers)
     return found
 

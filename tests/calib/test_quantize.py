@@ -170,7 +170,7 @@ def test_mnn_computes_all_layers_but_the_last_in_integers(measured, expected):
     assert_close_and_not_equal(run(MNN, made, measured.others), expected)
     assert (made.facts["layers"], made.facts["layers_int8"]) == (26, 25)
     assert made.facts["corrected_biases"] == 25
-    assert set(made.manifest["files"]) == {"model.mnn", "probe.npy"}
+    assert set(made.manifest["files"]) == {"model.mnn", "probe.npy", "tensors.json"}
     *inner, _ = results(measured).values()
     assert int8_layers(made.file("model.mnn")) == inner
     assert int8_layers(to_mnn(measured.onnx).file("model.mnn")) == []
@@ -202,7 +202,9 @@ def test_ncnn_computes_all_layers_in_integers(measured, expected):
     assert made.facts["layers_float"] == {}
     assert made.facts["corrected_biases"] == 26
     assert made.facts["batch"] == 1
-    assert set(made.manifest["files"]) == {"model.param", "model.bin", "probe.npy"}
+    assert set(made.manifest["files"]) == {
+        *("model.param", "model.bin", "probe.npy", "tensors.json"),
+    }
     assert made.file("model.bin").stat().st_size < 1.3e6  # 4.9 MB in float
 
 
