@@ -11,9 +11,10 @@ twice, since a tensor that is looked at cannot be fused away:
   that of the Relu's output. What lies below zero may overflow without harm: it becomes zero.
 """
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from convert.work import outline
 
 if TYPE_CHECKING:
     import onnx
@@ -25,7 +26,6 @@ _MOVES = frozenset(
     )
 )
 _JOINS = frozenset({"Concat"})
-_LARGE = 256  # values: larger weights are no shape that inference would want to read
 
 
 def observed(model: "onnx.ModelProto") -> list[str]:
@@ -65,7 +65,7 @@ def _activations(model: "onnx.ModelProto") -> list[str]:
     """The float tensors that depend on the graph's input, which comes first, in their order."""
     from onnx import TensorProto, shape_inference
 
-    graph = shape_inference.infer_shapes(_outline(model), data_prop=True).graph
+    graph = shape_inference.infer_shapes(outline(model), data_prop=True).graph
     floats = {
         value.name
         for value in (*graph.input, *graph.value_info, *graph.output)
@@ -77,29 +77,6 @@ def _activations(model: "onnx.ModelProto") -> list[str]:
         if any(name in found for name in node.input):
             found |= dict.fromkeys(name for name in node.output if name)
     return [name for name in found if name in floats]
-
-
-def _outline(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """The model without its large weights' values: shapes are inferred from shapes alone.
-
-    Inference copies the model through its serialised form, hundreds of megabytes of a VGG.
-    """
-    import onnx
-
-    outline = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    graph = outline.graph
-    graph.name = model.graph.name
-    graph.node.extend(model.graph.node)
-    graph.input.extend(model.graph.input)
-    graph.output.extend(model.graph.output)
-    for tensor in model.graph.initializer:
-        if math.prod(tensor.dims) > _LARGE:
-            graph.input.append(
-                onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            )
-        else:
-            graph.initializer.append(tensor)
-    return outline
 
 
 def _readers(model: "onnx.ModelProto") -> dict[str, int]:

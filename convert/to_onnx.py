@@ -3,9 +3,10 @@
 import collections
 from pathlib import Path
 
+from common import files
 from common.errors import StepError
-from convert import range_fitting, step_check
-from convert.artifact import Artifact, Step, produce
+from convert import range_fitting, step_check, work
+from convert.artifact import MANIFEST, Artifact, Step, produce
 from convert.builds import GRAPH, PARAMETERS
 from convert.kind import Kind
 from runtimes.environments import MAIN
@@ -94,7 +95,14 @@ def write_onnx(source: str, output: str, opset: int) -> dict:
         "nodes_raw": len(raw.graph.node),
         "nodes": len(model.graph.node),
         "operators": dict(sorted(operators.items())),
+        "multiply_adds": work.count(model)["multiply_adds"],
     }
+
+
+def multiply_adds(build: str) -> int | None:
+    """How many multiply-adds one image takes in a build's ONNX file; None where there is none."""
+    manifest = files.read_json(KIND.folder(build) / MANIFEST)
+    return manifest["facts"].get("multiply_adds") if manifest else None
 
 
 def _rename_ends(model) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
+from convert.work import count
 from runtimes.worker import Worker
 
 _SIDE = 512  # of the matrices whose product shows the peak: a few milliseconds on one core
@@ -61,50 +62,18 @@ def floors(
     """
     with Worker("main", f"measuring the floor of {onnx.name}", threads=1) as worker:
         path = str(onnx.file(FILE))
-        works = [Work(**worker.call(count, path=path, batch=batch)) for batch in batches]
+        works = [Work(**worker.call(count_in, path=path, batch=batch)) for batch in batches]
         sizes = [work.bytes for work in works]
         reached = worker.call(reach, cores=list(cores), sizes=sizes)
     peaks = [Peak(reached["gmacs"], gbytes) for gbytes in reached["gbytes"]]
     return dict(zip(batches, zip(works, peaks, strict=True), strict=True))
 
 
-def count(path: str, batch: int) -> dict[str, int]:
+def count_in(path: str, batch: int) -> dict[str, int]:
     """In a child process: the fields of `Work`."""
     import onnx
 
-    model = onnx.load(path)
-    # Results are counted in elements of 4 bytes, whatever type the file stores its weights in.
-    for dimension in model.graph.input[0].type.tensor_type.shape.dim[:1]:
-        dimension.dim_value = batch
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True, strict_mode=True).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-    totals = {"multiply_adds": 0, "weight_bytes": 0, "activation_bytes": 0}
-    for node in graph.node:
-        depth = _depth(node, shapes)
-        if depth:
-            elements = math.prod(shapes[node.output[0]])
-            totals["multiply_adds"] += elements * depth
-            totals["activation_bytes"] += 4 * elements
-    totals["weight_bytes"] = sum(
-        4 * math.prod(tensor.dims)
-        for tensor in graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT
-    )
-    return totals
-
-
-def _depth(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
-    """How many multiply-adds an element of a node's result takes; 0 for nodes not counted."""
-    if node.op_type == "Conv":
-        return math.prod(shapes[node.input[1]][1:])  # channels of a group, kernel height and width
-    if node.op_type == "Gemm":
-        transposed = any(one.name == "transA" and one.i for one in node.attribute)
-        return shapes[node.input[0]][0 if transposed else 1]
-    if node.op_type == "MatMul":
-        return shapes[node.input[0]][-1]
-    return 0
+    return count(onnx.load(path), batch)
 
 
 def reach(cores: list[int], sizes: list[int]) -> dict[str, Any]:

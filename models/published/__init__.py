@@ -18,11 +18,15 @@ BATCHES = (1, 4, 8)  # the tables' columns
 
 @dataclass(frozen=True)
 class Document:
-    """A page that figures were published on, and under which conditions it says they hold."""
+    """A page that figures were published on, and under which conditions it says they hold.
+
+    `operations` is what it counts a multiply-add as in its operation counts: one or two.
+    """
 
     title: str
     sha256: str
     conditions: str
+    operations: int
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,9 @@ def absence(model: str, gpu: str, precision: str, batch: int) -> str:
 
 def _figures(table: str) -> tuple[Figure, ...]:
     documents = {
-        row["document"]: Document(row["title"], row["sha256"], row["conditions"])
+        row["document"]: Document(
+            row["title"], row["sha256"], row["conditions"], int(row["operations"])
+        )
         for row in _rows("documents.csv")
     }
     notes = {row["note"]: row["text"] for row in _rows("notes.csv")}

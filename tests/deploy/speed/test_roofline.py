@@ -52,7 +52,7 @@ def vgg16(path):
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_vgg16_takes_the_multiply_adds_that_are_published(tmp_path, batch):
-    found = roofline.count(vgg16(tmp_path / "model.onnx"), batch)
+    found = roofline.count_in(vgg16(tmp_path / "model.onnx"), batch)
     # 15.3 thousand millions in the convolutions (Simonyan and Zisserman's network at 224 x 224),
     # the rest in the classifier; the published 30.81 GFLOPs count each as two.
     assert found["multiply_adds"] == batch * (15_346_630_656 + 123_633_664)
@@ -72,7 +72,7 @@ def test_groups_transposes_batched_products_and_bytes(tmp_path):
     model = onnx.load(path)
     model.graph.input[2].type.tensor_type.shape.dim[0].dim_value = 2
     onnx.save(model, path)
-    found = roofline.count(path, 2)
+    found = roofline.count_in(path, 2)
     conv, product, gemm = 2 * 12 * 8 * 8, 2 * 12 * 8 * 3, 12 * 8 * 3 * 5
     assert found["multiply_adds"] == conv * 2 * 2 * 2 + product * 8 + gemm * 2
     assert found["activation_bytes"] == 4 * (conv + product + gemm)
