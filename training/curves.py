@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-_NAME = "vdlrecords.training.log"  # VisualDL shows one file of a folder, and knows it by its name
+from models.training_log import STEPS
 
 
 class Curves:
@@ -20,11 +20,11 @@ class Curves:
     def __init__(self, folder: Path, kept: int = 0):
         from visualdl import LogWriter
 
-        self._file = folder / _NAME
+        self._file = folder / STEPS
         if self._file.exists():
             os.truncate(self._file, min(kept, self._file.stat().st_size))
         with contextlib.redirect_stdout(io.StringIO()):  # it announces a file that is there
-            self._writer = LogWriter(str(folder), file_name=_NAME)
+            self._writer = LogWriter(str(folder), file_name=STEPS)
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from common.console import shown
 from common.errors import UserError
 from models.split import HeldOutResult, split_path, write_split
 from models.state import load_arrays, write_state
+from models.training_log import BEST, CHARTS, LAST, LOG
 from training.learner import Learner
 from training.plan import Plan
 
@@ -27,11 +28,11 @@ class RunState:
 
     @property
     def best(self) -> Path:
-        return self.folder / "best.pdparams"
+        return self.folder / f"{BEST}.pdparams"
 
     @property
     def last(self) -> Path:
-        return self.folder / "last.pdparams"
+        return self.folder / f"{LAST}.pdparams"
 
     @property
     def checkpoint(self) -> Path:
@@ -40,7 +41,7 @@ class RunState:
     @property
     def charts(self) -> Path:
         """The folder that VisualDL shows."""
-        return self.folder / "visualdl"
+        return self.folder / CHARTS
 
     @property
     def best_row(self) -> dict[str, Any]:
@@ -103,7 +104,7 @@ class RunState:
         for path in (self.best, self.last) if _best(rows) is row else (self.last,):
             write_state(path, weights)
             write_split(split_path(path), plan.division.split(path, "train", held_out))
-        with files.atomic(self.folder / "log.csv") as stream:
+        with files.atomic(self.folder / LOG) as stream:
             table = csv.DictWriter(stream, row.keys())
             table.writeheader()
             table.writerows(rows)

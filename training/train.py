@@ -42,6 +42,7 @@ from data.images import BUILT_IN, set_name
 from models.beside import warn_of_init
 from models.registry import find_model
 from models.split import HeldOutResult, read_split, split_beside, split_path
+from models.training_log import LOG
 from models.weights import WORDS, Weights, find_weights, weights_folder
 from training.batches import training_batches
 from training.curves import Curves
@@ -248,10 +249,7 @@ def main() -> int:
     found = split.result if split else f"{best['top1']:.2%}"
     print(f"held-out top-1 {found}, best after epoch {best['epoch']}: {shown(run_state.best)}")
     print(_what_bounds_it(run_state))
-    print(
-        f"curves: {shown(run_state.folder / 'log.csv')}, "
-        f"visualdl --logdir {shown(run_state.charts)}"
-    )
+    print(f"curves: {shown(run_state.folder / LOG)}, visualdl --logdir {shown(run_state.charts)}")
     print(f"next: make calibrate {words_for(spec, run_state.best)} TARGET=onnx WITHIN_BUDGET=1")
     return Exit.OK
 
