@@ -16,9 +16,12 @@ from pydantic.dataclasses import dataclass
 
 from calib.photos import Calibration
 from calib.quant_config import QuantConfig
+from calib.tensor_ranges import FILE as TENSORS
+from calib.tensor_ranges import TensorRanges, read_tensor_ranges
 from common import files
 from common.console import say, shown
 from common.errors import StepError
+from common.paths import build_root
 from common.strict_json import STRICT, FormError, decode, encode, parse
 from convert.artifact import MANIFEST, Artifact, load, place
 from data.hashes import content_hashes
@@ -190,6 +193,26 @@ def calibrated(graph: Artifact) -> list[tuple[str, Facts]]:
     """What is kept of a graph's weights, by the names of the targets; the latest first."""
     found = [(name, kept.facts) for name, kept in _all_of(graph)]
     return sorted(found, key=lambda one: one[1].made, reverse=True)
+
+
+def kept_folder(build: str, target: str) -> Path:
+    """A target's calibration, whose artifacts have each a folder of their kind's name in it."""
+    return build_root() / build / _CALIBRATION / target
+
+
+def tensor_ranges(build: str, target: str, digests: Mapping[str, str]) -> TensorRanges | None:
+    """The ranges of the kept calibration whose deployed files have these sha256; None where it is
+    not kept, or has none that the toolkit knows (NNCF's own)."""
+    folder = kept_folder(build, target)
+    facts = files.read_json(folder / _FACTS)
+    if not digests or not isinstance(facts, dict) or facts.get("files") != dict(digests):
+        return None
+    for path in sorted(folder.glob(f"*/{TENSORS}")):
+        try:
+            return read_tensor_ranges(path)
+        except FormError as error:
+            say(f"  {shown(path)} is left out: {error}; calibrate again: make calibrate")
+    return None
 
 
 def earlier_record(graph: Artifact, target: str) -> Path | None:

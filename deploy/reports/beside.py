@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 
 from deploy.reports.comparison import Difference
-from deploy.reports.page import MARK, dataset, result_figures, summary
+from deploy.reports.page import MARK, datasets, result_figures, summary
 from deploy.reports.runs import as_json_lines, column, execution_word, title
 from deploy.verdict.result import Result
 from deploy.verdict.tables import drift_interval
@@ -19,7 +19,7 @@ _CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def markdown(results: Sequence[Result], differences: Sequence[Difference] | None) -> str:
     """For a comment on a pull request: what changed, the matrix, and why what did not pass."""
-    lines = [f"**{summary(results)}** Photos: {_cell('; '.join(_datasets(results)))}", ""]
+    lines = [f"**{summary(results)}** Photos: {_cell('; '.join(datasets(results)))}", ""]
     if differences is not None:
         moved = [one for one in differences if one.kind != "same"]
         lines += _rows(("", "result", "what"), [(one.kind, one.name, one.what) for one in moved])
@@ -92,10 +92,6 @@ FORMS: Mapping[str, tuple[str, Callable[[Sequence[Result], Sequence[Difference] 
 
 def _suite(root: ET.Element, name: str, count: int) -> ET.Element:
     return ET.SubElement(root, "testsuite", name=_xml(name), tests=str(count))
-
-
-def _datasets(results: Sequence[Result]) -> list[str]:
-    return list(dict.fromkeys(map(dataset, results)))
 
 
 def _verdict(one: Result | None) -> str:

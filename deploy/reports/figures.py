@@ -1,87 +1,87 @@
-"""The report's plots, as SVG that stands in the page and takes its colours (light, dark, print)."""
+"""The report's plots of drift, numeric gates, and accuracy against what it costs."""
 
-import io
-import itertools
-import math
 import re
+import statistics
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from itertools import groupby
 
+import markupsafe
 import matplotlib as mpl
 import matplotlib.ticker
-from matplotlib.figure import Figure
 
+from deploy.reports.drawing import (
+    BUDGET,
+    FAIL,
+    LINE,
+    OPEN,
+    PAPER,
+    PASS,
+    TEXT,
+    legend,
+    looks,
+    plot,
+    rows_of,
+    strokes,
+    style,
+    svg,
+)
 from deploy.reports.runs import column
 from deploy.verdict.gates import MAX_RELATIVE
 from deploy.verdict.result import Result
 from deploy.verdict.tables import drift_interval
 
-# Colours that no plot has by itself stand for the page's own: the style sheet fills them in.
-_PAGE = {
-    "#010101": "currentColor",
-    "#020202": "var(--line)",
-    "#030303": "var(--pass)",
-    "#040404": "var(--fail)",
-    "#050505": "var(--open)",
-    "#060606": "var(--accent)",
-    "#070707": "var(--paper)",
-    "#080808": "var(--budget)",
-}
-_TEXT, _LINE, _PASS, _FAIL, _OPEN, _ACCENT, _PAPER, _BUDGET = _PAGE
-_VERDICT = {"pass": _PASS, "fail": _FAIL, "undecided": _OPEN, "unavailable": _OPEN}
+_VERDICT = {"pass": PASS, "fail": FAIL, "undecided": OPEN, "unavailable": OPEN}
 # What executed is told by the marker's form, and whether it is filled.
 _MARKER = {"native": ("o", True), "emulated": ("s", True), "simulated": ("D", False)}
-_STYLE: dict[Any, Any] = {  # of matplotlib's own long type
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": _TEXT,
-    "axes.labelcolor": _TEXT,
-    "axes.edgecolor": _LINE,
-    "axes.titlesize": 10,
-    "xtick.color": _TEXT,
-    "ytick.color": _TEXT,
-    "grid.color": _LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-_ROW, _LETTER, _WIDE = 0.19, 0.075, 5.4  # inches: a row, a letter of its name, the plot itself
-_LEGEND_COLUMNS = 4
-_BELOW = 0.55  # inches for the axis and its name
+_WIDEST = 3.0
 _SMALLEST = 1e-9  # of the numeric plot; equal logits stand there
-_FORMS = "osD^vP*X<>"
 
 
-def forest(results: Sequence[Result], limits: tuple[float, float]) -> str:
+def forest(results: Sequence[Result], limits: tuple[float, float]) -> markupsafe.Markup:
     """Each result's drift of top-1 in points, with its 95 % interval, against the budget.
 
     The results have such an interval (`drift_interval`). `limits` are those of the axis, so that
     several plots can be compared.
     """
-    with mpl.rc_context(_STYLE):
-        figure, axes = _rows_of([str(column(one)) for one in results])
+    with style():
+        figure, axes = rows_of([str(column(one)) for one in results])
         for row, one in enumerate(results):
             middle, ends = drift_interval(one) or (0.0, (0.0, 0.0))
             color = _VERDICT[one.simulation or one.verdict]
             form, filled = _MARKER.get(one.execution, ("x", True))
-            axes.plot(ends, (row, row), color=color, linewidth=1.6)
-            inside = color if filled else _PAPER
+            seen = max(ends[0], limits[0]), min(ends[1], limits[1])
+            axes.plot(seen, (row, row), color=color, linewidth=1.6)
+            for end, edge, arrow in zip(ends, limits, "<>", strict=True):
+                if end not in seen:
+                    axes.plot(edge, row, arrow, color=color, markersize=4, clip_on=False)
+            inside = color if filled else PAPER
             axes.plot(middle, row, form, color=color, mfc=inside, markersize=5)
             budget = budget_pp(one)
             if budget is not None:
                 allowed = [(-budget, limits[1] + budget)]
-                axes.broken_barh(allowed, (row - 0.5, 1), color=_BUDGET, alpha=0.18, linewidth=0)
-        axes.axvline(0, color=_LINE, linewidth=1)
+                axes.broken_barh(allowed, (row - 0.5, 1), color=BUDGET, alpha=0.18, linewidth=0)
+        axes.axvline(0, color=LINE, linewidth=1)
         axes.set_xlim(*limits)
-        axes.set_xlabel("drift of top-1 in percentage points, 95 % interval")
-        return _svg(figure, "Drift of top-1 with intervals")
+        axes.set_xlabel(
+            "← top-1 lost · gained →   drift in percentage points with its 95 % interval"
+        )
+        return svg(figure, "Drift of top-1 with intervals")
 
 
 def limits(results: Sequence[Result]) -> tuple[float, float]:
-    """The axis on which all intervals of `forest` can be seen, in points."""
-    ends = [end for one in results if (found := drift_interval(one)) for end in found[1]]
-    low, high = min(ends), max(ends)
+    """The axis of `forest`, in points, from which most intervals' ends can be read.
+
+    Few photos have such wide intervals that those of many would be specks beside them: what is more
+    than `_WIDEST` times as wide as the median of all is cut off.
+    """
+    found = [interval for one in results if (interval := drift_interval(one))]
+    widths = [end - start for _, (start, end) in found]
+    most = _WIDEST * statistics.median(widths)
+    shown = [ends for (_, ends), width in zip(found, widths, strict=True) if width <= most]
+    middles = [middle for middle, _ in found]
+    low = min([*middles, *(start for start, _ in shown)])
+    high = max([*middles, *(end for _, end in shown)])
     room = 0.04 * (high - low) or 1.0
     return low - room, high + room
 
@@ -92,107 +92,90 @@ def budget_pp(one: Result) -> float | None:
     return float(found[1]) if found else None
 
 
-def numeric(results: Sequence[Result]) -> str:
+def numeric(results: Sequence[Result]) -> markupsafe.Markup:
     """The largest relative difference of logits of each build's fp32 files, on a log scale."""
     names = list(dict.fromkeys(one.name for one in results))
     columns = list(dict.fromkeys(str(column(one)) for one in results))
-    with mpl.rc_context(_STYLE):
-        figure, axes = _rows_of(names, legend=len(columns))
-        for which, (form, hue) in _looks(columns).items():
+    with style():
+        figure, axes = rows_of(names, legend=len(columns))
+        for which, (form, hue) in looks(columns).items():
             those = [one for one in results if str(column(one)) == which]
             values = [max(one.drift.max_rel, _SMALLEST) for one in those if one.drift]
             rows = [names.index(one.name) for one in those if one.drift]
             axes.plot(values, rows, form, color=hue, markersize=5, label=which)
-        axes.axvline(MAX_RELATIVE, color=_FAIL, linewidth=1.2, linestyle="--")
+        axes.axvline(MAX_RELATIVE, color=FAIL, linewidth=1.2, linestyle="--")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
         axes.set_xlabel(f"largest relative difference of logits; dashed: the limit, {MAX_RELATIVE}")
-        _legend(figure)
-        return _svg(figure, "Largest relative difference of logits")
+        legend(figure)
+        return svg(figure, "Largest relative difference of logits")
 
 
-def tradeoff(points: Sequence[tuple[str, str, float, float]], what: str) -> str:
-    """Accuracy against latency: (build, column, ms, share), with the Pareto front as a line.
+@dataclass(frozen=True)
+class Point:
+    """A result in a plot of accuracy against what it costs; `share` is the accuracy, and
+    `interval` its 95 % interval, if there is one."""
 
-    `what` names the share. The front's points are ringed and named.
+    name: str
+    column: str
+    cost: float
+    share: float
+    interval: tuple[float, float] | None
+    simulated: bool
+
+
+def tradeoff(points: Sequence[Point], what: str, cost: str) -> markupsafe.Markup:
+    """Accuracy, `what` it is of, against a cost, on a log scale, with the Pareto front as a line.
+
+    The front's points are ringed and named; those of simulations are hollow.
     """
-    ahead = sorted(front([(ms, share) for _, _, ms, share in points]), key=lambda at: points[at][2])
-    names = list(dict.fromkeys(name for name, *_ in points))
-    with mpl.rc_context(_STYLE):
-        figure, axes = _plot(0.7, 3.2, legend=len(names) + 1)
+    ahead = front([(one.cost, one.share) for one in points])
+    best = sorted((points[at] for at in ahead), key=lambda one: one.cost)
+    names = list(dict.fromkeys(one.name for one in points))
+    with style():
+        figure, axes = plot(0.7, 3.2, legend=len(names) + 1)
         axes.grid(alpha=0.6)
-        for name, (form, hue) in _looks(names).items():
-            those = [(ms, 100 * share) for who, _, ms, share in points if who == name]
-            axes.plot(*zip(*those, strict=True), form, color=hue, label=name)
-        best = [(points[at][2], 100 * points[at][3]) for at in ahead]
+        for name, (form, hue) in looks(names).items():
+            axes.plot([], [], form, color=hue, label=name)
+            spans = [
+                ((one.cost, 100 * one.interval[0]), (one.cost, 100 * one.interval[1]))
+                for one in points
+                if one.name == name and one.interval
+            ]
+            axes.plot(*strokes(spans), color=hue, alpha=0.3, linewidth=1)
+            for simulated, inside in ((False, hue), (True, "none")):
+                those = [one for one in points if (one.name, one.simulated) == (name, simulated)]
+                places = [one.cost for one in those], [100 * one.share for one in those]
+                axes.plot(*places, form, color=hue, markerfacecolor=inside)
+        line = [one.cost for one in best], [100 * one.share for one in best]
         ring = {"marker": "o", "markersize": 10, "markerfacecolor": "none"}
-        axes.plot(*zip(*best, strict=True), color=_TEXT, linewidth=1, label="Pareto front", **ring)
-        for at, place in zip(ahead, best, strict=True):
-            axes.annotate(points[at][1], place, (6, 5), textcoords="offset points", fontsize=8)
+        axes.plot(*line, color=TEXT, linewidth=1, label="Pareto front", **ring)
+        for place, equals in groupby(best, lambda one: (one.cost, 100 * one.share)):
+            name = _names(list(equals))
+            axes.annotate(name, place, (6, 5), textcoords="offset points", fontsize=8)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
-        axes.set_xlabel("median latency at batch 1, ms")
+        axes.set_xlabel(cost)
         axes.set_ylabel(f"{what}, %")
-        _legend(figure)
-        return _svg(figure, f"{what} against latency")
+        legend(figure)
+        return svg(figure, f"{what} against {cost}")
+
+
+def _names(those: Sequence[Point]) -> str:
+    more = f" and {len(those) - 1} more" if len(those) > 1 else ""
+    return f"{those[0].column}{more}"
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """The indices of the (ms, share) that no other beats in one and equals in the other."""
+    """The indices of the (cost, share) that no other beats in one and equals in the other."""
     return [
         at
-        for at, (ms, share) in enumerate(points)
+        for at, (cost, share) in enumerate(points)
         if not any(
-            (other_ms <= ms and other >= share) and (other_ms < ms or other > share)
-            for other_ms, other in points
+            (less <= cost and more >= share) and (less < cost or more > share)
+            for less, more in points
         )
     ]
-
-
-def _looks(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """A form and a colour for each name."""
-    colors = mpl.color_sequences["tab10"]
-    return dict(zip(names, zip(itertools.cycle(_FORMS), itertools.cycle(colors)), strict=False))
-
-
-def _rows_of(names: Sequence[str], legend: int = 0) -> tuple[Figure, Any]:
-    """A plot with a named row for each, from above."""
-    left = 0.3 + _LETTER * max(map(len, names))
-    figure, axes = _plot(left, _ROW * (len(names) + 0.5), legend)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", alpha=0.6)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def _plot(left: float, high: float, legend: int) -> tuple[Figure, Any]:
-    """An empty plot, so many inches from the left and high, with room for names in a legend.
-
-    The places are worked out here: to have them found takes several times as long as all drawing.
-    """
-    below = _BELOW + _ROW * math.ceil(legend / _LEGEND_COLUMNS) + (0.1 if legend else 0)
-    wide, tall = left + _WIDE + 0.3, 0.1 + high + below
-    figure = Figure(figsize=(wide, tall))
-    return figure, figure.add_axes((left / wide, below / tall, _WIDE / wide, high / tall))
-
-
-def _legend(figure: Figure) -> None:
-    figure.legend(loc="lower center", ncols=_LEGEND_COLUMNS, frameon=False, fontsize=8)
-
-
-def _svg(figure: Figure, label: str) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    text = stream.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    # The names of its parts are those of every other plot in the page.
-    text = re.sub(r'<g id="[A-Za-z_.]+_?\d+">', "<g>", text)
-    for sentinel, word in _PAGE.items():
-        text = text.replace(sentinel, word)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

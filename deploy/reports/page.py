@@ -2,21 +2,26 @@
 
 import datetime
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import markupsafe
+
 from deploy.reports import figures
+from deploy.reports.calibration import calibrated
 from deploy.reports.comparison import KINDS, LEAST_RATIO, Difference
+from deploy.reports.costs import costs, tradeoffs
 from deploy.reports.runs import Column, anchor, column, execution_word, title, tools
 from deploy.reports.thumbnails import shown_photos
+from deploy.reports.training import trained
+from deploy.request.judging import FEW
 from deploy.speed.latency import floors_kept
 from deploy.verdict.changes import Change
 from deploy.verdict.result import Data, Result
 from deploy.verdict.tables import drift_interval
 from deploy.verdict.tables import figures as figures_of
-from models.published import size_or_accuracy
-from runtimes.session_pool import NATIVE
+from models.weights import WORDS
 
 MARK = {"pass": "✓", "fail": "✗", "undecided": "?", "unavailable": "–"}
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -41,14 +46,15 @@ def page(
         parts["sections"].insert(0, ("compared", "compared"))
     if changes:
         parts["sections"].insert(-1, ("changed", "changed photos"))
+    photos, count = shown_photos(changes)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         **parts,
         differences=differences and [one for one in differences if one.kind != "same"],
         compared=_compared(differences or ()),
         least=f"{100 * (LEAST_RATIO - 1):.0f} %",
         against=against,
-        photos=shown_photos(changes),
-        changes=len(changes),
+        photos=photos,
+        changes=count,
         anchor=anchor,
         title=title,
         decibel=_decibel,
@@ -66,9 +72,13 @@ def summary(results: Sequence[Result]) -> str:
     return f"{len(results)} results: {said}{more}."
 
 
-def dataset(one: Result) -> str:
-    """The photos that judged, in words."""
-    labels = ", without labels" if one.drift and not one.measured else ""
+def datasets(results: Sequence[Result]) -> list[str]:
+    """The photos that judged, in words, each set once."""
+    return list(dict.fromkeys(_dataset(one) for one in results if one.drift)) or ["none"]
+
+
+def _dataset(one: Result) -> str:
+    labels = ", labelled" if one.measured else ", without labels" if one.drift else ""
     more = f" and {_photos(one.more, ', without labels')}" if one.more else ""
     return f"{_photos(one.data, labels)}{more}"
 
@@ -89,29 +99,52 @@ def _parts(results: Sequence[Result], now: datetime.datetime) -> dict[str, Any]:
     latencies, notes = _latencies(results)
     forests = list(_forests(results))
     numeric = [one for one in results if one.drift and one.budget and one.budget.kind == "numeric"]
-    tradeoffs, no_tradeoff = _tradeoffs(results)
-    calibrations = [one for one in results if one.calibration]
+    calibrations, ranges = calibrated(results)
+    trainings = list(trained(names))
     sections = [("verdicts", "verdicts")]
     sections += [("drift", "drift")] * bool(forests) + [("numeric", "fp32")] * bool(numeric)
     sections += [("speed", "latency")] + [("calibration", "calibration")] * bool(calibrations)
+    sections += [("training", "training")] * bool(trainings)
     return {
         "heading": f"{_few(names)}: how far it drifted",
         "summary": summary(results),
         "facts": _facts(results, names, columns, now),
         "sections": [*sections, ("results", "every result")],
-        "columns": columns,
-        "matrix": [(name, [cells.get((name, one)) for one in columns]) for name in names],
+        "builds": names,
+        "matrix": list(_matrix(names, columns, cells)),
         "forests": forests,
-        "numeric": _safe(figures.numeric(numeric)) if numeric else "",
-        "tradeoffs": tradeoffs,
-        "no_tradeoff": no_tradeoff,
+        "numeric": figures.numeric(numeric) if numeric else "",
+        "tradeoffs": list(tradeoffs(results)),
+        "few": f"No {FEW} photos have judged two results that cost differently.",
         "latencies": latencies,
         "published_notes": notes,
-        "costs": [_costs(name, results) for name in names],
+        "costs": list(costs(results)),
         "calibrations": calibrations,
+        "ranges": ranges,
+        "trainings": trainings,
         "sensitive": [one for one in results if one.sensitivity],
         "rows": [_row(one) for one in results],
     }
+
+
+def _matrix(
+    names: Sequence[str], columns: Sequence[Column], cells: Mapping[tuple[str, Column], Result]
+) -> Iterator[tuple[str, list[list[Result | None]]]]:
+    """A row for each target and place: for each build its cells by precision."""
+    rows = dict.fromkeys((one.target, one.place) for one in columns)
+    for target, place in rows:
+        yield (
+            " ".join(filter(None, (target, place))),
+            [
+                [
+                    found
+                    for one in columns
+                    if (one.target, one.place) == (target, place)
+                    and (found := cells.get((name, one)))
+                ]
+                for name in names
+            ],
+        )
 
 
 def _facts(
@@ -126,14 +159,22 @@ def _facts(
         if one.drift
     )
     return [
-        ("builds", _few(names, 20)),
+        ("builds", _few([_build(name, results) for name in names], 20)),
         ("targets", ", ".join(dict.fromkeys(one.target for one in columns))),
-        ("weights", ", ".join(dict.fromkeys(one.weights[:12] for one in results))),
         ("hosts", "; ".join(hosts) or "none: nothing ran"),
-        ("photos", "; ".join(dict.fromkeys(map(dataset, results)))),
+        ("photos", "; ".join(datasets(results))),
         ("made with", ", ".join(tools(results))),
         ("written", now.strftime("%Y-%m-%d %H:%M %Z")),
     ]
+
+
+def _build(name: str, results: Sequence[Result]) -> str:
+    weights = dict.fromkeys(
+        one.weights if one.weights in WORDS else f"sha256 {one.weights[:12]}"
+        for one in results
+        if one.name == name
+    )
+    return f"{name} (weights: {', '.join(weights)})"
 
 
 def _few(names: Sequence[str], most: int = 3) -> str:
@@ -141,40 +182,12 @@ def _few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _forests(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
+def _forests(results: Sequence[Result]) -> Iterator[tuple[str, markupsafe.Markup]]:
     """A plot for each build: those that a statistical gate judged."""
     those = [one for one in results if drift_interval(one)]
     for name in dict.fromkeys(one.name for one in those):
         rows = [one for one in those if one.name == name]
-        yield name, _safe(figures.forest(rows, figures.limits(those)))
-
-
-def _tradeoffs(results: Sequence[Result]) -> tuple[list[tuple[str, str]], str]:
-    """A plot of each set of photos: accuracy on different ones cannot be compared."""
-    timed = [one for one in results if one.execution == NATIVE and one.latency and one.drift]
-    timed = [one for one in timed if one.latency and "1" in one.latency]
-    plots = []
-    for sha256 in dict.fromkeys(one.data.sha256 for one in timed):
-        those = [one for one in timed if one.data.sha256 == sha256]
-        labelled = all(one.measured for one in those)
-        what = "top-1" if labelled else "decisions that agree with Paddle"
-        points = [
-            (
-                one.name,
-                str(column(one)),
-                one.latency["1"].median_ms,
-                one.measured.top1 if labelled and one.measured else one.drift.agreement,
-            )
-            for one in those
-            if one.latency and one.drift
-        ]
-        if len(points) > 1:
-            plots.append((what, _safe(figures.tradeoff(points, f"{what} on {those[0].data.name}"))))
-    why = (
-        "No two results have both an accuracy and a latency at batch 1: make benchmark measures "
-        "latency, and make validate then shows it of the very files that it judged."
-    )
-    return plots, "" if plots else why
+        yield name, figures.forest(rows, figures.limits(those))
 
 
 def _latencies(results: Sequence[Result]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -194,11 +207,12 @@ def _latencies(results: Sequence[Result]) -> tuple[list[dict[str, Any]], list[st
                     "batch": batch,
                     "figures": [
                         *(_ms(value) for value in _percentiles(figure)),
-                        *_floor(floors.get(batch)),
+                        _ms(floors[batch]["ms"] if batch in floors else None),
                         _ms(there.ms if there else None)
                         + ("*" if there and there.contested else ""),
                         f"{there.ratio:.2f}" if there and there.ratio is not None else "-",
                     ],
+                    "place": there.place if there else "-",
                     "processor": one.environment.cpu or "-" if figure else "-",
                     "noisy": "noisy" if figure and figure.noisy else "",
                 }
@@ -213,23 +227,8 @@ def _percentiles(figure: Any) -> list[float | None]:
     return [figure.median_ms, figure.p90_ms, figure.p99_ms] if figure else [None] * 3
 
 
-def _floor(floor: dict[str, float] | None) -> list[str]:
-    return [f"{floor['gmacs']:.3f}", _ms(floor["ms"])] if floor else ["-", "-"]
-
-
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _costs(name: str, results: Sequence[Result]) -> tuple[str, str, str, str]:
-    """A build's published counts, and the sizes of its INT8 files."""
-    those = [one for one in results if one.name == name]
-    flops, parameters = (size_or_accuracy(those[0].model, word) for word in ("flops", "parameters"))
-    sizes = [
-        f"{one.target} {one.size.int8:.1f} (fp32: {one.size.fp32:.1f})" for one in those if one.size
-    ]
-    printed = [figure.printed if figure else "-" for figure in (flops, parameters)]
-    return name, *printed, ", ".join(sizes) or "-"  # type: ignore[return-value] # of two
 
 
 def _row(one: Result) -> dict[str, Any]:
@@ -251,10 +250,3 @@ def _compared(differences: Sequence[Difference]) -> str:
 
 def _decibel(power: float | None) -> str:
     return "-" if not power else f"{10 * math.log10(power):.1f}"
-
-
-def _safe(svg: str) -> Any:
-    """Markup of our own plots, whose texts matplotlib has escaped."""
-    import markupsafe
-
-    return markupsafe.Markup(svg)

@@ -17,6 +17,8 @@ from models.registry import MODELS
 from runtimes.hosts.arm import Arm
 from runtimes.session_pool import SIMULATED
 
+_WOULD = {"pass": "pass", "fail": "fail", "undecided": "be undecided"}
+
 
 @dataclass(frozen=True, order=True)
 class Column:
@@ -133,13 +135,14 @@ def _in_order(results: Iterable[Result]) -> list[Result]:
 
 
 def execution_word(one: Result) -> str:
-    """The result's execution, of a simulation what it said, and what an estimate would say."""
+    """The result's execution, and where that is more than its verdict what a simulation or an
+    estimate would say."""
     word: str = one.execution
-    if one.execution == SIMULATED and one.simulation:
-        word = f"simulated: {one.simulation}"
+    if one.execution == SIMULATED and one.simulation and one.simulation != one.verdict:
+        word = f"simulated, would {_WOULD[one.simulation]}"
     estimate = one.unlabelled.estimate if one.unlabelled else None
-    if estimate and (one.simulation or one.verdict) == "undecided":
-        word += f"; estimate: {estimate.verdict}"
+    if estimate and (one.simulation or one.verdict) == "undecided" != estimate.verdict:
+        word += f"; by estimate would {_WOULD[estimate.verdict]}"
     return word
 
 

@@ -16,34 +16,51 @@ _SIDE = 200  # pixels of the longer side
 class Photo:
     """A photo and its decisions, as the page shows them.
 
-    `image` is a data URI, "" where the photo can no longer be read.
+    `image` is a data URI, "" where the photo can no longer be read; `old` is the reference's
+    decision, `new` who decides otherwise, and how.
     """
 
     image: str
     name: str
-    who: str
     old: str
-    new: str
+    new: list[tuple[str, str]]
 
 
-def shown_photos(changes: Sequence[Change]) -> list[Photo]:
-    """The first of these changes, at most `MOST`, each with its photo made small."""
-    return [
-        Photo(
-            image=_thumbnail(Path(one.path)),
-            name=Path(one.path).name,
-            who=f"{one.model} {one.target} {one.precision}",
-            old=_decision(one.old, one.old_class, one.old_probability),
-            new=_decision(one.new, one.new_class, one.new_probability),
-        )
-        for one in changes[:MOST]
-    ]
+def shown_photos(changes: Sequence[Change]) -> tuple[list[Photo], int]:
+    """The first photos of these changes, at most `MOST`, each made small; and how many there are.
+
+    Photos that builds of several checkpoints decide otherwise are there once for each.
+    """
+    photos: dict[tuple[str, str], list[Change]] = {}
+    for one in changes:
+        photos.setdefault((one.path, one.model), []).append(one)
+    found = [_photo(those) for those in list(photos.values())[:MOST]]
+    return found, len(photos)
 
 
-def _decision(number: int | None, name: str | None, probability: float | None) -> str:
+def _photo(those: Sequence[Change]) -> Photo:
+    first = those[0]
+    return Photo(
+        image=_thumbnail(Path(first.path)),
+        name=Path(first.path).name,
+        old=_decision(first.old, first.old_class, first.old_probability, first.label),
+        new=[
+            (
+                f"{one.model} {one.target} {one.precision}",
+                _decision(one.new, one.new_class, one.new_probability, one.label),
+            )
+            for one in those
+        ],
+    )
+
+
+def _decision(
+    number: int | None, name: str | None, probability: float | None, label: int | None
+) -> str:
     if number is None or probability is None:
         return "no decision: a logit is not finite"
-    return f"{name or f'class {number}'} ({100 * probability:.0f} %)"
+    right = "" if label is None else ", right" if number == label else ", wrong"
+    return f"{name or f'class {number}'} ({100 * probability:.0f} %{right})"
 
 
 def _thumbnail(path: Path) -> str:

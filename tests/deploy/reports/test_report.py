@@ -139,9 +139,9 @@ def test_nothing_in_the_page_runs_or_asks_for_anything(whole):
 
 def test_what_a_cell_says_tells_how_it_ran_without_colour(whole):
     said = " ".join(_Page(whole).said.split())
-    assert "✓ pass native" in said
-    assert "? undecided simulated: pass" in said
-    assert "– unavailable none" in said
+    assert "fp32 ✓ pass native" in said
+    assert "fp16 ? undecided simulated, would pass" in said
+    assert "fp32 – unavailable none" in said
 
 
 def test_names_with_markup_are_text(whole):
@@ -152,12 +152,12 @@ def test_names_with_markup_are_text(whole):
 def test_the_head_names_all_photos_that_judged(whole):
     said = " ".join(_Page(whole).said.split())
     beside = f"and 90 of thumbnails, without labels (sha256 {'b' * 12})"
-    assert f"400 of demo (sha256 {'a' * 12}) {beside}" in said
+    assert f"400 of demo, labelled (sha256 {'a' * 12}) {beside}" in said
 
 
 def test_contested_and_noisy_figures_are_marked(whole):
     said = " ".join(_Page(whole).said.split())
-    assert "1.50*" in said
+    assert "1.50* - line 59" in said
     assert "two pages differ" in said
     assert "not compared: there is no GPU here" in said
     assert "noisy" in said
@@ -174,12 +174,18 @@ def test_a_budget_is_what_the_gate_says():
 
 
 def test_accuracy_is_compared_on_the_same_photos_only(whole):
-    assert "against latency" in whole
+    assert "top-1 against median latency" in whole
     apart = [
-        statistical(data=Data(name="a", images=9, sha256=digit * 64), measured=accuracy)
+        statistical(data=Data(name="a", images=90, sha256=digit * 64), measured=accuracy)
         for digit, accuracy in (("a", Accuracy(top1=0.5, top5=0.6)), ("b", None))
     ]
-    assert "No two results have both" in page(apart)
+    assert "No 30 photos have judged two results" in page(apart)
+
+
+def test_few_photos_of_many_are_no_peers_of_theirs():
+    few = Data(name="demo", images=8, sha256="a" * 64)
+    both = [statistical(), statistical(target="mnn", data=few)]
+    assert "No 30 photos have judged two results" in page(both)
 
 
 def test_the_command_writes_the_page_and_the_forms_beside_it(command, tmp_path, monkeypatch):
@@ -216,6 +222,7 @@ def test_photos_are_in_the_page_on_request_only(command, tmp_path, monkeypatch, 
     known = {"model": "M", "target": "onnx", "precision": "int8", "old": 1, "old_probability": 0.9}
     decided = {"new": 2, "new_class": "<b>", "new_probability": 0.05, "margin": 0.1}
     rows = [{**known, "path": str(path), **decided} for path in there]
+    rows.append({**rows[0], "target": "mnn", "new": 3, "new_class": None, "label": 3})
     rows[1] = {**known, "path": str(tmp_path / "gone.jpg")}
     changes = tmp_path / "changes.json"
     changes.write_text(json.dumps(rows))
@@ -224,8 +231,9 @@ def test_photos_are_in_the_page_on_request_only(command, tmp_path, monkeypatch, 
     text = place.read_text()
     assert text.count("data:image/jpeg;base64,") == 23
     said = " ".join(_Page(text).said.split())
-    assert "24 of 30, those first" in said
-    assert "class 1 (90 %) → <b> (5 %)" in said
+    assert "24 of 30 photos, those first" in said
+    both = "M onnx int8: <b> (5 %) M mnn int8: class 3 (5 %, right)"
+    assert f"class 1 (90 %) {both}" in said
     assert "cannot be read any more" in said
     assert "no decision: a logit is not finite" in said
     assert str(tmp_path) not in text
