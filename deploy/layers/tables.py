@@ -1,6 +1,6 @@
 """How a profile is shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from common import console
 from deploy.layers import findings
@@ -23,23 +23,30 @@ def show(profile: Profile, verbose: bool) -> None:
         matter = findings.noisiest(rows)[:_SHOWN]
         rows = tuple(one for one in rows if one in matter or one.layer == profile.first)
     what = f"{profile.name} on {profile.target} {profile.precision} ({profile.execution})"
+    headers, cells = figures(profile, rows)
+    console.table(
+        f"{what} against Paddle, {profile.data.images} photos of {profile.data.name}: "
+        f"{len(rows)} of {len(profile.layers)} layers, in order",
+        ["layer", *headers],
+        [[_name(one, profile), *line] for one, line in zip(rows, cells, strict=True)],
+        important=("own %", "error %"),
+    )
+    for line in _lines(profile):
+        print(line)
+
+
+def figures(profile: Profile, layers: Sequence[Layer]) -> tuple[list[str], list[list[str]]]:
+    """Headers, as `common.console.table` takes them, and some layers' cells, without their names;
+    shares only of the kinds that the profile has."""
     shares = [
         (header, share)
         for header, share in _SHARES.items()
         if any(share(one) is not None for one in profile.layers)
     ]
-    console.table(
-        f"{what} against Paddle, {profile.data.images} photos of {profile.data.name}: "
-        f"{len(rows)} of {len(profile.layers)} layers, in order",
-        ["layer", "operator", *_HEADERS, *(header for header, _ in shares)],
-        [
-            [_name(one, profile), *_cells(one), *(_percent(share(one)) for _, share in shares)]
-            for one in rows
-        ],
-        important=("own %", "error %"),
-    )
-    for line in _lines(profile):
-        print(line)
+    headers = ["operator", *_HEADERS, *(header for header, _ in shares)]
+    return headers, [
+        [*_cells(one), *(_percent(share(one)) for _, share in shares)] for one in layers
+    ]
 
 
 def _name(one: Layer, profile: Profile) -> str:

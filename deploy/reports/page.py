@@ -12,6 +12,7 @@ from deploy.reports import figures
 from deploy.reports.calibration import calibrated
 from deploy.reports.comparison import KINDS, LEAST_RATIO, Difference
 from deploy.reports.costs import costs, tradeoffs
+from deploy.reports.layers import explained
 from deploy.reports.runs import Column, anchor, column, execution_word, title, tools
 from deploy.reports.thumbnails import shown_photos
 from deploy.reports.training import trained
@@ -101,9 +102,11 @@ def _parts(results: Sequence[Result], now: datetime.datetime) -> dict[str, Any]:
     numeric = [one for one in results if one.drift and one.budget and one.budget.kind == "numeric"]
     calibrations, ranges = calibrated(results)
     trainings = list(trained(names))
+    profiles = list(explained(names))
     sections = [("verdicts", "verdicts")]
     sections += [("drift", "drift")] * bool(forests) + [("numeric", "fp32")] * bool(numeric)
     sections += [("speed", "latency")] + [("calibration", "calibration")] * bool(calibrations)
+    sections += [("layers", "layers")] * bool(profiles)
     sections += [("training", "training")] * bool(trainings)
     return {
         "heading": f"{_few(names)}: how far it drifted",
@@ -122,6 +125,7 @@ def _parts(results: Sequence[Result], now: datetime.datetime) -> dict[str, Any]:
         "calibrations": calibrations,
         "ranges": ranges,
         "trainings": trainings,
+        "profiles": profiles,
         "sensitive": [one for one in results if one.sensitivity],
         "rows": [_row(one) for one in results],
     }
