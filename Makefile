@@ -77,7 +77,7 @@ matrix::  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <
 report::  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json] [CHANGES=changes.json]: all results on one page
 	$(call run,deploy/report.py)
 
-package::  ## MODEL=… [NAME=…] [TARGET=onnx|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none] [SIGN=key.pem]: what an app needs, a folder and a zip
+package::  ## MODEL=… [NAME=…] [TARGET=onnx|openvino|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none] [SIGN=key.pem]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)
 
 verify::  ## PACKAGE=folder|zip [KEY=public.pem]: a package from elsewhere: is it whole, and who signed it

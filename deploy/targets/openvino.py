@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 
 from calib.fake_quant import Grid
 from calib.placement import cpu_grid
@@ -13,16 +14,24 @@ from convert.simulate import simulate
 from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_onnx import to_onnx
-from convert.to_openvino import KIND, SESSION, to_openvino
+from convert.to_openvino import GRAPH, KIND, SESSION, to_openvino
 from deploy.speed.peers import benchmark_app
-from deploy.targets.base import EVERY_CPU, Options, Serving, Target, Tool, on_host
+from deploy.targets.base import EVERY_CPU, Engine, Guide, Options, Serving, Target, Tool, on_host
 from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
 from runtimes.worker import Worker
 
+_RUNTIME = Tool("openvino")
 _ARM_CPU = "cortex-a76"  # QEMU's other CPUs: empty INT8 logits (cortex-a72), wrong ones (max)
+
+# How OpenVINO calls the arithmetics that the precisions ask for (see runtimes.sessions).
+_HINTS = {"bf16": "bf16", "fp16": "f16"}
+
+
+def _words(precision: str) -> dict[str, str]:
+    return {"hint": _HINTS.get(precision, "f32")}
 
 
 class OpenVino(Target):
@@ -34,8 +43,14 @@ class OpenVino(Target):
     )
     precisions = ("fp32", "bf16", "fp16", "int8")
     kinds = (INFERENCE, ONNX, KIND)
-    tools = (Tool("onnxruntime"), Tool("openvino"), Tool("nncf"))
+    tools = (Tool("onnxruntime"), _RUNTIME, Tool("nncf"))
     hosts = EVERY_CPU
+    engine = Engine(
+        "openvino",
+        GRAPH,
+        lambda path: _RUNTIME.version,
+        Guide(Path(__file__).with_suffix(".md"), _words),
+    )
     peers = benchmark_app.PEERS
     methods = (*METHODS, NNCF)
 

@@ -291,11 +291,11 @@ def test_bad_lists_are_refused(tmp_path, content, words):
         (["--model", "SqueezNet1_1", "--target", "onnx"], ["'SqueezNet1_1'", "SqueezeNet1_1"]),
         (
             ["--model", MODEL, "--target", "openvino"],
-            ["openvino", "only onnx, mnn, ncnn, opencv, lite-arm"],
+            ["trt-t4", "only onnx, openvino, mnn, ncnn, opencv, lite-arm"],
         ),
         (
             ["--model", MODEL, "--target", "paddle"],
-            ["paddle", "only onnx, mnn, ncnn, opencv, lite-arm"],
+            ["paddle", "only onnx, openvino, mnn, ncnn, opencv, lite-arm"],
         ),
         (["--model", MODEL, "--target", "onix"], ["'onix'", "did you mean onnx"]),
         (["--model", MODEL, "--target", "onnx", "--precision", "int3"], ["'int3'"]),

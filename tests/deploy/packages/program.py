@@ -54,8 +54,23 @@ def by_mnn(image: np.ndarray) -> np.ndarray:
     return np.array(net.forward([entry])[0].read())[0]
 
 
+def by_openvino(image: np.ndarray) -> np.ndarray:
+    import openvino
+    from openvino import properties
+
+    core = openvino.Core()
+    model = core.read_model(said(r'read_model\("(.*?)"'))
+    model.reshape([1, *map(int, said(r"PartialShape{1, (3, \d+, \d+)}").split(", "))])
+    settings = {
+        properties.hint.inference_precision: getattr(openvino.Type, said(r"ov::element::(\w+)\)")),
+        properties.inference_num_threads: int(said(r"inference_num_threads\((\d+)\)")),
+    }
+    compiled = core.compile_model(model, said(r'model, "(\w+)"'), settings)
+    return compiled(image[None])[0][0].copy()
+
+
 def main() -> None:
-    run = {"ncnn": by_ncnn, "mnn": by_mnn}[sys.argv[1]]
+    run = {"ncnn": by_ncnn, "mnn": by_mnn, "openvino": by_openvino}[sys.argv[1]]
     golden = json.loads(Path("golden/golden.json").read_text())
     crops = np.fromfile("golden/crops.bin", np.uint8).reshape(golden["shape"])
     images = ((crops - floats("mean")) * floats("scale")).transpose(0, 3, 1, 2)

@@ -96,7 +96,7 @@ def test_a_damaged_package_is_refused(packaged, build_folder):
         (["--data", "/photos"], "--data is for packages that are made here: give --model"),
         (["--calib", "demo"], "--calib is for packages"),
         (["--precision", "int3"], "the app runs no precision 'int3'"),
-        (["--model", MODEL, "--target", "openvino"], "target openvino has no packages"),
+        (["--model", MODEL, "--target", "openvino"], "the app has no engine for openvino"),
         (["--name", "flowers"], "unknown model 'flowers', and no build here is called so"),
     ],
 )

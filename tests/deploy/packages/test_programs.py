@@ -19,8 +19,12 @@ from tests.deploy.packages import program
 from tests.deploy.test_validate import results
 
 MODEL = "SqueezeNet1_1"
-FILES = {"ncnn": {"model.param", "model.bin"}, "mnn": {"model.mnn"}}
-PACKAGES = {"ncnn": "ncnn", "mnn": "MNN"}
+FILES = {
+    "ncnn": {"model.param", "model.bin"},
+    "mnn": {"model.mnn"},
+    "openvino": {"model.xml", "model.bin"},
+}
+PACKAGES = {"ncnn": "ncnn", "mnn": "MNN", "openvino": "openvino"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,8 @@ def package(command, judged, weights, photos):
     """`package(target, "fp32")`: the folder of a package, made after both were judged."""
 
     def make(target: str, precision: str) -> Path:
-        about = ("--model", MODEL, "--weights", weights, "--target", "ncnn", "--target", "mnn")
+        targets = (word for target in FILES for word in ("--target", target))
+        about = ("--model", MODEL, "--weights", weights, *targets)
         folder = judged / MODEL / "package" / f"{target}-{precision}"
         if not folder.exists():
             twelve = ("--precision", "fp32", "--precision", "int8", "--data", photos(9), "--json")
