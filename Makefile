@@ -86,6 +86,9 @@ verify::  ## PACKAGE=folder|zip [KEY=public.pem]: a package from elsewhere: is i
 apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
+cpp::  ## [MODEL=…] [NAME=…] [TARGET=openvino|onnx] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [COMPARE=photos] [BENCH=1]: the C++ program of examples/cpp, built, and checked with packages
+	$(call run,deploy/cpp.py)
+
 phone::  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
 	$(call run,deploy/phone.py)
 

@@ -38,6 +38,7 @@ from runtimes.session_pool import NATIVE
 _PROGRAMS = {
     "javac": ("make apk: compiles (17 or newer)", "openjdk-17-jdk-headless"),
     "mvn": ("make apk: fetches Android's interfaces", "maven"),
+    "cmake": ("make cpp: builds the C++ program (docs/cpp.md: what else it takes)", "cmake"),
     COMPILER: ("lite-arm on HOST=arm, with PADDLE_LITE_ARM: compiles", "g++-aarch64-linux-gnu"),
     "npm": ("make apk: fetches Android's tools; DATA=cifar10", "npm"),
 }
