@@ -19,11 +19,12 @@ SETTINGS = {
     "odd": Preprocess(resize_short=97, crop=97, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3)),
 }
 # Larger and smaller than the crop, portrait and landscape, odd, one pixel wide, as large as the
-# resized photo, and twice as large (for which OpenCV has another function).
+# resized photo, twice as large (for which OpenCV has another function), and so tall that Pillow
+# goes down first, or just not.
 SIZES = (
     *((500, 375), (375, 501), (224, 224), (256, 256), (257, 256), (31, 97), (1836, 333)),
     *((1, 300), (300, 1), (1, 1), (2, 3), (512, 512), (512, 640), (584, 584), (1600, 1200)),
-    *((513, 512), (194, 388), (97, 97)),
+    *((513, 512), (194, 388), (97, 97), (320, 685), (300, 603), (294, 591)),
 )
 DRIFT_CLASSES = 6
 DRIFT_PHOTOS = 40

@@ -1,10 +1,13 @@
 package org.paddleportage.core;
 
+import java.util.Arrays;
+
 /**
  * {@code PIL.Image.resize} on uint8, equal to the last bit.
  *
  * <p>A filter as wide as the reduction (so nothing is skipped when a photo shrinks), first across,
- * then down, each with weights of 22 bits and rounded to uint8.
+ * then down, each with weights of 22 bits and rounded to uint8; first down where more than twice as
+ * many rows as columns fall away, which rounds otherwise.
  */
 final class PillowResampling implements Resizer {
     /** A filter: how much a pixel counts at a distance from the centre, up to {@code reach}. */
@@ -54,6 +57,33 @@ final class PillowResampling implements Resizer {
     public byte[] resize(Photo photo, int width, int height, int left, int top, int side) {
         Taps across = new Taps(filter, photo.width(), width, left, side);
         Taps down = new Taps(filter, photo.height(), height, top, side);
+        boolean tall = photo.height() - height > Math.max(0, 2 * (photo.width() - width));
+        return tall ? downFirst(photo, across, down, side) : acrossFirst(photo, across, down, side);
+    }
+
+    private static byte[] downFirst(Photo photo, Taps across, Taps down, int side) {
+        byte[] crop = new byte[3 * side * side];
+        int[] argb = new int[photo.width()];
+        int[] sums = new int[3 * photo.width()];
+        for (int y = 0; y < side; y++) {
+            Arrays.fill(sums, HALF);
+            int row = down.start[y];
+            for (int weight : down.weights[y]) {
+                photo.row(row++, argb);
+                for (int i = 0; i < sums.length; i++) {
+                    sums[i] += (argb[i / 3] >> 16 - 8 * (i % 3) & 0xFF) * weight;
+                }
+            }
+            Arrays.fill(argb, 0);
+            for (int i = 0; i < sums.length; i++) {
+                argb[i / 3] |= (clipped(sums[i]) & 0xFF) << 16 - 8 * (i % 3);
+            }
+            System.arraycopy(across(argb, across), 0, crop, 3 * side * y, 3 * side);
+        }
+        return crop;
+    }
+
+    private static byte[] acrossFirst(Photo photo, Taps across, Taps down, int side) {
         int firstRow = down.start[0];
         int rows = down.start[side - 1] + down.weights[side - 1].length - firstRow;
         byte[][] narrowed = new byte[rows][];
