@@ -24,6 +24,7 @@ from convert import step_check
 from convert.artifact import Artifact, Step, produce
 from convert.builds import GRAPH, PARAMETERS
 from convert.export import SESSION
+from convert.fingerprint import fingerprint
 from convert.kind import Kind
 from convert.to_onnx import FILE as ONNX_FILE
 from data.crops import Crops
@@ -269,14 +270,14 @@ def _counterparts(
     )
     candidates: dict[int, list[tuple]] = {}
     for name, value in values.items():
-        candidates.setdefault(value.size, []).append((name, *_fingerprint(value)))
+        candidates.setdefault(value.size, []).append((name, *fingerprint(value)))
     found = {}
     for name, value in zip(floats, results, strict=True):
         if (
             value is None or value.size not in candidates
         ):  # shapes that nobody reads are not computed
             continue
-        shape, scale = _fingerprint(value)
+        shape, scale = fingerprint(value)
         best = min(
             (
                 float(np.abs(shape - other).max()),
@@ -289,15 +290,6 @@ def _counterparts(
         if best[0] <= _SAME:
             found[name] = best[2:]
     return found
-
-
-def _fingerprint(value: np.ndarray) -> tuple[np.ndarray, float]:
-    """What tells a tensor's values, in any order, from another's; and their size, apart."""
-    wide = value.astype(np.float64)
-    size = float(np.sqrt((wide * wide).mean())) or 1.0
-    wide /= size
-    shape = [wide.mean(), np.abs(wide).mean(), wide.min(), wide.max(), np.cbrt((wide**3).mean())]
-    return np.array(shape), size
 
 
 def _readers(onnx_file: str, tensors: list[str]) -> list[str]:

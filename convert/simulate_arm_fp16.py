@@ -5,7 +5,7 @@ where Paddle Lite uses them; what is between them by ONNX Runtime, a node at a t
 each. It is slow: some photos a minute, enough to see an overflow and the size of the error.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from convert import arm_fp16
 from convert.to_onnx import FILE
+from runtimes.inside.base import Tensor
 from runtimes.one_thread import one_thread_session
 
 
@@ -60,6 +61,45 @@ class Session:
                 return f"{node.op_type} '{node.name}'"
         return None
 
+    def tensors(self) -> list[Tensor]:
+        """See `runtimes.inside.base`, as of the three methods that follow."""
+        entry = self._graph.input[0].name
+        found = [Tensor(entry, entry, "Input", ())]
+        known = {entry}
+        for node in self._graph.node:
+            inputs = tuple(name for name in node.input if name in known)
+            if inputs:
+                known.update(node.output)
+                found += [Tensor(name, node.name, node.op_type, inputs) for name in node.output]
+        return found
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """None: nothing is rounded to integers."""
+        return {}
+
+    def values(self, batch: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+        computed = {
+            name: value
+            for node, results in self._compute(batch)
+            for name, value in zip(node.output, results, strict=True)
+        }
+        computed[self._graph.input[0].name] = batch
+        return {
+            name: computed[name].astype(np.float32)
+            for name in names
+            if np.issubdtype(computed[name].dtype, np.floating)
+        }
+
+    def own(self, given: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+        narrow = {name: _narrow(value) for name, value in given.items()}
+        photo = given[self._graph.input[0].name]
+        computed = {
+            name: value
+            for node, results in self._compute(photo, narrow)
+            for name, value in zip(node.output, results, strict=True)
+        }
+        return {name: computed[name].astype(np.float32) for name in names}
+
     def environment(self) -> dict:
         return {
             "threads": 1,
@@ -67,11 +107,15 @@ class Session:
             "versions": {"onnxruntime": onnxruntime.__version__},
         }
 
-    def _compute(self, photo: np.ndarray) -> Iterator[tuple[onnx.NodeProto, list[np.ndarray]]]:
+    def _compute(
+        self, photo: np.ndarray, given: Mapping[str, np.ndarray] | None = None
+    ) -> Iterator[tuple[onnx.NodeProto, list[np.ndarray]]]:
         """Each node and its results, for a photo float32 [1, 3, S, S].
 
-        Values that nobody reads any more are let go.
+        Values that nobody reads any more are let go. A node reads what is `given` in the place of
+        what another one has made.
         """
+        given = given or {}
         values = {self._graph.input[0].name: _narrow(photo)}
         for place, (node, compute) in enumerate(self._steps):
             inputs = [
@@ -81,6 +125,7 @@ class Session:
             with np.errstate(over="ignore", invalid="ignore"):
                 results = [_narrow(value) for value in compute(*inputs)]
             values.update(zip(node.output, results, strict=True))
+            values.update({name: given[name] for name in node.output if name in given})
             yield node, results
             for name in node.input:
                 if self._last_use[name] == place:

@@ -32,6 +32,7 @@ from deploy.request.arguments import (
 )
 from deploy.request.building import inference_graph, open_for_each
 from deploy.request.values import INT8
+from deploy.verdict import advice
 from deploy.verdict.result import exit_status
 
 _MINUTES = 60.0
@@ -103,6 +104,7 @@ def main() -> int:
     if not options.json:
         tables.show(results)
     chosen_ones = [one for one in results if one.chosen]
+    advice.end(chosen_ones, {"DATA": options.data}, shows=not options.json)
     return exit_status(chosen_ones, options.accept_simulated, options.accept_estimated)
 
 

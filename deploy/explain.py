@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 from common.cli import Exit, Parser, run
 from common.console import say, shown
+from common.errors import UserError
 from common.paths import absolute
 from common.strict_json import encode
 from deploy.request.arguments import (
@@ -58,12 +59,14 @@ def main() -> int:
     cells = chosen_cells(options, host)
     if options.file and len(cells) != 1:
         parser.error("--file is one target's in one precision: give --precision, too")
+    if options.file and not options.file.is_file():
+        raise UserError(f"there is no file {options.file}")
     builds = chosen_builds(options)
     files, photos = chosen_files(options), chosen_photos(options)
 
     from data.images import spread_rows
     from deploy.layers import profile, tables
-    from deploy.layers.explaining import explain
+    from deploy.layers.explaining import Explainer
     from deploy.layers.subject import problem, subject
     from deploy.request.opening import open_photos, ready_to_judge
     from deploy.verdict.judging_photos import JudgingPhotos
@@ -76,26 +79,27 @@ def main() -> int:
         crops = JudgingPhotos(graph, ready.images, None, photos.skip_bad).crops
         rows = spread_rows(len(crops), photos.count)
         built = build_files(graph, ready.cells, ready.options)
-        for cell in ready.cells:
-            target, precision = cell
-            session_spec = target.session_spec_on(host, precision)
-            if why := problem(target, precision, session_spec):
-                say(f"  {graph.name} on {target.name} {precision}: {why}")
-                status = Exit.UNDECIDED
-                continue
-            artifact = built[cell]
-            if isinstance(artifact, Exception):
-                raise artifact
-            chosen = options_for(cell, ready.options)
-            way = (graph, target, precision, artifact, session_spec, chosen, options.file)
-            with subject(*way) as what:
-                found = explain(graph, what, chosen, crops, rows)
-            path = profile.write(found, session_spec.host.label)
-            if options.json:
-                print(json.dumps(encode(found), ensure_ascii=False), flush=True)
-            else:
-                tables.show(found, options.verbose)
-                say(f"  profile: {shown(path)}")
+        with Explainer(graph, crops, rows) as explainer:
+            for cell in ready.cells:
+                target, precision = cell
+                session_spec = target.session_spec_on(host, precision)
+                if why := problem(target, precision, session_spec):
+                    say(f"  {graph.name} on {target.name} {precision}: {why}")
+                    status = Exit.UNDECIDED
+                    continue
+                artifact = built[cell]
+                if isinstance(artifact, Exception):
+                    raise artifact
+                chosen = options_for(cell, ready.options)
+                way = (graph, target, precision, artifact, session_spec, chosen, options.file)
+                with subject(*way) as what:
+                    found = explainer.explain(what, chosen)
+                path = profile.write(found, session_spec.host.label)
+                if options.json:
+                    print(json.dumps(encode(found), ensure_ascii=False), flush=True)
+                else:
+                    tables.show(found, options.verbose)
+                    say(f"  profile: {shown(path)}")
     return status
 
 

@@ -32,10 +32,11 @@ from deploy.request.arguments import (
     chosen_host,
     chosen_photos,
 )
-from deploy.verdict import tables
+from deploy.verdict import advice, tables
 from deploy.verdict.changes import Changes, check_place
 from deploy.verdict.result import exit_status
 from deploy.verdict.validator import validate
+from runtimes.hosts.local import LOCAL
 
 
 def main() -> int:
@@ -90,7 +91,11 @@ def main() -> int:
         for line in changes.lines():
             say(line)
         say(f"  changed decisions: {shown(options.changes)}")
-    return exit_status(results, options.accept_simulated, options.accept_estimated)
+    status = exit_status(results, options.accept_simulated, options.accept_estimated)
+    elsewhere = options.host if options.host != LOCAL.name else None
+    words = {"DATA": options.data, "HOST": elsewhere, "ARM_CPU": options.arm_cpu}
+    advice.end(results, words, shows=not options.json)
+    return status
 
 
 def _take_in(parser: Parser, options: argparse.Namespace) -> Exit:

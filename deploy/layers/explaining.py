@@ -1,5 +1,6 @@
 """From a build's file, or one of the user's, to its profile."""
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -14,11 +15,13 @@ from convert.artifact import Artifact, Step
 from convert.to_onnx import to_onnx
 from data.crops import Crops
 from deploy.layers import findings, jump
-from deploy.layers.inside import look_inside
+from deploy.layers.inside import INSIDE, look_inside
 from deploy.layers.mapping import FLOAT_ONNX, KIND, Mapped, keep, map_reference, map_tensors
 from deploy.layers.mapping import Mapping as Mappings
+from deploy.layers.matching import NEAR
 from deploy.layers.measuring import Pair, Tally, measure, relative_to, sources
 from deploy.layers.profile import SCHEMA, Layer, Logits, Profile
+from deploy.layers.signs import signs, swapped_colours
 from deploy.layers.subject import Subject
 from deploy.request.values import FP16, INT8
 from deploy.targets.base import Options
@@ -29,64 +32,114 @@ from runtimes.session_pool import open_sessions
 LOGITS = "logits"
 
 
-def explain(
-    graph: Artifact, subject: Subject, options: Options, crops: Crops, rows: Sequence[int]
-) -> Profile:
-    """The profile of a subject, which was built with these options, on some rows of the photos."""
-    started = time.monotonic()
-    batches = list(crops.batches(1, graph.preprocess, rows))
-    title = f"{graph.name} on {subject.target.name} {subject.precision}"
-    onnx = to_onnx(graph, options.opset)
-    paddle = map_reference(graph, onnx, batches[0])
-    floats = subject.target.float_onnx(graph, subject.precision, options)
-    factors = _factors(onnx, floats, batches[0]) if floats.key != onnx.key else {}
-    with (
-        look_inside(REFERENCE, graph.folder, "fp32") as reference,
-        look_inside(subject.session_spec, subject.folder, subject.precision) as target,
-        progress(f"looking into {title}", "photos") as update,
-    ):
-        pair = Pair(reference, target, paddle.known, {}, factors)
-        mapping = _mapping(graph, onnx, subject, pair, paddle, batches[0])
-        pair = dataclasses.replace(pair, target_names=mapping.compared)
-        tallies = measure(pair, mapping, _counted(batches, update))
-        made_of = sources(mapping, tallies)
-        steps = jump.steps(
-            {name: tally.relative for name, tally in tallies.items()},
-            {name: tally.own_relative for name, tally in tallies.items()},
-            {name: inputs for name, (_, inputs) in made_of.items()},
-        )[1:]  # without the network's input
-        first = jump.first_jump(steps, subject.precision)
-        peak = reference.peak_mib + target.peak_mib
-        wanted = [pair.reference_values(photo)[LOGITS] for photo in batches]
-    logits = _logits(subject, batches, np.concatenate(wanted), tallies)
-    layers = tuple(
-        _layer(step, mapping, made_of[step.tensor], tallies, subject.precision) for step in steps
-    )
-    jumps = next((one for one in layers if first and one.tensor == first.tensor), None)
-    return Profile(
-        schema=SCHEMA,
-        toolkit=VERSION,
-        model=graph.model,
-        name=graph.name,
-        target=subject.target.name,
-        precision=subject.precision,
-        weights=graph.facts["weights"],
-        host=Host(name=subject.session_spec.host.name, isa=tuple(subject.session_spec.host.isa)),
-        execution=subject.session_spec.execution,
-        files=subject.files,
-        own_file=subject.own_file,
-        data=Data(
-            name=crops.name, images=len(rows), skipped=len(crops.skipped), sha256=crops.sha256
-        ),
-        layers=layers,
-        unmapped=_unseen(mapping, layers),
-        first=jumps.layer if jumps else None,
-        logits=logits,
-        found=findings.found(layers, jumps, logits),
-        next=findings.next_step(subject, graph.name, layers, jumps),
-        seconds=round(time.monotonic() - started, 2),
-        peak_mib=peak,
-    )
+class Explainer:
+    """Explains files of one build on some photos. The reference is opened once for all of them: use
+    it as a context manager."""
+
+    def __init__(self, graph: Artifact, crops: Crops, rows: Sequence[int]):
+        self._graph, self._crops = graph, crops
+        self._batches = list(crops.batches(1, graph.preprocess, rows))
+
+    def __enter__(self) -> "Explainer":
+        self._opened = contextlib.ExitStack()
+        self._reference = self._opened.enter_context(
+            look_inside(REFERENCE, self._graph.folder, "fp32")
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def explain(self, subject: Subject, options: Options) -> Profile:
+        """The profile of a subject, which was built with these options."""
+        started = time.monotonic()
+        onnx = to_onnx(self._graph, options.opset)
+        paddle = map_reference(self._graph, onnx, self._batches[0])
+        floats = subject.target.float_onnx(self._graph, subject.precision, options)
+        factors = _factors(onnx, floats, self._batches[0]) if floats.key != onnx.key else {}
+        batches = self._batches[: subject.session_spec.photos]
+        title = f"looking into {self._graph.name} on {subject.target.name} {subject.precision}"
+        with (
+            look_inside(subject.session_spec, subject.folder, subject.precision) as target,
+            progress(title, "photos") as update,
+        ):
+            pair = Pair(self._reference, target, paddle.known, {}, factors)
+            mapping = self._mapping(onnx, subject, pair, paddle)
+            pair = dataclasses.replace(pair, target_names=mapping.compared)
+            tallies = measure(pair, mapping, _counted(batches, update))
+            made_of = sources(mapping, tallies)
+            steps = jump.steps(
+                {name: tally.relative for name, tally in tallies.items()},
+                {name: tally.own_relative for name, tally in tallies.items()},
+                {name: inputs for name, (_, inputs) in made_of.items()},
+            )[1:]  # without the network's input
+            first = jump.first_jump(steps, subject.precision)
+            noticed = tuple(_signs(pair, first, made_of, tallies, batches[0])) if first else ()
+            wanted = [pair.reference_values(photo)[LOGITS] for photo in batches]
+            peak = self._reference.peak_mib + target.peak_mib
+        logits = _logits(subject, batches, np.concatenate(wanted), tallies)
+        layers = tuple(
+            _layer(step, mapping, made_of[step.tensor], tallies, subject.precision)
+            for step in steps
+        )
+        jumps = next((one for one in layers if first and one.tensor == first.tensor), None)
+        host, name = subject.session_spec.host, self._graph.name
+        return Profile(
+            schema=SCHEMA,
+            toolkit=VERSION,
+            model=self._graph.model,
+            name=name,
+            target=subject.target.name,
+            precision=subject.precision,
+            weights=self._graph.facts["weights"],
+            host=Host(name=host.name, isa=tuple(host.isa)),
+            execution=subject.session_spec.execution,
+            files=subject.files,
+            own_file=subject.own_file,
+            data=self._data(len(batches)),
+            layers=layers,
+            unmapped=_unseen(mapping, layers),
+            first=jumps.layer if jumps else None,
+            logits=logits,
+            signs=noticed,
+            found=findings.found(layers, jumps, noticed, logits, subject.precision),
+            next=findings.next_step(subject, name, layers, jumps, logits),
+            seconds=round(time.monotonic() - started, 2),
+            peak_mib=peak,
+        )
+
+    def _data(self, count: int) -> Data:
+        crops = self._crops
+        skipped = len(crops.skipped)
+        return Data(name=crops.name, images=count, skipped=skipped, sha256=crops.sha256)
+
+    def _mapping(self, onnx: Artifact, subject: Subject, pair: Pair, paddle: Mappings) -> Mappings:
+        """Where the ONNX file's tensors are in the subject; kept where that is an artifact."""
+
+        def find() -> Mappings:
+            photo = self._batches[0]
+            names = [one.name for one in pair.target.tensors]
+            known_as = {
+                one.tensor: (one.layer, one.found.name) for one in paddle.tensors if one.found
+            }
+            references = pair.reference_values(photo)
+            others = pair.target.values(photo, names)
+            near = NEAR[subject.precision]
+            return map_tensors(paddle.tensors, references, others, known_as, near)
+
+        if subject.key is None:
+            return find()
+        step = Step(
+            name="map_tensors",
+            build=self._graph.build,
+            kind=f"{subject.target.name}-{KIND.name}",
+            precision=subject.precision,
+            inputs={"inference": self._graph.key, "onnx": onnx.key, "file": subject.key},
+            parameters={"session": subject.session_spec.session},
+            tools={},
+            code=(map_tensors, INSIDE[subject.session_spec.session]),
+        )
+        return keep(step, find)
 
 
 def _factors(onnx: Artifact, floats: Artifact, photo: np.ndarray) -> dict[str, float]:
@@ -95,7 +148,7 @@ def _factors(onnx: Artifact, floats: Artifact, photo: np.ndarray) -> dict[str, f
         look_inside(FLOAT_ONNX, onnx.folder, "fp32") as plain,
         look_inside(FLOAT_ONNX, floats.folder, "fp32") as fitted,
     ):
-        names = [one.name for one in fitted.tensors]
+        names = {one.name for one in fitted.tensors}
         before = plain.values(photo, [one.name for one in plain.tensors if one.name in names])
         after = fitted.values(photo, list(before))
     sizes = {name: (_size(after[name]), _size(value)) for name, value in before.items()}
@@ -106,43 +159,39 @@ def _size(values: np.ndarray) -> float:
     return float(np.linalg.norm(values))
 
 
-def _mapping(
-    graph: Artifact,
-    onnx: Artifact,
-    subject: Subject,
-    pair: Pair,
-    paddle: Mappings,
-    photo: np.ndarray,
-) -> Mappings:
-    """Where the ONNX file's tensors are in the subject; kept where that is an artifact."""
-
-    def find() -> Mappings:
-        references = pair.reference_values(photo)
-        there = pair.target.tensors
-        others = pair.target.values(photo, [one.name for one in there])
-        known_as = {name: (one.name,) for name, one in paddle.known.items()}
-        return map_tensors(paddle.tensors, references, others, known_as)
-
-    if subject.key is None:
-        return find()
-    step = Step(
-        name="map_tensors",
-        build=graph.build,
-        kind=f"{subject.target.name}-{KIND.name}",
-        precision=subject.precision,
-        inputs={"inference": graph.key, "onnx": onnx.key, "file": subject.key},
-        parameters={"session": subject.session_spec.session},
-        tools={},
-        code=(explain,),
-    )
-    return keep(step, find)
-
-
 def _counted(batches: Sequence[np.ndarray], update: Progress) -> Iterator[np.ndarray]:
     for done, photo in enumerate(batches):
         update(done, len(batches))
         yield photo
     update(len(batches), len(batches))
+
+
+def _signs(
+    pair: Pair,
+    first: jump.Step,
+    made_of: Mapping[str, tuple[list[Mapped], list[str]]],
+    tallies: Mapping[str, Tally],
+    photo: np.ndarray,
+) -> Iterator[str]:
+    """What is noticed of the layer where the error jumps, in clauses."""
+    name, (_, inputs) = first.tensor, made_of[first.tensor]
+    for one in (*inputs, name):
+        if share := tallies[one].clipped:
+            low, high = tallies[one].bounds or (0.0, 0.0)
+            yield (
+                f"{share:.2%} of {one}, which reaches {tallies[one].low:.4g} … "
+                f"{tallies[one].high:.4g}, lie outside of the file's range {low:.4g} … {high:.4g}"
+            )
+    reference, target = pair.reference_values(photo), pair.target_values(photo)
+    alone = pair.own_values(reference, target) if first.measured else target
+    value = pair.in_reference_order(name, alone[name], reference[name].shape)
+    yield from signs(value, reference[name])
+    photos = [one for one in inputs if not made_of[one][1] and reference[one].shape[1] == 3]
+    for entry in photos if first.measured else ():
+        swapped = reference | {entry: np.ascontiguousarray(reference[entry][:, ::-1])}
+        given = pair.own_values(swapped, target)[name]
+        other = pair.in_reference_order(name, given, reference[name].shape)
+        yield from swapped_colours(first.own, other, reference[name])
 
 
 def _logits(
@@ -188,7 +237,7 @@ def _layer(
         own=finite(step.own) if step.measured else None,
         input=(min(one.low for one in read), max(one.high for one in read)) if read else None,
         weights=main.weights,
-        clipped=max(one.outside / one.count for one in rounded) if int8 else None,
+        clipped=max(one.clipped for one in rounded) if int8 else None,
         saturated=max(one.at_ends / one.count for one in rounded) if int8 else None,
         overflow=tally.infinite / tally.count if fp16 else None,
         underflow=tally.small / tally.count if fp16 else None,

@@ -7,14 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from convert.export import SESSION as PADDLE
+from convert.simulate import ARM_SESSION as ARM_FP16
+from convert.to_mnn import SESSION as MNN
+from convert.to_ncnn import SESSION as NCNN
 from convert.to_onnx import SESSION as ONNX
+from convert.to_opencv import SESSION as OPENCV
+from convert.to_openvino import SESSION as OPENVINO
 from runtimes.inside.base import Tensor
 from runtimes.session_pool import SessionSpec
 from runtimes.worker import Worker
 
 # The class that looks inside, by the session that runs the same files.
 INSIDE = {
+    ARM_FP16: ARM_FP16,
+    MNN: "runtimes.inside.mnn_cpu:Inside",
+    NCNN: "runtimes.inside.ncnn_cpu:Inside",
     ONNX: "runtimes.inside.onnx_runtime:Inside",
+    OPENCV: "runtimes.inside.opencv_dnn:Inside",
+    OPENVINO: "runtimes.inside.openvino_cpu:Inside",
     PADDLE: "runtimes.inside.paddle_program:Inside",
 }
 

@@ -18,7 +18,7 @@ from convert.artifact import Artifact, Step, produce
 from convert.kind import Kind
 from convert.to_onnx import SESSION as ONNX
 from deploy.layers.inside import look_inside
-from deploy.layers.matching import Match, match
+from deploy.layers.matching import EXACT, Match, match
 from deploy.targets.paddle import REFERENCE
 from runtimes.session_pool import NATIVE, SessionSpec
 
@@ -83,14 +83,23 @@ def map_tensors(
     references: Map[str, np.ndarray],
     others: Map[str, np.ndarray],
     known_as: Map[str, Sequence[str]],
+    near: float,
 ) -> Mapping:
     """The mapping of the ONNX file's tensors, by the values that they and others have on photos.
 
-    `known_as` says by which other names than its own a tensor may be known there.
+    `known_as` says by which other names than its own a tensor may be known there. Values are the
+    same below the relative error `near`. The ends are each other's, whatever their names.
     """
     names = {one.tensor: (one.tensor, *known_as.get(one.tensor, ())) for one in tensors}
-    found = match(references, others, names)
+    for end, there in zip((tensors[0], tensors[-1]), _ends(others), strict=True):
+        names[end.tensor] += (there,)
+    found = match(references, others, names, near)
     return Mapping(tuple(replace(one, found=found.get(one.tensor)) for one in tensors))
+
+
+def _ends(tensors: Map[str, np.ndarray]) -> tuple[str, str]:
+    first, *_, last = tensors
+    return first, last
 
 
 def map_reference(inference: Artifact, onnx: Artifact, photo: np.ndarray) -> Mapping:
@@ -108,7 +117,7 @@ def map_reference(inference: Artifact, onnx: Artifact, photo: np.ndarray) -> Map
             ]
         with look_inside(REFERENCE, inference.folder, "fp32") as paddle:
             others = paddle.values(photo, [one.name for one in paddle.tensors])
-        return map_tensors(tensors, references, others, {})
+        return map_tensors(tensors, references, others, {}, EXACT)
 
     step = Step(
         name="map_tensors",

@@ -2,8 +2,8 @@
 
 Values tell where a representation has names of its own; they tell nothing after a fault, whose
 consequences reach to the end. So a tensor is known by its name first, if both have it; else by its
-values, if they are nearly another's; else by its place between two that are known, if there is one
-candidate of the same size left on each side.
+values, if they are nearly another's; else by its place between two that are known, if as many of
+its size are left on each side.
 """
 
 import bisect
@@ -14,10 +14,14 @@ from typing import Literal
 
 import numpy as np
 
+from convert.fingerprint import fingerprint
+
 Way = Literal["name", "values", "place"]
 
-# Relative errors, of the norm of a tensor's values: INT8 of a sound layer stays below.
-NEAR = 0.5
+# Relative errors, of the norm of a tensor's values, that a sound file stays below at its end.
+NEAR = {"fp32": 1e-2, "fp16": 0.1, "bf16": 0.2, "int8": 0.4}
+EXACT = 1e-3  # float32's rounding, even in a deep network
+_FAR = 0.5  # from here on a tensor may be another than its name says
 _CLOSE = 0.05  # below, how close two tensors are is computed without a shortcut
 
 
@@ -35,16 +39,20 @@ def match(
     references: Mapping[str, np.ndarray],
     others: Mapping[str, np.ndarray],
     known_as: Mapping[str, Sequence[str]],
+    near: float,
 ) -> dict[str, Match]:
     """For tensors of the reference, those of another graph; both in order of execution.
 
-    `known_as` are the names that a reference tensor may have there, the best first. Each tensor of
-    the other graph is one of the reference's at most.
+    `known_as` are the names that a reference tensor may have there, the best first; `near` is the
+    relative error below which values are the same. With EXACT nothing is known by its place: what
+    is not in the other graph shall not be found there. Each tensor of the other graph is one of the
+    reference's at most.
     """
     found: dict[str, Match] = {}
-    _by_name(references, others, known_as, found)
-    _by_values(references, others, found)
-    _by_place(references, others, found)
+    _by_name(references, others, known_as, found, near)
+    _by_values(references, others, found, near)
+    if near > EXACT:
+        _by_place(references, others, found)
     return {name: found[name] for name in references if name in found}
 
 
@@ -62,30 +70,42 @@ def back(flat: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...] | None)
     )
 
 
-def _by_name(references, others, known_as, found: dict[str, Match]) -> None:
+def _by_name(references, others, known_as, found: dict[str, Match], near: float) -> None:
     taken = set()
     for name, value in references.items():
         for there in known_as.get(name, (name,)):
             if there in others and there not in taken and others[there].size == value.size:
-                axes = _axes(value, others[there])
-                found[name] = Match(there, "name", axes)
-                taken.add(there)
+                if not _is_anothers(others[there], name, references, near):
+                    found[name] = Match(there, "name", _axes(value, others[there], near))
+                    taken.add(there)
                 break
 
 
-def _by_values(references, others, found: dict[str, Match]) -> None:
-    """The nearest pairs first; of those that are alike, as before and after a reshape, in order."""
+def _is_anothers(value: np.ndarray, name: str, references, near: float) -> bool:
+    """Whether a tensor, whatever its name, clearly is another's: a converter that fuses nodes may
+    give the result of the last the name of the first."""
+    flat = value.ravel()
+    if relative(flat, references[name].ravel()) < _FAR:
+        return False
+    alike = (one for one in references if one != name and references[one].size == value.size)
+    return any(relative(flat, references[one].ravel()) < near / 4 for one in alike)
+
+
+def _by_values(references, others, found: dict[str, Match], near: float) -> None:
+    """The nearest pairs first; of those that are alike, as before and after a reshape, those of one
+    shape, and then in order."""
     taken = {one.name for one in found.values()}
     places = {name: place / len(references) for place, name in enumerate(references)}
     places_there = {name: place / len(others) for place, name in enumerate(others)}
     pairs = []
     for left, right in _of_one_size(references, others, found, taken):
-        for name, row in zip(left, _distances(references, others, left, right), strict=True):
+        for name, row in zip(left, _distances(references, others, left, right, near), strict=True):
             for there, (distance, axes) in zip(right, row, strict=True):
-                if distance < NEAR:
+                if distance < near:
+                    other = _shape(references[name]) != _shape(others[there])
                     apart = abs(places[name] - places_there[there])
-                    pairs.append((round(distance, 6), apart, name, there, axes))
-    for _, _, name, there, axes in sorted(pairs, key=lambda pair: pair[:4]):
+                    pairs.append((round(distance, 6), other, apart, name, there, axes))
+    for *_, name, there, axes in sorted(pairs, key=lambda pair: pair[:5]):
         if name not in found and there not in taken:
             found[name] = Match(there, "values", axes)
             taken.add(there)
@@ -101,7 +121,12 @@ def _of_one_size(references, others, found, taken):
     return [both for both in sizes.values() if all(both)]
 
 
-def _distances(references, others, left, right):
+def _shape(value: np.ndarray) -> tuple[int, ...]:
+    """A shape without what runtimes leave out: the batch of one photo."""
+    return tuple(size for size in value.shape if size != 1)
+
+
+def _distances(references, others, left, right, near: float):
     """For each of the left the relative distance to each of the right, with axes that give it."""
     with np.errstate(all="ignore"):
         ours = np.stack([references[name].ravel() for name in left])
@@ -118,8 +143,8 @@ def _distances(references, others, left, right):
             distance, axes = float(np.sqrt(apart / size)) if size else 1.0, None
             if distance < _CLOSE:  # the difference of large numbers: not exact
                 distance = relative(theirs[column], ours[place])
-            elif distance >= NEAR and _same_figures(references[name], others[there]):
-                axes = _axes(references[name], others[there])
+            elif distance >= near and _same_figures(references[name], others[there], near):
+                axes = _axes(references[name], others[there], near)
                 if axes is not None:
                     distance = relative(others[there].transpose(axes).ravel(), ours[place])
             row.append((distance, axes))
@@ -133,32 +158,22 @@ def relative(value: np.ndarray, reference: np.ndarray) -> float:
     return float(np.linalg.norm(value - reference)) / size if size else float("inf")
 
 
-def _same_figures(one: np.ndarray, other: np.ndarray) -> bool:
+def _same_figures(one: np.ndarray, other: np.ndarray, near: float) -> bool:
     """Whether two tensors have the same values in any order, as far as some figures tell."""
     shape, size = fingerprint(one)
     other_shape, other_size = fingerprint(other)
-    return float(np.abs(shape - other_shape).max()) <= NEAR / 10 and 0.9 < size / other_size < 1.1
+    return float(np.abs(shape - other_shape).max()) <= near and 0.9 < size / other_size < 1.1
 
 
-def fingerprint(value: np.ndarray) -> tuple[np.ndarray, float]:
-    """What tells a tensor's values, in any order, from another's; and their size, apart."""
-    wide = value.astype(np.float64)
-    size = float(np.sqrt((wide * wide).mean())) or 1.0
-    wide /= size
-    shape = [wide.mean(), np.abs(wide).mean(), wide.min(), wide.max(), np.cbrt((wide**3).mean())]
-    return np.array(shape), size
-
-
-def _axes(reference: np.ndarray, other: np.ndarray) -> tuple[int, ...] | None:
+def _axes(reference: np.ndarray, other: np.ndarray, near: float) -> tuple[int, ...] | None:
     """How to put the axes of `other` for the reference's order of values; None: as they are, also
     where no order is near."""
     flat = reference.ravel()
-    if other.ndim < 2 or other.ndim > 5 or relative(other.ravel(), flat) < NEAR:
+    if not 2 <= other.ndim <= 5 or relative(other.ravel(), flat) < near:
         return None
     orders = itertools.permutations(range(other.ndim))
     nearest = min(orders, key=lambda axes: relative(other.transpose(axes).ravel(), flat))
-    near = relative(other.transpose(nearest).ravel(), flat) < NEAR
-    return nearest if near else None
+    return nearest if relative(other.transpose(nearest).ravel(), flat) < near else None
 
 
 def _by_place(references, others, found: dict[str, Match]) -> None:

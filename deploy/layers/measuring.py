@@ -44,6 +44,12 @@ class Pair:
         values = self.target.values(photo, [one.name for one in names.values()])
         return {name: values[one.name] for name, one in names.items() if one.name in values}
 
+    def in_reference_order(
+        self, name: str, value: np.ndarray, shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """A tensor of the target's in the shape of the reference's."""
+        return put_in_order(value, self.target_names[name].axes).reshape(shape)
+
     def own_values(
         self, reference: Mapping[str, np.ndarray], target: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
@@ -65,7 +71,7 @@ class Tally:
     """What has been seen of one tensor; sums in float64."""
 
     def __init__(self, bounds: tuple[float, float] | None):
-        self._bounds = bounds
+        self.bounds = bounds
         self.count = self.infinite = self.small = self.outside = self.at_ends = 0
         self.power = self.error = self.own = 0.0
         self.forced = True
@@ -83,8 +89,8 @@ class Tally:
             self.error += _square(value - reference)
             self.own += 0.0 if own is None else _square(own - reference)
         self.forced &= own is not None
-        if self._bounds:
-            low, high = self._bounds
+        if self.bounds:
+            low, high = self.bounds
             half = (high - low) / 510  # of a step
             self.outside += int(((reference < low - half) | (reference > high + half)).sum())
             ends = (value <= low + half) | (value >= high - half)
@@ -93,7 +99,12 @@ class Tally:
     @property
     def rounds(self) -> bool:
         """Whether the target makes integers of it."""
-        return self._bounds is not None
+        return self.bounds is not None
+
+    @property
+    def clipped(self) -> float:
+        """The share of the reference's values outside of the range of the target's integers."""
+        return self.outside / self.count
 
     @property
     def relative(self) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common import files
 from common.errors import UserError
+from convert import step_check
 from convert.artifact import Artifact
 from deploy.layers.inside import INSIDE
 from deploy.targets.base import Options, Target
@@ -46,7 +47,7 @@ def subject(
     if session_spec.execution == SIMULATED:
         built = target.simulated_artifact(built, graph, precision, options)
     if own_file is None:
-        opened = {name: digest for name, digest in built.digests().items() if name != "probe.npy"}
+        opened = {name: one for name, one in built.digests().items() if name != step_check.FILE}
         yield Subject(target, precision, session_spec, built.folder, opened, built.key)
         return
     with tempfile.TemporaryDirectory(prefix="paddle-portage-explain-") as scratch:
@@ -68,11 +69,14 @@ def problem(target: Target, precision: str, session_spec: SessionSpec) -> str | 
 def _lay_out(own_file: Path, built: Artifact, folder: Path) -> list[str]:
     """Put the user's file where the session looks for the built one, with what belongs to it: the
     files beside it of its name and another ending. Returns their names."""
-    names = list(built.manifest["files"])
+    names = [name for name in built.manifest["files"] if name != step_check.FILE]
     opened = next((name for name in names if Path(name).suffix == own_file.suffix), None)
     if opened is None:
-        endings = ", ".join(sorted({Path(name).suffix for name in names}))
-        raise UserError(f"{own_file} cannot be opened in place of {', '.join(names)}: {endings}")
+        endings = " or ".join(sorted({Path(name).suffix for name in names}))
+        raise UserError(
+            f"{own_file} cannot take the place of {', '.join(names)}: its name ends with "
+            f"'{own_file.suffix}', not with {endings}"
+        )
     laid = [name for name in names if Path(name).stem == Path(opened).stem]
     for name in laid:
         source = own_file.with_suffix(Path(name).suffix)

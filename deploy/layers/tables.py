@@ -22,14 +22,17 @@ def show(profile: Profile, verbose: bool) -> None:
     if not verbose:
         matter = findings.noisiest(rows)[:_SHOWN]
         rows = tuple(one for one in rows if one in matter or one.layer == profile.first)
-    what = f"{profile.name} on {profile.target} {profile.precision} ({profile.execution})"
     headers, cells = figures(profile, rows)
     console.table(
-        f"{what} against Paddle, {profile.data.images} photos of {profile.data.name}: "
-        f"{len(rows)} of {len(profile.layers)} layers, in order",
+        f"{profile.name} on {profile.target} {profile.precision}, {profile.execution}",
         ["layer", *headers],
         [[_name(one, profile), *line] for one, line in zip(rows, cells, strict=True)],
         important=("own %", "error %"),
+    )
+    print(
+        f"({len(rows)} of {len(profile.layers)} layers, in order of execution, on "
+        f"{profile.data.images} photos of {profile.data.name}"
+        + ("; all of them: VERBOSE=1)" if len(rows) < len(profile.layers) else ")")
     )
     for line in _lines(profile):
         print(line)

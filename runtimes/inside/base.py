@@ -8,7 +8,8 @@ nothing, so that every tensor that is written in the file is there to be seen:
 - `ranges()`: the range of each tensor that is rounded to integers before it is read;
 - `values(batch, names)`: tensors' values for the network's input, float32 [1, 3, S, S];
 - `own(given, names)`: what each of the tensors becomes where all `given` ones have these values,
-  whatever made them: so each layer shows the error that it adds by itself.
+  whatever made them: so each layer shows the error that it adds by itself; {} where the runtime
+  takes values for its input only.
 """
 
 from dataclasses import dataclass
