@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from common import make_words, paths
+from common import make_words, paths, process
 from common.errors import StepError, UserError, suggest
 
 
@@ -195,6 +195,8 @@ def run(main: Callable[[], int]) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):  # a test's need not be
             stream.reconfigure(encoding=_terminal_encoding(stream), errors="replace")
     take_signals()
+    if said:  # a signal to make ends its shell, which passes nothing on
+        process.end_with_parent(signal.SIGTERM)
     try:
         paths.settle_variables()
         status = int(main())

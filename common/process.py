@@ -4,6 +4,7 @@ Standard library only, since `make setup` runs before anything is installed.
 """
 
 import contextlib
+import ctypes
 import io
 import os
 import signal
@@ -11,16 +12,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from common.errors import StepError
 
 _GRACE = 5.0  # seconds for a program to clean up in, after it was asked to end
 _LONGEST = 300  # characters of a foreign line in a sentence of ours
 ANY_STATUS = range(256)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_running: set[subprocess.Popen] = set()  # those that `start_group` started and nobody ended
+_starting = threading.Lock()
+_ending: list[bool] = []  # while there is anything in it nothing is started
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def run(
     """
     words = [str(word) for word in command]
     try:
-        child = subprocess.Popen(
+        child = start_group(
             words,
             cwd=folder,
             env={**os.environ, **(environment or {})},
@@ -107,7 +112,6 @@ def run(
             stderr=None if shown else subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            start_new_session=True,
         )
     except FileNotFoundError as absent:
         raise error(sentence(what, f"{absent.filename} is not there", None, remedy)) from None
@@ -115,13 +119,12 @@ def run(
         why = (refused.strerror or str(refused)).lower()
         said = sentence(what, f"{words[0]} cannot be started ({why})", None, remedy)
         raise error(said) from None
-    output = []
-    if child.stdout and child.stderr:
-        output = [_Reader(child.stdout), _Reader(child.stderr, hear)]
-    feeder = None
-    if feed and isinstance(child.stdin, io.TextIOWrapper):
-        feeder = _Feeder(child.stdin.buffer, feed)
+    output, feeder = [], None
     try:
+        if child.stdout and child.stderr:
+            output = [_Reader(child.stdout), _Reader(child.stderr, hear)]
+        if feed and isinstance(child.stdin, io.TextIOWrapper):
+            feeder = _Feeder(child.stdin.buffer, feed)
         how = _wait(child, output, limit)
     finally:
         end_group(child)
@@ -196,12 +199,50 @@ class _Feeder(threading.Thread):
             self.error = error
 
 
+def start_group(command: Sequence[str | Path], **options: Any) -> subprocess.Popen:
+    """Start a program that leads a process group of its own; the options are Popen's.
+
+    Ctrl-C is for us alone; whoever started it ends it by `end_group`.
+    """
+    with _starting:
+        if _ending:
+            raise KeyboardInterrupt
+        child = subprocess.Popen(command, **options, start_new_session=True)
+        _running.add(child)
+    return child
+
+
+@contextlib.contextmanager
+def none_starts() -> Iterator[None]:
+    """End all that this process has started, and let no thread of it start anything more."""
+    with _starting:
+        _ending.append(True)
+    try:
+        end_all()
+        yield
+    finally:
+        _ending.pop()
+
+
+def end_with_parent(number: int) -> None:
+    """Let the kernel send this process a signal when the thread that started it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
+def end_all(*, at_once: bool = False) -> None:
+    """Ask all that this process has started to end, or make them; whoever waits for one goes on."""
+    for child in list(_running):
+        if child.returncode is None:
+            _signal(child, signal.SIGKILL if at_once else signal.SIGTERM)
+
+
 def end_group(child: subprocess.Popen, grace: float = _GRACE) -> None:
     """End a child that leads a process group, and all of the group.
 
     They are asked to end first, so that they can clean up, and made to when `grace` seconds are
     over. The child is waited for last: until then its number can mean nobody else.
     """
+    _running.discard(child)
     if child.returncode is not None:
         return
     if grace:

@@ -5,7 +5,6 @@
 A cell that fails does not stop the others. Exit status as for deploy/validate.py.
 """
 
-import concurrent.futures
 import sys
 import time
 
@@ -16,6 +15,7 @@ if __name__ == "__main__":
 from common import console, files
 from common.cli import Exit, Parser, positive, run
 from common.errors import StepError
+from common.side_by_side import side_by_side
 from common.strict_json import encode
 from convert.artifact import MANIFEST
 from convert.builds import Chosen
@@ -71,11 +71,7 @@ def main() -> int:
             return chosen.folder, []
         return outcomes[0].name if outcomes else chosen.folder, outcomes
 
-    if options.jobs == 1:
-        results = dict(map(judge, builds))  # here, where an interruption ends it at once
-    else:
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            results = dict(pool.map(judge, builds))
+    results = dict(side_by_side(judge, builds, options.jobs))
     columns = [f"{target.name} {precision}" for target, precision in cells]
     verdicts = [[name, *_verdicts(row, cells, name in broken)] for name, row in results.items()]
     console.table_in_parts("Verdicts", ["model", *columns], verdicts)

@@ -9,6 +9,7 @@ import pytest
 
 from common.paths import ROOT
 from tests.conftest import assert_refused
+from tests.runtimes.arm import program
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 # The Python file of each target that is a command.
@@ -113,6 +114,27 @@ def test_a_command_that_ends_without_a_word_fails_by_its_status(make):
     done = make("validate", "TARGET=onnx", PYTHONPATH="/proc/nope", PYTHONHOME="/proc/nope")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("make: ***")
+
+
+SLOW = """#!{python}
+import sys, time
+sys.path[:0] = ["{root}"]
+from common.cli import run
+def main():
+    print("begun", file=sys.stderr, flush=True)
+    time.sleep(300)
+run(main)
+"""
+
+
+def test_a_signal_to_make_ends_the_command(tmp_path):
+    program(tmp_path / "python", SLOW.format(python=sys.executable, root=ROOT))
+    words = ["make", "doctor", f"PYTHON={tmp_path / 'python'}"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=ROOT) as make:
+        assert make.stderr.readline() == "begun\n"
+        make.terminate()
+        _, said = make.communicate(timeout=60)  # the command holds on to it, too
+    assert "ended by SIGTERM; what was finished is kept" in said
 
 
 def test_every_command_has_the_rule_that_says_what_its_status_means():

@@ -1,12 +1,11 @@
 """Photos to train on, augmented and mixed in processes of their own, step by step."""
 
-import ctypes
 import signal
 from collections.abc import Iterator
 
 import numpy as np
 
-from common import machine
+from common import machine, process
 from common.errors import UserError
 from data.decode import BadPhotoError, decode_photo
 from data.images import printable
@@ -60,15 +59,12 @@ def _stacked(samples: list[tuple[np.ndarray, int, bool]]) -> list[np.ndarray]:
     return [np.stack(crops), np.array(rows), np.array(readable)]
 
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
 def _settle_worker(_worker: int) -> None:
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training, which ends these
     # Waiting to hand over a photo, a process would outlive a training that was killed.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    process.end_with_parent(signal.SIGKILL)
     cv2.setNumThreads(0)  # one core per process; and OpenCV's threads do not survive the fork
 
 

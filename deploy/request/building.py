@@ -1,12 +1,12 @@
 """From a name to the inference graph that all files of a build start from."""
 
-import concurrent.futures
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from calib.overflow import LIMIT, beyond_fp16
 from common import console, machine
 from common.errors import StepError, UserError
+from common.side_by_side import side_by_side
 from convert import builds
 from convert.artifact import Artifact
 from convert.builds import Chosen
@@ -107,8 +107,8 @@ def build_files(
     if any(precision == FP16 and not target.fits_ranges for target, precision in cells):
         _warn_of_overflows(graph, options)
     buildable = [(target, precision) for target, precision in cells if not target.problem()]
-    with concurrent.futures.ThreadPoolExecutor(machine.threads()) as pool:
-        return dict(zip(buildable, pool.map(build, buildable), strict=True))
+    built = side_by_side(build, buildable, machine.threads())
+    return dict(zip(buildable, built, strict=True))
 
 
 def _warn_of_overflows(graph: Artifact, options: Options) -> None:

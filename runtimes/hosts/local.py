@@ -12,6 +12,7 @@ from pathlib import Path
 
 from common import machine
 from common.paths import ROOT, tools_home
+from common.process import start_group
 from runtimes.environments import Environment
 from runtimes.hosts.base import Child, Host
 from runtimes.worker_protocol import Channel
@@ -71,7 +72,7 @@ def start_here(
         stack.callback(os.close, ours)
         try:
             with log.open("wb") as said:
-                process = subprocess.Popen(
+                process = start_group(
                     [*interpreter, "-c", _BEGIN, shared, str(lifeline), ROOT, *packages],
                     cwd=ROOT,
                     env={**os.environ, "HOME": str(tools_home()), **settings},
@@ -79,7 +80,6 @@ def start_here(
                     stdout=subprocess.PIPE,
                     stderr=said,
                     pass_fds=[lifeline],
-                    start_new_session=True,  # Ctrl-C is for the parent alone
                 )
         finally:
             os.close(lifeline)

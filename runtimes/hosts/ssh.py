@@ -185,12 +185,11 @@ class Ssh(Host):
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(child_folder()) / "output.log"
             with log.open("wb") as said:
-                ssh = subprocess.Popen(
+                ssh = process.start_group(
                     [sys.executable, "-I", "-S", "-c", _TIED, *self.command(words)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=said,
-                    start_new_session=True,  # Ctrl-C is for the parent alone
                 )
             stack.callback(process.end_group, ssh, grace=0)
             assert ssh.stdout and ssh.stdin

@@ -9,6 +9,7 @@ import pytest
 
 from common.paths import ROOT
 from runtimes.environments import LITE
+from tests.common.test_process import ended
 
 
 @pytest.mark.skipif(LITE.problem() is not None, reason=f"Paddle Lite: {LITE.problem()}")
@@ -45,25 +46,39 @@ def test_a_users_mistake_ends_the_matrix_at_once(command, photos, tmp_path):
 
 
 SLOW = """
-import sys, time
+import os, signal, sys
+from common import process
 from common.cli import run
 from deploy import matrix
-def judge(*_):
-    print("begun", flush=True)
-    time.sleep(300)
+from runtimes.worker import Worker
+
+def judge(builds, *_):
+    if builds[0].folder == "SqueezeNet1_0":  # as a converter
+        script = "sleep 1; echo $$ >&2; sleep 301"
+        process.run(["sh", "-c", script], what="toy", limit=400, shown=True)
+    with Worker("main", "toy") as child:  # as a network
+        print(child.call("tests.runtimes.child:pid"), file=sys.stderr, flush=True)
+        child.call("tests.runtimes.child:sleep", seconds=302)
     yield
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job may ignore it
 matrix.validate = judge
 run(matrix.main)
 """
 
 
-def test_an_interruption_waits_for_no_cell():
-    words = ("--model", "SqueezeNet1_1", "--weights", "random", "--target", "onnx")
-    command = [sys.executable, "-c", SLOW, *words]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as matrix:
-        assert matrix.stdout.readline() == "begun\n"
-        matrix.send_signal(signal.SIGTERM)
+@pytest.mark.parametrize(
+    ("jobs", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT), (2, signal.SIGTERM)]
+)
+def test_an_interruption_waits_for_no_cell(jobs, number):
+    models = ("--model", "SqueezeNet1_0", "--model", "SqueezeNet1_1")
+    words = ("--weights", "random", "--target", "onnx", "--jobs", str(jobs))
+    command = [sys.executable, "-c", SLOW, *models, *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as matrix:
+        begun = [matrix.stderr.readline() for _ in range(jobs)]
+        matrix.send_signal(number)
         _, said = matrix.communicate(timeout=60)
     assert matrix.returncode == 130
-    assert "ended by SIGTERM; what was finished is kept" in said
+    assert said.count("error: ") == 1
+    assert "what was finished is kept, run again to go on" in said
+    assert ended(" ".join(begun))
