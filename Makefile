@@ -112,6 +112,7 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/serve.in -o requirements/serve.txt
 	uv pip compile --quiet --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/serve-no-deps.in -o requirements/serve-no-deps.txt
 	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --constraints requirements/toolkit-no-deps.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
+	"$(PYTHON)" runtimes/debian.py
 
 clean:  ## remove build/ (downloads stay in the cache)
 	$(no_words)rm -rf build

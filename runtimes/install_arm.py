@@ -2,10 +2,8 @@
 
     PORTAGE_ARM_ROOT=/an/arm64/root make setup-arm     interpreter and C libraries of your own
 
-Debian's packages come through apt, from the sources that this machine's apt is set up for, into
-folders of their own: it takes no root rights, and the system learns of no foreign architecture.
-apt checks them against the archive's signature; wheels must have the hashes of
-requirements/arm.txt. A root that was made from the same is left alone.
+Debian's packages must have the hashes of requirements/arm-debian.txt, wheels those of
+requirements/arm.txt. A root that was made from the same wheels is left alone.
 """
 
 import os
@@ -23,7 +21,8 @@ from common import files, machine, process
 from common.cli import Exit, Parser, run
 from common.console import say
 from common.errors import UserError
-from common.paths import cache_root, given
+from common.paths import given
+from runtimes import debian
 from runtimes.hosts.arm import (
     ARM_ROOT,
     CPUS,
@@ -40,23 +39,6 @@ from runtimes.wheels import TOOLS, fetch
 
 _LIMIT = 1800.0
 _GLIBC = 35  # as in 2.35: what the newest wheels need, and Debian 12 has
-# What Python, and the C++ in the wheels, need.
-_DEBIAN = (
-    *(f"python{PYTHON}-minimal", f"libpython{PYTHON}-minimal", f"libpython{PYTHON}-stdlib"),
-    *("libc6", "libgcc-s1", "libstdc++6", "libgomp1", "zlib1g", "libexpat1", "libssl3", "libffi8"),
-    *("libbz2-1.0", "liblzma5", "libuuid1", "libcrypt1", "libsqlite3-0"),
-)
-# apt of its own: nothing of the system's state is read but its sources, keys and proxies. (Started
-# by root it would fetch as a user that may not write here.)
-_APT = """
-APT::Architecture "arm64";
-APT::Architectures {{ "arm64"; }};
-APT::Sandbox::User "root";
-Acquire::Languages "none";
-Dir::State "{folder}/state";
-Dir::State::status "{folder}/status";
-Dir::Cache "{folder}/cache";
-"""
 _ELSEWHERE = (
     "on a machine without Debian's packages name a root that has an ARM64 "
     f"usr/bin/python{PYTHON}: PORTAGE_ARM_ROOT=/path make setup-arm"
@@ -89,12 +71,12 @@ def install(root: Root = ARM_ROOT) -> bool:
             return False
         with files.atomic_folder(root.folder) as scratch:
             new = Root(scratch)
-            debian = _timed("interpreter and C libraries", new.system, _fill_system, new)
+            hashes = _timed("interpreter and C libraries", new.system, _fill_system, new)
             _timed("wheels", new.packages, _fill_packages, new)
             for cpu in CPUS.values():
                 _make_cpu(new, cpu)
             count, size = _measure(new.folder)
-            note = {"from": made_from(), "files": count + 1, "bytes": size, "debian": debian}
+            note = {"from": made_from(), "files": count + 1, "bytes": size, "debian": hashes}
             files.write_json(new.stamp, note)
     return True
 
@@ -143,15 +125,7 @@ def _fill_system(root: Root) -> dict[str, str]:
         root.system.symlink_to(own)
         return {}
     apt = root.folder / "apt"
-    for name in ("state/lists/partial", "cache/archives/partial", "packages"):
-        (apt / name).mkdir(parents=True)
-    (apt / "status").touch()
-    (apt / "apt.conf").write_text(_APT.format(folder=apt))
-    _apt(apt, "update")
-    _apt(apt, "download", *_DEBIAN)
-    archives = sorted((apt / "packages").glob("*.deb"))
-    hashes = {archive.name: files.sha256(archive) for archive in archives}
-    _check_known(hashes)
+    archives = debian.fetch(apt, _ELSEWHERE)
     for archive in archives:
         process.run(
             ["dpkg-deb", "-x", archive, root.system],
@@ -160,40 +134,9 @@ def _fill_system(root: Root) -> dict[str, str]:
             error=UserError,
             remedy=_ELSEWHERE,
         )
+    hashes = {archive.name: files.sha256(archive) for archive in archives}
     shutil.rmtree(apt)
     return hashes
-
-
-def _apt(folder: Path, *words: str) -> None:
-    process.run(
-        ["apt-get", "--quiet", *words],
-        what=f"apt-get {words[0]} of ARM64 packages",
-        limit=_LIMIT,
-        error=UserError,
-        telling=process.error_line,
-        remedy=f"check the network and apt's sources; {_ELSEWHERE}",
-        folder=folder / "packages",
-        environment={"APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C.UTF-8"},
-    )
-
-
-def _check_known(hashes: dict[str, str]) -> None:
-    """Hold packages against what was first fetched under their names, and keep that for later.
-
-    They cannot be pinned by a hash in the project: a mirror drops a version when the next appears.
-    """
-    record = cache_root() / "known-debian-packages.json"
-    with files.locked(record.with_suffix(".lock")):
-        known = files.read_json(record) if record.exists() else {}
-        if not isinstance(known, dict):
-            raise UserError(f"{record} is damaged; repair it, or remove it to trust anew")
-        for name, digest in hashes.items():
-            if known.get(name, digest) != digest:
-                raise UserError(
-                    f"{name} is another file than it was before: its sha256 was {known[name]}, "
-                    f"now it is {digest}; if that is expected, remove its line from {record}"
-                )
-        files.write_json(record, known | hashes)
 
 
 # ---- the wheels ----

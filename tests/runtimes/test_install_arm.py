@@ -1,20 +1,26 @@
 """`make setup-arm`: a root that is whole or absent, and a sentence where it cannot be made."""
 
 import os
+import re
 
 import pytest
 
 from common import files
 from common.errors import UserError
-from runtimes import install_arm, wheels
+from runtimes import debian, install_arm, wheels
 from runtimes.hosts import arm
 from runtimes.hosts.arm import Root
 from tests.conftest import assert_refused
 from tests.runtimes.arm import fake_qemu, fake_system, program
 
-# "Fetches" a package whose content is in $CONTENT, and unpacks it as an interpreter.
+# "Fetches" a package whose content is in $CONTENT, in the version that the archive has: $VERSION.
 APT = """#!/bin/sh
-if [ "$2" = download ]; then /bin/echo "$CONTENT" > python_1_arm64.deb; fi
+[ "$2" = download ] || exit 0
+case "$3" in (python | "python=$VERSION") ;; (*) echo "E: not found: $3" >&2; exit 100 ;; esac
+/bin/echo "$CONTENT" > "python_1%3a${VERSION#1:}_arm64.deb"
+"""
+CACHE = """#!/bin/sh
+/bin/echo "    python | $VERSION | somewhere arm64 Packages"
 """
 DPKG = """#!/bin/sh
 /bin/mkdir -p "$3/usr/bin" && /bin/cp "$2" "$3/usr/bin/python3.11"
@@ -94,19 +100,57 @@ def test_a_system_of_ones_own_is_named_once(root, own_system, monkeypatch, tmp_p
     assert install_arm.install(root)
 
 
-def test_debian_packages_are_known_by_what_came_first(root, tmp_path, monkeypatch):
+@pytest.fixture
+def archive(tmp_path, monkeypatch) -> None:
+    """Debian's archive, as it was when it was locked."""
     program(tmp_path / "bin" / "apt-get", APT)
+    program(tmp_path / "bin" / "apt-cache", CACHE)
     program(tmp_path / "bin" / "dpkg-deb", DPKG)
     monkeypatch.setenv("CONTENT", "as it was")
+    monkeypatch.setenv("VERSION", "1:3.11-2")
+    (tmp_path / "as it was").write_text("as it was\n")
+    lock = tmp_path / "arm-debian.txt"
+    lock.write_text(f"# toy\npython=1:3.11-2 sha256:{files.sha256(tmp_path / 'as it was')}\n")
+    monkeypatch.setattr(debian, "LOCK", lock)
+
+
+def test_debian_packages_are_those_that_are_locked(root, archive, capsys):
     install_arm.install(root)
-    assert files.read_json(root.stamp)["debian"].keys() == {"python_1_arm64.deb"}
+    assert files.read_json(root.stamp)["debian"].keys() == {"python_1%3a3.11-2_arm64.deb"}
     assert sorted(entry.name for entry in root.folder.iterdir()) == [
         *("cpus", "lib", "made-from.json", "system")
     ]
-    root.stamp.unlink()
+    assert "python" not in capsys.readouterr().err
+
+
+def test_another_file_of_a_locked_version_is_refused(root, archive, monkeypatch):
     monkeypatch.setenv("CONTENT", "swapped")
-    with pytest.raises(UserError, match=r"python_1_arm64\.deb is another file than it was before"):
+    with pytest.raises(
+        UserError, match=r"python_1%3a3\.11-2_arm64\.deb is not the file of .*\.txt"
+    ):
         install_arm.install(root)
+    assert left(root) == []
+
+
+def test_a_version_that_the_archive_dropped_is_replaced_with_a_word(
+    root, archive, monkeypatch, capsys
+):
+    monkeypatch.setenv("VERSION", "1:3.11-3")
+    monkeypatch.setenv("CONTENT", "mended")
+    install_arm.install(root)
+    [digest] = files.read_json(root.stamp)["debian"].values()
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "python" in line]
+    assert line == (
+        "  .arm: python 1:3.11-3: apt's sources no longer have 1:3.11-2 of arm-debian.txt; "
+        f"trusted by the archive's signature, sha256 {digest}"
+    )
+
+
+def test_the_lock_has_all_that_is_wanted():
+    wanted = debian.LOCK.with_suffix(".in").read_text().splitlines()
+    locked = debian.read_lock()
+    assert [one.name for one in locked] == [line for line in wanted if not line.startswith("#")]
+    assert all(re.fullmatch("[0-9a-f]{64}", one.sha256) for one in locked)
 
 
 def test_without_qemu_nothing_is_begun(root, tmp_path):
