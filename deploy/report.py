@@ -86,7 +86,8 @@ def main() -> int:
         before = [one for one in before if one.name in wanted]
     differences = None if before is None else compare(before, results)
     against = shown(options.against) if options.against else ""
-    _write(out, page(results, differences, against, changes))
+    name = options.against.name if options.against else ""  # no path of this machine in the page
+    _write(out, page(results, differences, name, changes))
     for form in options.also:
         name, write = FORMS[form]
         _write(out.with_name(name), write(results, differences))

@@ -71,9 +71,11 @@ def rows_of(names: Sequence[str], legend: int = 0) -> tuple[Figure, Any]:
     """A plot with a named row for each, from above."""
     left = 0.3 + LETTER * max(map(len, names))
     figure, axes = plot(left, ROW * (len(names) + 0.5), legend)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks([])
+    for row, name in enumerate(names):  # ticks take several times as long to draw
+        beside = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
+        axes.text(-0.01, row, name, **beside)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", alpha=0.6)
     axes.set_axisbelow(True)
     return figure, axes

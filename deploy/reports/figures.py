@@ -18,6 +18,7 @@ from deploy.reports.drawing import (
     PAPER,
     PASS,
     TEXT,
+    Place,
     legend,
     looks,
     plot,
@@ -46,21 +47,30 @@ def forest(results: Sequence[Result], limits: tuple[float, float]) -> markupsafe
     """
     with style():
         figure, axes = rows_of([str(column(one)) for one in results])
+        spans: dict[str, list[tuple[Place, Place]]] = {}
+        middles: dict[tuple[str, bool, str], list[Place]] = {}
         for row, one in enumerate(results):
             middle, ends = drift_interval(one) or (0.0, (0.0, 0.0))
             color = _VERDICT[one.simulation or one.verdict]
-            form, filled = _MARKER.get(one.execution, ("x", True))
-            seen = max(ends[0], limits[0]), min(ends[1], limits[1])
-            axes.plot(seen, (row, row), color=color, linewidth=1.6)
-            for end, edge, arrow in zip(ends, limits, "<>", strict=True):
-                if end not in seen:
-                    axes.plot(edge, row, arrow, color=color, markersize=4, clip_on=False)
+            low, high = max(ends[0], limits[0]), min(ends[1], limits[1])
+            spans.setdefault(color, []).append(((low, row), (high, row)))
+            middles.setdefault((*_MARKER.get(one.execution, ("x", True)), color), []).append(
+                (middle, row)
+            )
+            for end, shown, arrow in ((ends[0], low, "<"), (ends[1], high, ">")):
+                if end != shown:
+                    middles.setdefault((arrow, True, color), []).append((shown, row))
+        for color, lines in spans.items():
+            axes.plot(*strokes(lines), color=color, linewidth=1.6)
+        for (form, filled, color), places in middles.items():
             inside = color if filled else PAPER
-            axes.plot(middle, row, form, color=color, mfc=inside, markersize=5)
-            budget = budget_pp(one)
+            look = {"mfc": inside, "markersize": 5, "clip_on": False}
+            axes.plot(*zip(*places, strict=True), form, color=color, **look)
+        for budget, rows in groupby(range(len(results)), lambda row: budget_pp(results[row])):
             if budget is not None:
-                allowed = [(-budget, limits[1] + budget)]
-                axes.broken_barh(allowed, (row - 0.5, 1), color=BUDGET, alpha=0.18, linewidth=0)
+                alike = list(rows)
+                place = [(-budget, limits[1] + budget)], (alike[0] - 0.5, len(alike))
+                axes.broken_barh(*place, color=BUDGET, alpha=0.18, linewidth=0)
         axes.axvline(0, color=LINE, linewidth=1)
         axes.set_xlim(*limits)
         axes.set_xlabel(

@@ -13,6 +13,7 @@ from deploy.reports import drawing
 
 _MOST_DOTS = 80
 _HIGH = 2.6  # inches
+_SPAN = 1e5  # of the largest error, what is less adds nothing to it
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def _plot(layers: Sequence[Layer], first: str | None) -> markupsafe.Markup:
                 fontsize=8,
             )
         axes.set_xlim(0.5, len(layers) + 0.5)
+        axes.set_ylim(bottom=axes.get_ylim()[1] / _SPAN)
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
         axes.yaxis.set_minor_locator(mpl.ticker.NullLocator())

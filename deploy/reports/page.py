@@ -1,8 +1,9 @@
 """The page: one HTML file without a script, which asks no network for anything."""
 
+import dataclasses
 import datetime
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,6 @@ def result_figures(one: Result) -> list[str]:
 def _parts(results: Sequence[Result], now: datetime.datetime) -> dict[str, Any]:
     columns = sorted({column(one) for one in results})
     names = list(dict.fromkeys(one.name for one in results))
-    cells = {(one.name, column(one)): one for one in results}
     latencies, notes = _latencies(results)
     forests = list(_forests(results))
     numeric = [one for one in results if one.drift and one.budget and one.budget.kind == "numeric"]
@@ -111,10 +111,9 @@ def _parts(results: Sequence[Result], now: datetime.datetime) -> dict[str, Any]:
     return {
         "heading": f"{_few(names)}: how far it drifted",
         "summary": summary(results),
-        "facts": _facts(results, names, columns, now),
+        "facts": _facts(results, columns, now),
         "sections": [*sections, ("results", "every result")],
-        "builds": names,
-        "matrix": list(_matrix(names, columns, cells)),
+        "matrix": _matrix(results, names, columns),
         "forests": forests,
         "numeric": figures.numeric(numeric) if numeric else "",
         "tradeoffs": list(tradeoffs(results)),
@@ -131,31 +130,34 @@ def _parts(results: Sequence[Result], now: datetime.datetime) -> dict[str, Any]:
     }
 
 
-def _matrix(
-    names: Sequence[str], columns: Sequence[Column], cells: Mapping[tuple[str, Column], Result]
-) -> Iterator[tuple[str, list[list[Result | None]]]]:
-    """A row for each target and place: for each build its cells by precision."""
-    rows = dict.fromkeys((one.target, one.place) for one in columns)
-    for target, place in rows:
-        yield (
-            " ".join(filter(None, (target, place))),
-            [
-                [
-                    found
-                    for one in columns
-                    if (one.target, one.place) == (target, place)
-                    and (found := cells.get((name, one)))
-                ]
-                for name in names
-            ],
-        )
+@dataclasses.dataclass(frozen=True)
+class _Matrix:
+    """The verdicts: builds and targets, whichever are more down, the others across; in each cell
+    the results by precision."""
+
+    corner: str
+    across: list[str]
+    rows: list[tuple[str, list[list[Result]]]]
+
+
+def _matrix(results: Sequence[Result], names: Sequence[str], columns: Sequence[Column]) -> _Matrix:
+    cells: dict[tuple[str, str], list[Result]] = {}
+    for one in sorted(results, key=column):
+        cells.setdefault((one.name, _place(column(one))), []).append(one)
+    places = list(dict.fromkeys(map(_place, columns)))
+    if len(names) > len(places):
+        down = [(name, [cells.get((name, place), []) for place in places]) for name in names]
+        return _Matrix("build", places, down)
+    down = [(place, [cells.get((name, place), []) for name in names]) for place in places]
+    return _Matrix("target", list(names), down)
+
+
+def _place(one: Column) -> str:
+    return " ".join(filter(None, (one.target, one.place)))
 
 
 def _facts(
-    results: Sequence[Result],
-    names: Sequence[str],
-    columns: Sequence[Column],
-    now: datetime.datetime,
+    results: Sequence[Result], columns: Sequence[Column], now: datetime.datetime
 ) -> list[tuple[str, str]]:
     hosts = dict.fromkeys(
         f"{one.host.name}: {one.environment.device or one.environment.cpu or '-'}"
@@ -163,7 +165,7 @@ def _facts(
         if one.drift
     )
     return [
-        ("builds", _few([_build(name, results) for name in names], 20)),
+        ("builds", _builds(results)),
         ("targets", ", ".join(dict.fromkeys(one.target for one in columns))),
         ("hosts", "; ".join(hosts) or "none: nothing ran"),
         ("photos", "; ".join(datasets(results))),
@@ -172,13 +174,13 @@ def _facts(
     ]
 
 
-def _build(name: str, results: Sequence[Result]) -> str:
-    weights = dict.fromkeys(
-        one.weights if one.weights in WORDS else f"sha256 {one.weights[:12]}"
-        for one in results
-        if one.name == name
-    )
-    return f"{name} (weights: {', '.join(weights)})"
+def _builds(results: Sequence[Result]) -> str:
+    """The builds, and whose weights they have."""
+    found: dict[str, dict[str, None]] = {}
+    for one in results:
+        word = one.weights if one.weights in WORDS else f"sha256 {one.weights[:12]}"
+        found.setdefault(word, {})[one.name] = None
+    return "; ".join(f"{', '.join(names)} (weights: {word})" for word, names in found.items())
 
 
 def _few(names: Sequence[str], most: int = 3) -> str:

@@ -22,6 +22,7 @@ class Photo:
 
     image: str
     name: str
+    model: str
     old: str
     new: list[tuple[str, str]]
 
@@ -40,17 +41,16 @@ def shown_photos(changes: Sequence[Change]) -> tuple[list[Photo], int]:
 
 def _photo(those: Sequence[Change]) -> Photo:
     first = those[0]
+    new: dict[str, list[str]] = {}
+    for one in those:
+        decided = _decision(one.new, one.new_class, one.new_probability, one.label)
+        new.setdefault(decided, []).append(f"{one.target} {one.precision}")
     return Photo(
         image=_thumbnail(Path(first.path)),
         name=Path(first.path).name,
+        model=first.model,
         old=_decision(first.old, first.old_class, first.old_probability, first.label),
-        new=[
-            (
-                f"{one.model} {one.target} {one.precision}",
-                _decision(one.new, one.new_class, one.new_probability, one.label),
-            )
-            for one in those
-        ],
+        new=[(", ".join(who), decided) for decided, who in new.items()],
     )
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import markupsafe
+import matplotlib as mpl
+import matplotlib.ticker
 
-from common.console import say, shown
+from common.console import say
 from common.errors import UserError
 from convert.builds import exported
 from deploy.reports import drawing
@@ -33,8 +35,9 @@ def trained(names: Iterable[str]) -> Iterator[Trained]:
             kept = next(one for one in course.epochs if one.number == course.kept)
             yield Trained(
                 name,
-                f"{len(course.epochs)} epochs in {shown(course.folder)}; the checkpoint is that of "
-                f"epoch {course.kept}, with {100 * kept.top1:.1f} % of the held-out photos right.",
+                f"{len(course.epochs)} epochs, of the run {course.folder.name}; the checkpoint is "
+                f"that of epoch {course.kept}, with {100 * kept.top1:.1f} % of the held-out photos "
+                "right.",
                 _plot(course),
             )
 
@@ -73,4 +76,5 @@ def _plot(course: Course) -> markupsafe.Markup:
         lr.plot(numbers, [one.lr for one in course.epochs], color=drawing.OPEN, **dots)
         lr.set_ylabel("rate")
         lr.set_xlabel("epochs")
+        lr.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         return drawing.svg(figure, "Loss, top-1 and learning rate by epoch")

@@ -232,8 +232,8 @@ def test_photos_are_in_the_page_on_request_only(command, tmp_path, monkeypatch, 
     assert text.count("data:image/jpeg;base64,") == 23
     said = " ".join(_Page(text).said.split())
     assert "24 of 30 photos, those first" in said
-    both = "M onnx int8: <b> (5 %) M mnn int8: class 3 (5 %, right)"
-    assert f"class 1 (90 %) {both}" in said
+    both = "onnx int8: <b> (5 %) mnn int8: class 3 (5 %, right)"
+    assert f"M: class 1 (90 %) {both}" in said
     assert "cannot be read any more" in said
     assert "no decision: a logit is not finite" in said
     assert str(tmp_path) not in text
@@ -254,6 +254,23 @@ def test_a_regression_fails_on_request(command, tmp_path, monkeypatch):
     assert "| worse | SqueezeNet1\\_1 onnx fp32 | pass to fail |" in (
         tmp_path / "build" / "report.md"
     ).read_text(encoding="utf-8")
+
+
+def test_noise_is_no_regression(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("BUILD_DIR", str(tmp_path / "build"))
+    now = statistical(
+        drift=a_drift(3, 12),
+        latency={"1": Latency(median_ms=2.7, ci95_ms=(2.65, 2.75), runs=100)},
+    )
+    result.write(now)
+    before = tmp_path / "before.json"
+    before.write_text(json.dumps(result.encode(statistical())))
+    done = command(COMMAND, "--against", before, "--fail-on", "regression")
+    assert done.returncode == 0, done.stderr
+    assert "nothing got worse" in done.stdout
+    text = (tmp_path / "build" / "report.html").read_text()
+    assert "0 worse, 0 better, 0 appeared, 0 went, 1 same" in text
+    assert str(tmp_path) not in text
 
 
 @pytest.mark.parametrize(
