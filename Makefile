@@ -92,7 +92,7 @@ cpp::  ## [MODEL=…] [NAME=…] [TARGET=openvino|onnx] <files> <photos> [LABELS
 phone::  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N] [RUNS=N] [SERIAL=…] [LIMIT=S]: check and bench on a phone, over adb
 	$(call run,deploy/phone.py)
 
-serve::  ## MODEL=… [NAME=…] [TARGET=onnx|openvino|paddle] <files> [PORT=8000] [HOST=0.0.0.0]: REST and gRPC (KServe v2), by a Triton server here
+serve::  ## MODEL=… [NAME=…] [TARGET=onnx|openvino|paddle] <files> [PORT=8000] [HOST=0.0.0.0] [EXPORT=folder] [FORMAT=triton|ovms|kserve] [STORAGE=s3://…]: REST and gRPC (KServe v2), here or for production
 	$(call run,deploy/serve.py)
 
 test: setup  ## linter, formatter, type checker and tests

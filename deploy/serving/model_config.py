@@ -47,6 +47,7 @@ def mapped(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
-def parameters(values: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The field of that name."""
-    return mapped({key: {"string_value": value} for key, value in values.items()})
+def parameters(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The field of that name; what is no text is there as JSON."""
+    texts = {key: one if isinstance(one, str) else json.dumps(one) for key, one in values.items()}
+    return mapped({key: {"string_value": text} for key, text in texts.items()})

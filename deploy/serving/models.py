@@ -1,8 +1,8 @@
 """What is served: a build's file of a target, with all that a server says of it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.errors import UserError
 from convert.artifact import Artifact
@@ -48,12 +48,11 @@ class Model:
         """The files that are deployed, by name."""
         return {name: self.artifact.file(name) for name in self.target.digests(self.artifact)}
 
-    def ends(self, *, batches: bool = True) -> Config:
+    def ends(self, *ahead: int) -> Config:
         """Its input and output as a config.pbtxt has them; the output's classes have names.
 
-        Where Triton makes no batches their length is one of the shape's.
+        `ahead` is -1 where Triton makes no batches, and their length is one of the shape's.
         """
-        ahead = [] if batches else [-1]
         return {
             "input": [{"name": INPUT, "data_type": FP32, "dims": [*ahead, *self.input_shape]}],
             "output": [self.output(*ahead)],
@@ -67,17 +66,15 @@ class Model:
             "label_filename": LABELS,
         }
 
-    def about(self) -> dict[str, str]:
-        """What it is, and how photos are prepared for it: name to text."""
-        digests = self.target.digests(self.artifact)
+    def about(self) -> dict[str, Any]:
+        """What it is, and how photos are prepared for it: a JSON object."""
         return {
             "model": self.graph.model,
             "target": self.target.name,
             "precision": self.precision,
-            "weights": str(self.graph.facts["weights"]),
             "weights_sha256": self.graph.facts["weights_sha256"],
-            "files": json.dumps(digests),
-            "preprocess": json.dumps(self.graph.preprocess.to_json()),
+            "files": self.target.digests(self.artifact),
+            "preprocess": self.graph.preprocess.to_json(),
             "labels": self.labels.source,
         }
 

@@ -109,16 +109,20 @@ class Engine:
 class Serving:
     """How servers run a target's files.
 
-    `backend` is the one of a full Triton (None: it has none), `names` what it calls files that have
-    another name here, and `settings` what its config.pbtxt has besides. `batches` says whether
-    Triton may put requests together for it. `in_server` says that .venv-serve holds the runtime;
-    else the one in .venv computes for the server that runs here.
+    `backend` is the one of a full Triton (None: it has none), on a `gpu` or not; `names` is what it
+    calls files that have another name here, `max_batch` how many photos it may put together for it
+    (0: none), `settings` what its config.pbtxt has besides, and `instances` what that says of them.
+    `loses` says what the file may lose there, "" for nothing. `in_server` says that .venv-serve
+    holds the runtime; else the one in .venv computes for the server that runs here.
     """
 
     backend: str | None
+    gpu: bool = False
     names: Mapping[str, str] = field(default_factory=dict)
+    max_batch: int = 32
     settings: Mapping[str, Any] = field(default_factory=dict)
-    batches: bool = True
+    instances: Mapping[str, Any] = field(default_factory=dict)
+    loses: str = ""
     in_server: bool = True
 
 

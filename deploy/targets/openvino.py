@@ -81,8 +81,14 @@ class OpenVino(Target):
 
     def serving(self, precision: str) -> Serving:
         # Triton's backend fills each batch up to the largest, or refuses it; so it gets none.
-        bf16 = {"HINT_BF16": {"string_value": "YES"}} if precision == "bf16" else {}
-        return Serving("openvino", settings={"parameters": bf16}, batches=False)
+        if precision == "bf16":
+            hint = [{"key": "HINT_BF16", "value": {"string_value": "YES"}}]
+            return Serving("openvino", max_batch=0, settings={"parameters": hint})
+        loses = (
+            "Triton's openvino backend cannot be told to leave bf16 alone, which OpenVINO takes by "
+            "itself on CPUs that have it (FORMAT=ovms can)"
+        )
+        return Serving("openvino", max_batch=0, loses=loses)
 
     def grid(self) -> Grid:
         return cpu_grid()

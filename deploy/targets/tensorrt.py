@@ -19,6 +19,7 @@ from convert.to_onnx import KIND as ONNX
 from convert.to_onnx import SESSION as ONNX_SESSION
 from convert.to_tensorrt import (
     ENGINE,
+    PROFILES,
     RESIDENT,
     RTX_BUILDS_FOR,
     RTX_PACKAGE,
@@ -105,15 +106,16 @@ class TensorRt(Target):
         )
 
     def serving(self, precision: str) -> Serving:
+        largest = PROFILES[-1][-1]
         if self._gpu():
-            return Serving("tensorrt", names={ENGINE: "model.plan"})
+            every_batch = {"profile": [str(len(PROFILES) - 1)]}
+            names = {ENGINE: "model.plan"}
+            return Serving("tensorrt", True, names, largest, instances=every_batch)
         # Without an engine ONNX Runtime has TensorRT build one on the GPU.
-        mode = {"fp32": "FP32", "fp16": "FP16", "int8": "INT8"}[precision]
-        accelerator = {"name": "tensorrt", "parameters": {"precision_mode": mode}}
-        accelerators = {"gpu_execution_accelerator": [accelerator]}
-        return Serving(
-            "onnxruntime", settings={"optimization": {"execution_accelerators": accelerators}}
-        )
+        mode = [{"key": "precision_mode", "value": precision.upper()}]
+        accelerators = {"gpu_execution_accelerator": {"name": "tensorrt", "parameters": mode}}
+        settings = {"optimization": {"execution_accelerators": accelerators}}
+        return Serving("onnxruntime", True, max_batch=largest, settings=settings)
 
     def build_report(self, artifact: Artifact) -> str:
         if "parsed_by" not in artifact.facts:  # an engine, which runs
