@@ -2,11 +2,11 @@
 
     python deploy/serve.py --model SqueezeNet1_1 [--target openvino] [--precision int8]
 
-PORT is REST's, the two after it are gRPC's and the metrics'; 0 takes any that are free. Only this
-machine reaches it unless --host names another of its addresses, or 0.0.0.0: there is no
-authentication. Each model takes tensors; `<model>_photo` takes the bytes of photo files, which it
-prepares as the toolkit does. With --export a folder for another server is written, and nothing is
-served. See docs/serving.md.
+Served is the file of onnx (the default), openvino or paddle. Each model takes tensors;
+`<model>_photo` takes the bytes of photo files, which it prepares as the toolkit does. PORT is
+REST's, the two after it are gRPC's and the metrics'; 0 takes any that are free. Only this machine
+reaches it unless --host names another of its addresses, or 0.0.0.0: there is no authentication.
+With --export a folder for another server is written, and nothing is served. See docs/serving.md.
 
 Exit status: 0 it was ended by Ctrl-C or SIGTERM, 1 a model does not load or the server died, 2 bad
 input, 3 what would run here is only simulated.
@@ -41,7 +41,7 @@ from runtimes.hosts.local import child_folder
 def main() -> int:
     parser = Parser(prog="python deploy/serve.py", description=__doc__)
     add_build_arguments(parser)
-    add_file_arguments(parser, target_default=["onnx"])
+    add_file_arguments(parser, target_default=["onnx"], precision_default="fp32; one of them")
     parser.add_argument(
         "--port",
         type=whole(0, 65533),

@@ -57,8 +57,12 @@ def chosen_builds(options: argparse.Namespace) -> list[Chosen]:
     return with_photos(chosen, options.data)
 
 
-def add_file_arguments(parser: Parser, target_default: list[str] | None = None) -> None:
-    """The arguments of every command that makes files."""
+def add_file_arguments(
+    parser: Parser,
+    target_default: list[str] | None = None,
+    precision_default: str = "every precision of the target",
+) -> None:
+    """The arguments of every command that makes files; the defaults are what naming none means."""
     parser.add_argument(
         "--target",
         action="append",
@@ -70,8 +74,8 @@ def add_file_arguments(parser: Parser, target_default: list[str] | None = None) 
         "--precision",
         action="append",
         metavar="P",
-        help=f"{', '.join(all_precisions(TARGETS.values()))}; repeatable (default: every precision "
-        "of the target)",
+        help=f"{', '.join(all_precisions(TARGETS.values()))}; repeatable (default: "
+        f"{precision_default})",
     )
     add_weight_arguments(parser)
     parser.add_argument(

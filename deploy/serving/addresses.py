@@ -1,5 +1,6 @@
 """Where the server here listens."""
 
+import errno
 import ipaddress
 import os
 import socket
@@ -71,9 +72,11 @@ def _bind(one: socket.socket, host: str, port: int, use: str) -> None:
     try:
         one.bind((host, port))
     except OSError as error:
-        why = (error.strerror or os.strerror(error.errno or 0)).lower()
-        raise UserError(
-            f"cannot listen on {host}:{port} ({use}): {why}; the server takes three ports that "
-            f"follow each other, {', '.join(_USES)}: name the first of three that are free "
-            "(PORT=…), or PORT=0 for any"
-        ) from None
+        why = os.strerror(error.errno or 0).lower()
+        remedy = (
+            f"the server takes three ports that follow each other ({', '.join(_USES)}): name the "
+            "first of three that are free (PORT=…), or PORT=0 for any"
+        )
+        if error.errno == errno.EADDRNOTAVAIL:
+            remedy = f"it is none of this machine's: HOST={LOOPBACK}, or 0.0.0.0 for all networks"
+        raise UserError(f"cannot listen on {host}:{port} ({use}): {why}; {remedy}") from None

@@ -142,7 +142,7 @@ def test_two_models_of_one_name_are_refused(models, tmp_path):
     ("words", "said"),
     [
         (["--host", "example.org"], "HOST: 'example.org' is no IPv4 address"),
-        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:8000 (REST): cannot"),
+        (["--host", "192.0.2.1"], "it is none of this machine's: HOST=127.0.0.1"),
         (["--port", "70000"], "'70000' is not a whole number from 0 to 65533"),
         (["--target", "mnn"], "target mnn is not served, only paddle, onnx"),
         (["--target", "all"], "name one TARGET"),
