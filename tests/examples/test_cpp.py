@@ -227,7 +227,7 @@ def test_a_model_is_packaged_checked_timed_and_compared(
     program, command, cpp_build, weights, photos
 ):
     about = ("--model", MODEL, "--weights", weights, "--data", photos(4))
-    words = ("--target", "openvino", "--bench", "--compare", photos(8) / "images" / "..")
+    words = ("--target", "openvino", "--bench", "--compare", photos(8))
     done = command("deploy/cpp.py", *about, *words, BUILD_DIR=cpp_build)
     assert done.returncode == 0, done.stderr
     checked, timed, compared = done.stdout.splitlines()[-3:]
