@@ -44,17 +44,17 @@ def costs(results: Sequence[Result]) -> Iterator[Cost]:
 
 
 def megabytes(one: Result) -> float | None:
-    """The size in MB of the files that a result is about, where they are still there."""
-    if not one.files:
-        return one.size.int8 if one.size and one.precision == "int8" else None
-    kind = TARGETS[one.target].kinds[-1]
-    kept = kept_folder(one.name, one.target) / kind.name
-    for folder in (kind.folder(one.name, one.precision), kept):
-        manifest = files.read_json(folder / MANIFEST) or {}
-        stored = manifest.get("files", {})
-        if all(stored.get(name, {}).get("sha256") == sha for name, sha in one.files.items()):
-            return sum(stored[name]["bytes"] for name in one.files) / 1e6
-    return None
+    """The size in MB of the files that a result is about: where they still lie, else as the search
+    for INT8 has written it down."""
+    target = TARGETS.get(one.target)
+    if target and one.files:
+        kind = target.kinds[-1]
+        kept = kept_folder(one.name, one.target) / kind.name
+        for folder in (kind.folder(one.name, one.precision), kept):
+            stored = (files.read_json(folder / MANIFEST) or {}).get("files", {})
+            if all(stored.get(name, {}).get("sha256") == sha for name, sha in one.files.items()):
+                return sum(stored[name]["bytes"] for name in one.files) / 1e6
+    return one.size.int8 if one.size and one.precision == "int8" else None
 
 
 def tradeoffs(results: Sequence[Result]) -> Iterator[tuple[str, list[markupsafe.Markup]]]:
@@ -69,7 +69,7 @@ def tradeoffs(results: Sequence[Result]) -> Iterator[tuple[str, list[markupsafe.
         for label, cost in _COSTS.items():
             points = [
                 Point(
-                    *(one.name, str(column(one)), found, _share(one), _interval(one)),
+                    *(one.name, str(column(one)), found, *_accuracy(one, labelled)),
                     simulated=one.execution == SIMULATED,
                 )
                 for one in those
@@ -86,9 +86,12 @@ def _photos(one: Result) -> tuple[str, int]:
     return one.data.sha256, one.data.images
 
 
-def _share(one: Result) -> float:
+def _accuracy(one: Result, labelled: bool) -> tuple[float, tuple[float, float] | None]:
+    """The share of photos that are right, or that Paddle decides alike, and its interval."""
     assert one.drift
-    return one.measured.top1 if one.measured else one.drift.agreement
+    if labelled and one.measured:
+        return one.measured.top1, _interval(one)
+    return one.drift.agreement, None
 
 
 def _interval(one: Result) -> tuple[float, float] | None:

@@ -188,6 +188,14 @@ def test_few_photos_of_many_are_no_peers_of_theirs():
     assert "No 30 photos have judged two results" in page(both)
 
 
+def test_with_photos_of_which_some_have_no_labels_agreement_is_compared():
+    quick = {"1": Latency(median_ms=1.0, runs=100)}
+    both = [statistical(), statistical(target="mnn", measured=None, latency=quick)]
+    text = page(both)
+    assert "decisions that agree with Paddle against median latency" in text
+    assert "top-1 against median latency" not in text
+
+
 def test_the_command_writes_the_page_and_the_forms_beside_it(command, tmp_path, monkeypatch):
     monkeypatch.setenv("BUILD_DIR", str(tmp_path / "build"))
     for one in a_run():
