@@ -220,7 +220,7 @@ def _latencies(results: Sequence[Result]) -> tuple[list[dict[str, Any]], list[st
                     ],
                     "place": there.place if there else "-",
                     "processor": one.environment.cpu or "-" if figure else "-",
-                    "noisy": "noisy" if figure and figure.noisy else "",
+                    "noisy": f"noisy: {'; '.join(figure.noisy)}" if figure and figure.noisy else "",
                 }
             )
         if one.published and one.published.why and one.published.batch:

@@ -160,7 +160,7 @@ def test_contested_and_noisy_figures_are_marked(whole):
     assert "1.50* - line 59" in said
     assert "two pages differ" in said
     assert "not compared: there is no GPU here" in said
-    assert "noisy" in said
+    assert "noisy: others" in said
 
 
 def test_the_pareto_front_leaves_out_what_another_beats():
