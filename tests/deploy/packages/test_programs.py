@@ -15,7 +15,7 @@ from deploy.targets import TARGETS
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 from tests.conftest import assert_refused
-from tests.deploy.packages import program
+from tests.deploy.packages import lines, program
 from tests.deploy.test_validate import results
 
 MODEL = "SqueezeNet1_1"
@@ -65,6 +65,33 @@ def test_a_program_computes_the_golden_logits_from_the_folder_alone(package, tmp
         assert 0 < furthest(golden, computed) < limit
         # Only files that hold integers may be far from Paddle, and then as they were when judged.
         assert furthest(as_judged(target, precision, folder), computed) < 1e-5
+
+
+def missing(runtime: str) -> str | None:
+    """What compiling the lines of a runtime's page lacks here."""
+    header, install = lines.HEADERS[runtime], {"ncnn": "ncnn", "mnn": "MNN"}.get(runtime)
+    words = ["-E", "-x", "c++", "-include", header, "/dev/null", "-o", "/dev/null"]
+    if shutil.which("g++") is None:
+        return "g++ is not here"
+    if subprocess.run([*lines.compiler(runtime), *words], capture_output=True).returncode:
+        return f"the compiler finds no {header}; name {install}'s with CPATH (docs/package.md)"
+    return None
+
+
+@pytest.mark.parametrize("target", FILES)
+def test_the_lines_of_the_page_compute_the_golden_logits(package, tmp_path, target):
+    if lack := missing(target):
+        pytest.skip(lack)
+    folder = shutil.copytree(package(target, "fp32"), tmp_path / "fp32")
+    words = [sys.executable, "-I", lines.__file__, target]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    golden, computed = (
+        np.fromfile(folder / name, "<f4").reshape(-1, 1000)
+        for name in ("golden/logits.bin", "logits.bin")
+    )
+    assert 0 < furthest(golden, computed) < 1e-5
 
 
 def furthest(ours: np.ndarray, theirs: np.ndarray) -> float:
