@@ -67,10 +67,10 @@ def looks(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
     }
 
 
-def rows_of(names: Sequence[str], legend: int = 0) -> tuple[Figure, Any]:
+def rows_of(names: Sequence[str], legend: int = 0, right: float = 0.3) -> tuple[Figure, Any]:
     """A plot with a named row for each, from above."""
     left = 0.3 + LETTER * max(map(len, names))
-    figure, axes = plot(left, ROW * (len(names) + 0.5), legend)
+    figure, axes = plot(left, ROW * (len(names) + 0.5), legend, right)
     axes.set_yticks([])
     for row, name in enumerate(names):  # ticks take several times as long to draw
         beside = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}

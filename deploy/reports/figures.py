@@ -1,7 +1,5 @@
-"""The report's plots of drift, numeric gates, and accuracy against what it costs."""
+"""The report's plots of numeric gates, and of accuracy against what it costs."""
 
-import re
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,14 +9,8 @@ import matplotlib as mpl
 import matplotlib.ticker
 
 from deploy.reports.drawing import (
-    BUDGET,
     FAIL,
-    LINE,
-    OPEN,
-    PAPER,
-    PASS,
     TEXT,
-    Place,
     legend,
     looks,
     plot,
@@ -30,76 +22,8 @@ from deploy.reports.drawing import (
 from deploy.reports.runs import column
 from deploy.verdict.gates import MAX_RELATIVE
 from deploy.verdict.result import Result
-from deploy.verdict.tables import drift_interval
 
-_VERDICT = {"pass": PASS, "fail": FAIL, "undecided": OPEN, "unavailable": OPEN}
-# What executed is told by the marker's form, and whether it is filled.
-_MARKER = {"native": ("o", True), "emulated": ("s", True), "simulated": ("D", False)}
-_WIDEST = 3.0
 _SMALLEST = 1e-9  # of the numeric plot; equal logits stand there
-
-
-def forest(results: Sequence[Result], limits: tuple[float, float]) -> markupsafe.Markup:
-    """Each result's drift of top-1 in points, with its 95 % interval, against the budget.
-
-    The results have such an interval (`drift_interval`). `limits` are those of the axis, so that
-    several plots can be compared.
-    """
-    with style():
-        figure, axes = rows_of([str(column(one)) for one in results])
-        spans: dict[str, list[tuple[Place, Place]]] = {}
-        middles: dict[tuple[str, bool, str], list[Place]] = {}
-        for row, one in enumerate(results):
-            middle, ends = drift_interval(one) or (0.0, (0.0, 0.0))
-            color = _VERDICT[one.simulation or one.verdict]
-            low, high = max(ends[0], limits[0]), min(ends[1], limits[1])
-            spans.setdefault(color, []).append(((low, row), (high, row)))
-            middles.setdefault((*_MARKER.get(one.execution, ("x", True)), color), []).append(
-                (middle, row)
-            )
-            for end, shown, arrow in ((ends[0], low, "<"), (ends[1], high, ">")):
-                if end != shown:
-                    middles.setdefault((arrow, True, color), []).append((shown, row))
-        for color, lines in spans.items():
-            axes.plot(*strokes(lines), color=color, linewidth=1.6)
-        for (form, filled, color), places in middles.items():
-            inside = color if filled else PAPER
-            look = {"mfc": inside, "markersize": 5, "clip_on": False}
-            axes.plot(*zip(*places, strict=True), form, color=color, **look)
-        for budget, rows in groupby(range(len(results)), lambda row: budget_pp(results[row])):
-            if budget is not None:
-                alike = list(rows)
-                place = [(-budget, limits[1] + budget)], (alike[0] - 0.5, len(alike))
-                axes.broken_barh(*place, color=BUDGET, alpha=0.18, linewidth=0)
-        axes.axvline(0, color=LINE, linewidth=1)
-        axes.set_xlim(*limits)
-        axes.set_xlabel(
-            "← top-1 lost · gained →   drift in percentage points with its 95 % interval"
-        )
-        return svg(figure, "Drift of top-1 with intervals")
-
-
-def limits(results: Sequence[Result]) -> tuple[float, float]:
-    """The axis of `forest`, in points, from which most intervals' ends can be read.
-
-    Few photos have such wide intervals that those of many would be specks beside them: what is more
-    than `_WIDEST` times as wide as the median of all is cut off.
-    """
-    found = [interval for one in results if (interval := drift_interval(one))]
-    widths = [end - start for _, (start, end) in found]
-    most = _WIDEST * statistics.median(widths)
-    shown = [ends for (_, ends), width in zip(found, widths, strict=True) if width <= most]
-    middles = [middle for middle, _ in found]
-    low = min([*middles, *(start for start, _ in shown)])
-    high = max([*middles, *(end for _, end in shown)])
-    room = 0.04 * (high - low) or 1.0
-    return low - room, high + room
-
-
-def budget_pp(one: Result) -> float | None:
-    """The loss in points that a result's gate allows; None for one that allows none."""
-    found = re.search(r"(\d+(?:\.\d+)?) pp", one.budget.limit) if one.budget else None
-    return float(found[1]) if found else None
 
 
 def numeric(results: Sequence[Result]) -> markupsafe.Markup:

@@ -13,6 +13,7 @@ from deploy.reports import figures
 from deploy.reports.calibration import calibrated
 from deploy.reports.comparison import KINDS, LEAST_RATIO, Difference
 from deploy.reports.costs import costs, tradeoffs
+from deploy.reports.forest import forest, lies, limits
 from deploy.reports.layers import explained
 from deploy.reports.runs import Column, anchor, column, execution_word, title, tools
 from deploy.reports.thumbnails import shown_photos
@@ -21,7 +22,6 @@ from deploy.request.judging import FEW
 from deploy.speed.latency import floors_kept
 from deploy.verdict.changes import Change
 from deploy.verdict.result import Data, Result
-from deploy.verdict.tables import drift_interval
 from deploy.verdict.tables import figures as figures_of
 from models.weights import WORDS
 
@@ -190,10 +190,10 @@ def _few(names: Sequence[str], most: int = 3) -> str:
 
 def _forests(results: Sequence[Result]) -> Iterator[tuple[str, markupsafe.Markup]]:
     """A plot for each build: those that a statistical gate judged."""
-    those = [one for one in results if drift_interval(one)]
+    those = [one for one in results if lies(one)]
     for name in dict.fromkeys(one.name for one in those):
         rows = [one for one in those if one.name == name]
-        yield name, figures.forest(rows, figures.limits(those))
+        yield name, forest(rows, limits(those))
 
 
 def _latencies(results: Sequence[Result]) -> tuple[list[dict[str, Any]], list[str]]:

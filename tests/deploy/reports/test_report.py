@@ -6,13 +6,15 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from deploy.reports.beside import markdown
-from deploy.reports.figures import budget_pp, front
+from deploy.reports.figures import front
+from deploy.reports.forest import Lies, budget_pp, lies
 from deploy.reports.page import page
 from deploy.targets import TARGETS
 from deploy.verdict import result
@@ -21,11 +23,14 @@ from deploy.verdict.result import (
     Budget,
     Calibration,
     Data,
+    Estimate,
     Latency,
     Published,
     PublishedLatency,
     Sensitivity,
     Size,
+    Temperature,
+    Unlabelled,
 )
 from models.registry import MODELS
 from tests.conftest import assert_refused
@@ -171,6 +176,31 @@ def test_a_budget_is_what_the_gate_says():
     assert budget_pp(statistical()) == 0.6
     assert budget_pp(a_result()) is None
     assert budget_pp(a_result(budget=None)) is None
+
+
+def test_without_labels_a_drift_lies_within_its_bound():
+    labelled = statistical(drift=a_drift(0, 2, 400))
+    few = dict.fromkeys(("top1_pp", "ci95_pp", "ci_method", "gained", "lost"))
+    estimate = Estimate(
+        top1_pp=-0.2,
+        ci95_pp=(-0.9, 0.5),
+        ci_method="x",
+        largest_pp=3.0,
+        temperature=Temperature(value=1.0, photos=0),
+        verdict="undecided",
+    )
+    unlabelled = Unlabelled(
+        images=400, changed=8, agreement_ci95=(0.9, 1.0), bound_pp=3.4, estimate=estimate
+    )
+    without = statistical(
+        target="mnn", drift=replace(labelled.drift, **few), measured=None, unlabelled=unlabelled
+    )
+    assert lies(labelled) == Lies(-0.5, labelled.drift.ci95_pp)
+    assert lies(without) == Lies(-0.2, (-0.9, 0.5), 3.4)
+    assert lies(without).ends == (-3.4, 3.4)
+    assert lies(a_result()) is None
+    said = " ".join(_Page(page([labelled, without])).said.split())
+    assert "agree 99.5 % agree 98.0 %" in said
 
 
 def test_accuracy_is_compared_on_the_same_photos_only(whole):
