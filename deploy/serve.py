@@ -124,8 +124,8 @@ def _serve(options: Namespace) -> Exit:
         repository = folder / "models"
         write_repository(repository, models)
         with Triton(folder, repository, addresses) as triton:
-            _show(models, addresses, triton)
             try:
+                _show(models, addresses, triton)
                 triton.watch()
             except KeyboardInterrupt:
                 say("  ending …")
