@@ -101,6 +101,14 @@ def children(pid: int) -> list[int]:
     return [one for child in map(int, text.split()) for one in (child, *children(child))]
 
 
+def command_line(pid: int) -> str:
+    """How a process was started; "" where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def wait_until(true, seconds: float = 20) -> bool:
     end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:

@@ -22,7 +22,14 @@ from models.registry import MODELS
 from runtimes.sessions.onnx_runtime import Session
 from runtimes.worker import Worker
 from tests.conftest import assert_refused
-from tests.deploy.serving.conftest import MODEL, children, needs_server, serving, wait_until
+from tests.deploy.serving.conftest import (
+    MODEL,
+    children,
+    command_line,
+    needs_server,
+    serving,
+    wait_until,
+)
 
 pytestmark = needs_server
 SHARED_MEMORY = Path("/dev/shm")
@@ -197,13 +204,6 @@ def test_ctrl_c_ends_it_and_all_that_it_started(built, weights):
         assert "no authentication" in said
         assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
         assert not list(SHARED_MEMORY.glob(f"{folder}*"))
-
-
-def command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except FileNotFoundError:
-        return ""
 
 
 @pytest.mark.parametrize("backend", [True, False], ids=["a backend", "the command"])

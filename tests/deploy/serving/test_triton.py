@@ -30,7 +30,7 @@ from deploy.targets import TARGETS
 from models.registry import MODELS
 from runtimes.hosts.local import child_folder
 from runtimes.worker import Worker
-from tests.deploy.serving.conftest import MODEL, Server, children, needs_server
+from tests.deploy.serving.conftest import MODEL, Server, children, command_line, needs_server
 
 LABELS = Labels([str(number) for number in range(1000)], "numbers")
 
@@ -69,9 +69,9 @@ def served(models: Sequence[Model]):
 
 
 @needs_server
-def test_each_runtime_and_each_models_crops(models, built):
+def test_each_runtime_and_each_models_crops(models):
     """Of the published ways to prepare photos (but the crop's size, which the network bounds) each
-    is before one of the runtimes."""
+    is before one of the runtimes. Paddle computes in a process of its own, whose death ends all."""
     published = (spec.preprocess for spec in MODELS.values())
     ways = list(dict.fromkeys(dataclasses.replace(way, crop=224) for way in published))
     assert len(ways) == len(models)
@@ -92,6 +92,17 @@ def test_each_runtime_and_each_models_crops(models, built):
             logits = server.infer(model.name, "x", batch, "logits")["array"]
             assert np.array_equal(logits, in_process(model, batch))
         assert triton.memory_mib() > 100
+
+        paddle = of_each[-1].name
+        [backend] = [
+            pid for pid in children(os.getpid()) if f"/{paddle}/1/model" in command_line(pid)
+        ]
+        [child] = children(backend)
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(urllib.error.HTTPError):
+            server.infer(paddle, "x", batch, "logits")
+        with pytest.raises(StepError, match=rf"the backend of {paddle} died: .*SIGKILL"):
+            triton.watch()
 
 
 def in_process(model: Model, batch: np.ndarray) -> np.ndarray:
@@ -116,19 +127,6 @@ def test_a_model_that_does_not_load_is_a_sentence(models, tmp_path, target, file
         pass
     assert "\n" not in str(failed.value)
     assert "Traceback" not in str(failed.value)
-
-
-@needs_server
-def test_a_child_that_dies_ends_the_server(models):
-    """Paddle computes in a process of its own, behind the backend's."""
-    with served([models["paddle"]]) as (triton, server):
-        [backend] = [pid for pid, name in triton._backends.items() if name == MODEL]
-        [child] = children(backend)
-        os.kill(child, signal.SIGKILL)
-        with pytest.raises(urllib.error.HTTPError):
-            server.infer(MODEL, "x", np.zeros((1, 3, 224, 224), np.float32), "logits")
-        with pytest.raises(StepError, match=rf"the backend of {MODEL} died: .*SIGKILL"):
-            triton.watch()
 
 
 def test_two_models_of_one_name_are_refused(models, tmp_path):
