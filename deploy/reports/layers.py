@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import markupsafe
 import matplotlib as mpl
@@ -40,7 +41,7 @@ def explained(names: Iterable[str]) -> Iterator[Explained]:
 def _explained(profile: Profile) -> Explained:
     headers, cells = tables.figures(profile, profile.layers)
     place = "" if profile.host.name == "local" else f" ({profile.host.name})"
-    of = f", of the file {profile.own_file}" if profile.own_file else ""
+    of = f", of the file {Path(profile.own_file).name}" if profile.own_file else ""
     return Explained(
         who=f"{profile.name} {profile.target} {profile.precision}{place}",
         said=f"{profile.execution}, on {profile.data.images} photos of {profile.data.name}{of}",
