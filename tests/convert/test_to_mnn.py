@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from common.errors import StepError
 from convert import step_check, to_mnn
 from convert.to_onnx import FILE as ONNX_FILE
-from tests.convert.toy import CONV, FULLY_CONNECTED, SHAPE, WEIGHTS, make
+from tests.convert.toy import CONV, FAMILIES, FULLY_CONNECTED, SHAPE, WEIGHTS, make
 
 
 @pytest.fixture
@@ -34,6 +34,11 @@ def test_the_file_computes_what_the_onnx_file_computes(toy):
     before, after = (np.load(one.file(step_check.FILE)) for one in (source, made))
     np.testing.assert_allclose(after, before, atol=1e-5 * np.abs(before).max())
     assert made.facts["input_shape"] == SHAPE
+
+
+@pytest.mark.parametrize("nodes", FAMILIES)
+def test_a_network_of_each_kind_computes_the_same_in_mnn(toy, nodes):
+    assert to_mnn.to_mnn(toy(nodes)).facts["probe_difference"] < 1e-5
 
 
 def test_what_is_up_to_date_is_not_made_again(toy):

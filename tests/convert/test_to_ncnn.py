@@ -56,7 +56,7 @@ def test_the_prepared_graph_is_small_enough_and_exact(tmp_path):
 # ---- what is written ----
 
 
-@pytest.mark.parametrize("nodes", [toy.CONVOLUTIONAL, toy.CLASSIFIER, toy.WINDOWED])
+@pytest.mark.parametrize("nodes", toy.FAMILIES)
 def test_a_network_computes_the_same_in_ncnn(tmp_path, build_folder, nodes):
     made = to_ncnn.to_ncnn(toy.make(tmp_path / "onnx", nodes))
     assert made.facts["probe_difference"] < 1e-5

@@ -19,8 +19,22 @@ WEIGHTS = {
     "w": (8, 5),
     "matrix": (8, 6),
     "bias": (6,),
+    "scores": (4, 4, 1, 1),
+    "gain": (8,),
+    "shift": (8,),
+    "qkv": (8, 24),
+    "around": (8, 1, 3, 3),
+    "sqrt2": (1,),
+    "one": (1,),
 }
-SIZES = {"windows": [-1, 4, 2, 5, 6, 30], "back": [-1, 30, 30, 8]}
+SIZES = {
+    "windows": [-1, 4, 2, 5, 6, 30],
+    "back": [-1, 30, 30, 8],
+    "heads": [-1, 100, 6, 4],
+    "tokens": [-1, 10, 10, 8],
+    "halves": [4, 4],
+    "thirds": [2, 2, 2],
+}
 
 # A node: operator, inputs, outputs, and its attributes if it has any.
 CONV = ("Conv", ["x", "kernel"], ["a"], {"kernel_shape": [3, 3]})
@@ -42,6 +56,48 @@ WINDOWED = (
     ("GlobalAveragePool", ["g"], ["h"]),
     ("Flatten", ["h"], ["logits"]),
 )
+# What a ResNeSt and a Twins (a block of Twins-PCPVT) have that no other network has.
+SPLIT_ATTENTION = (
+    CONV,
+    ("Split", ["a", "halves"], ["s", "t"], {"axis": 1}),
+    ("Add", ["s", "t"], ["both"]),
+    ("Sub", ["s", "t"], ["apart"]),
+    ("GlobalAveragePool", ["both"], ["mean"]),
+    ("Conv", ["mean", "scores"], ["score"], {"kernel_shape": [1, 1]}),
+    ("Sigmoid", ["score"], ["gate"]),
+    ("Mul", ["apart", "gate"], ["share"]),
+    ("Add", ["share", "t"], ["b"]),
+    POOL,
+    FLATTEN,
+)
+TRANSFORMER = (
+    (*CONV[:3], {"kernel_shape": [3, 3], "strides": [3, 3]}),
+    ("Transpose", ["a"], ["tokens_in"], {"perm": [0, 2, 3, 1]}),
+    ("LayerNormalization", ["tokens_in", "gain", "shift"], ["normed"], {"axis": 3}),
+    ("MatMul", ["normed", "qkv"], ["flat"]),
+    ("Reshape", ["flat", "heads"], ["by_token"]),
+    ("Transpose", ["by_token"], ["by_head"], {"perm": [0, 2, 1, 3]}),
+    ("Split", ["by_head", "thirds"], ["q", "k", "v"], {"axis": 1}),
+    ("Transpose", ["k"], ["kt"], {"perm": [0, 1, 3, 2]}),
+    ("MatMul", ["q", "kt"], ["score"]),
+    ("Softmax", ["score"], ["share"], {"axis": -1}),
+    ("MatMul", ["share", "v"], ["seen"]),
+    ("Transpose", ["seen"], ["seen_by_token"], {"perm": [0, 2, 1, 3]}),
+    ("Reshape", ["seen_by_token", "tokens"], ["attended"]),
+    ("Add", ["attended", "tokens_in"], ["b"]),
+    ("Div", ["b", "sqrt2"], ["scaled"]),  # GELU, as it is exported
+    ("Erf", ["scaled"], ["erf"]),
+    ("Add", ["erf", "one"], ["gate"]),
+    ("Mul", ["b", "gate"], ["c"]),
+    ("Transpose", ["c"], ["map"], {"perm": [0, 3, 1, 2]}),
+    (*("Conv", ["map", "around"], ["conv"]), {"group": 8, "kernel_shape": [3, 3], "pads": [1] * 4}),
+    ("Add", ["map", "conv"], ["d"]),
+    ("Transpose", ["d"], ["e"], {"perm": [0, 2, 3, 1]}),
+    ("ReduceMean", ["e"], ["f"], {"axes": [1, 2], "keepdims": 0}),
+    ("MatMul", ["f", "matrix"], ["g"]),
+    ("Add", ["g", "bias"], ["logits"]),
+)
+FAMILIES = (CONVOLUTIONAL, GROUPED, CLASSIFIER, WINDOWED, SPLIT_ATTENTION, TRANSFORMER)
 
 
 def make(folder: Path, nodes, *, opset=17, valid=True, scale=1.0) -> Artifact:
