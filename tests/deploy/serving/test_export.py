@@ -13,11 +13,13 @@ from deploy import serve
 from deploy.serving import checking
 from deploy.serving.addresses import LOOPBACK, find_addresses
 from deploy.serving.triton import Triton
+from runtimes import nvidia
 from runtimes.hosts.local import child_folder
 from runtimes.worker import Worker
 from tests.conftest import assert_refused
 from tests.deploy.serving.conftest import MODEL, needs_server
 from tests.deploy.serving.published import InferenceService, OvmsConfig
+from tests.runtimes.gpu import T4, Machine
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,25 @@ def test_without_an_engine_onnx_runtime_builds_one_on_the_gpu(export):
     [accelerator] = config["optimization"]["execution_accelerators"]["gpu_execution_accelerator"]
     assert accelerator == {"name": "tensorrt", "parameters": {"precision_mode": "FP32"}}
     assert config["max_batch_size"] == 8  # the largest that engines are built for
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    yield Machine(tmp_path, monkeypatch)
+    nvidia.find.cache_clear()
+
+
+@needs_server
+def test_an_engine_is_a_plan_and_takes_any_batch_by_its_last_profile(export, machine):
+    machine.install("8.6.0")
+    machine.plug_in(*T4)
+    folder = export("engine", "--format", "triton", "--target", "trt-t4")
+    config = understood(folder)
+    assert config["backend"] == "tensorrt"
+    assert config["max_batch_size"] == 8
+    [group] = config["instance_group"]
+    assert (group["kind"], group["profile"]) == ("KIND_GPU", ["3"])
+    assert [path.name for path in (folder / "models" / MODEL / "1").iterdir()] == ["model.plan"]
 
 
 def test_a_folder_for_openvinos_model_server(export, capsys):
