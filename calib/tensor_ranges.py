@@ -6,18 +6,19 @@ place. This file is small, belongs to the INT8 artifact, and is kept with it.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from calib.histogram import HALF, Histogram
-from calib.methods import METHODS
 from calib.ranges import Ranges
 from common import files
 from common.strict_json import STRICT, FormError, decode, encode, parse
 from convert.artifact import Artifact
+
+if TYPE_CHECKING:
+    from calib.histogram import Histogram
 
 FILE = "tensors.json"
 SCHEMA = 1
@@ -103,6 +104,8 @@ def read_tensor_ranges(path: Path) -> TensorRanges | None:
 
 
 def _tensor_range(measured: Ranges, name: str, bounds: Bounds, symmetric: bool) -> TensorRange:
+    from calib.methods import METHODS
+
     histogram = measured.histogram(name)
     first, per_bin, counts = _coarse(histogram)
     return TensorRange(
@@ -119,9 +122,11 @@ def _tensor_range(measured: Ranges, name: str, bounds: Bounds, symmetric: bool) 
     )
 
 
-def _coarse(histogram: Histogram) -> tuple[int, int, np.ndarray]:
+def _coarse(histogram: "Histogram") -> tuple[int, int, np.ndarray]:
     """At most `_BINS` bins over what is not zero: the first one's place in fine bins from zero, how
     many of those each has, and the counts int64 [bins]."""
+    from calib.histogram import HALF
+
     counts = histogram.counts.copy()
     counts[HALF] -= histogram.zeros
     used = np.flatnonzero(counts)

@@ -25,9 +25,9 @@ from common.paths import absolute, build_root
 from convert.builds import choose
 from deploy.reports.beside import FORMS
 from deploy.reports.comparison import compare, regressions
-from deploy.reports.page import page, summary
 from deploy.reports.runs import builds_with_results, results_here, results_in
 from deploy.reports.thumbnails import MOST
+from deploy.reports.words import summary
 from deploy.verdict.changes import read_changes
 
 _REGRESSION = "regression"
@@ -72,6 +72,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.fail_on and not options.against:
         raise UserError("--fail-on regression compares two runs; name the other one with --against")
+    from deploy.reports.page import page
+
     out = _place(options.out)
     before = results_in(options.against) if options.against else None
     changes = read_changes(options.changes) if options.changes else []

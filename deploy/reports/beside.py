@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 
 from deploy.reports.comparison import Difference
-from deploy.reports.page import MARK, datasets, result_figures, summary
 from deploy.reports.runs import as_json_lines, column, execution_word, title
+from deploy.reports.words import MARK, datasets, result_figures, summary
 from deploy.verdict.result import Result
 from deploy.verdict.tables import drift_interval
 from runtimes.session_pool import NATIVE

@@ -18,14 +18,13 @@ from deploy.reports.layers import explained
 from deploy.reports.runs import Column, anchor, column, execution_word, title, tools
 from deploy.reports.thumbnails import shown_photos
 from deploy.reports.training import trained
+from deploy.reports.words import MARK, datasets, result_figures, summary
 from deploy.request.judging import FEW
 from deploy.speed.latency import floors_kept
 from deploy.verdict.changes import Change
-from deploy.verdict.result import Data, Result
-from deploy.verdict.tables import figures as figures_of
+from deploy.verdict.result import Result
 from models.weights import WORDS
 
-MARK = {"pass": "✓", "fail": "✗", "undecided": "?", "unavailable": "–"}
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
@@ -63,35 +62,6 @@ def page(
         execution_word=execution_word,
         mark=MARK,
     )
-
-
-def summary(results: Sequence[Result]) -> str:
-    """How many results there are of each verdict, in a sentence."""
-    counts = {verdict: sum(one.verdict == verdict for one in results) for verdict in MARK}
-    simulated = sum(one.simulation == "pass" for one in results)
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    more = f"; {simulated} of them pass as a simulation, which is no pass" if simulated else ""
-    return f"{len(results)} results: {said}{more}."
-
-
-def datasets(results: Sequence[Result]) -> list[str]:
-    """The photos that judged, in words, each set once."""
-    return list(dict.fromkeys(_dataset(one) for one in results if one.drift)) or ["none"]
-
-
-def _dataset(one: Result) -> str:
-    labels = ", labelled" if one.measured else ", without labels" if one.drift else ""
-    more = f" and {_photos(one.more, ', without labels')}" if one.more else ""
-    return f"{_photos(one.data, labels)}{more}"
-
-
-def _photos(data: Data, labels: str) -> str:
-    return f"{data.images} of {data.name}{labels} (sha256 {data.sha256[:12]})"
-
-
-def result_figures(one: Result) -> list[str]:
-    """What `deploy.verdict.tables.figures` shows, and the largest relative difference."""
-    return [*figures_of(one), f"{one.drift.max_rel:.1e}" if one.drift else "-"]
 
 
 def _parts(results: Sequence[Result], now: datetime.datetime) -> dict[str, Any]:
