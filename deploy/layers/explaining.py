@@ -168,7 +168,7 @@ def _counted(batches: Sequence[np.ndarray], update: Progress) -> Iterator[np.nda
 
 def _signs(
     pair: Pair,
-    first: jump.Step,
+    first: jump.Part,
     made_of: Mapping[str, tuple[list[Mapped], list[str]]],
     tallies: Mapping[str, Tally],
     photo: np.ndarray,
@@ -212,7 +212,7 @@ def _logits(
 
 
 def _layer(
-    step: jump.Step,
+    step: jump.Part,
     mapping: Mappings,
     made_of: tuple[list[Mapped], list[str]],
     tallies: Mapping[str, Tally],

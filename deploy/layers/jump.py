@@ -22,7 +22,7 @@ _TIMES = 5  # the usual own error
 
 
 @dataclass(frozen=True)
-class Step:
+class Part:
     """A layer's part of the error: its result's, `own`, and whether that was measured."""
 
     tensor: str
@@ -35,21 +35,21 @@ def steps(
     errors: Mapping[str, float],
     own: Mapping[str, float | None],
     inputs: Mapping[str, Sequence[str]],
-) -> list[Step]:
+) -> list[Part]:
     """The layers' parts, in the order of `errors`, which is that of execution."""
     found = []
     for name, error in errors.items():
         measured = own[name]
         if measured is not None:
-            found.append(Step(name, error, measured, True))
+            found.append(Part(name, error, measured, True))
         else:
             found.append(
-                Step(name, error, _beyond(error, [errors[one] for one in inputs[name]]), False)
+                Part(name, error, _beyond(error, [errors[one] for one in inputs[name]]), False)
             )
     return found
 
 
-def first_jump(found: Sequence[Step], precision: str) -> Step | None:
+def first_jump(found: Sequence[Part], precision: str) -> Part | None:
     """The first layer whose own error is out of line; None where none is."""
     usual = [one.own for one in found if 0 < one.own < np.inf]
     limit = max(LIMITS[precision], _TIMES * statistics.median(usual) if usual else 0.0)
