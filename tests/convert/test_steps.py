@@ -16,6 +16,7 @@ import pytest
 
 from common import files
 from common.paths import ROOT
+from models.published import size_or_accuracy
 from models.state import read_state, write_state
 from runtimes.environments import LITE
 from tests.conftest import assert_refused
@@ -65,6 +66,9 @@ def test_a_model_goes_to_every_target(command, random_build, model):
     assert [value.name for value in (*graph.input, *graph.output)] == ["x", "logits"]
     for value in (*graph.input, *graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_value == 0  # dynamic
+    flops = size_or_accuracy(model, "flops")
+    published = 1e9 * flops.value / flops.document.operations
+    assert facts(random_build, model, "onnx")["multiply_adds"] == pytest.approx(published, rel=0.05)
     attention = model.startswith("alt_gvt")
     assert ("LayerNormalization" in facts(random_build, model, "onnx")["operators"]) == attention
 
