@@ -7,11 +7,12 @@ again to see what another range of it does to the logits.
 import concurrent.futures
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calib.fake_quant import LAYERS, Grid, sort_nodes
+from calib.parts import Part, constant_nodes, in_parts
 from runtimes.one_thread import one_thread_session
 
 if TYPE_CHECKING:
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _SCALE, _ZERO = "_scale", "_zero_point"  # behind a tensor's name, as ONNX Runtime's quantizer does
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Nodes that follow each other, from the tensor `entry` to the tensor `result`."""
-
-    nodes: "list[onnx.NodeProto]"
-    entry: str
-    result: str
 
 
 @dataclass(frozen=True)
@@ -160,29 +152,20 @@ class _Graph:
                     found[name] = maker.input[1].removesuffix(_SCALE)
         return found
 
-    def parts(self, floats: Sequence[str]) -> Iterator[_Part]:
+    def parts(self, floats: Sequence[str]) -> Iterator[Part]:
         """The nodes, cut where one float tensor goes on, each part with a layer or more."""
-        last = {name: row for row, node in enumerate(self._nodes) for name in node.input}
-        last[self._logits] = len(self._nodes)
         known = set(floats)
-        live, part, entry = {self._entry}, [], self._entry
-        for row, node in enumerate(self._nodes):
-            part.append(node)
-            live.update(node.output)
-            live = {name for name in live if last.get(name, -1) > row}
-            if row + 1 == len(self._nodes):
-                yield _Part(part, entry, self._logits)
-            elif len(live) == 1 and any(one.op_type in LAYERS for one in part):
-                (tensor,) = live
-                if tensor in known or node.op_type == "DequantizeLinear":
-                    yield _Part(part, entry, tensor)
-                    part, entry = [], tensor
 
-    def segment(self, part: _Part, grid: Grid) -> _Segment:
+        def may_end(tensor: str, node: "onnx.NodeProto") -> bool:
+            return tensor in known or node.op_type == "DequantizeLinear"
+
+        yield from in_parts(self._nodes, self._entry, self._logits, may_end)
+
+    def segment(self, part: Part, grid: Grid) -> _Segment:
         """A session of a part."""
         from onnx import TensorProto, helper
 
-        nodes = [*self._constant_nodes(part.nodes), *part.nodes]
+        nodes = [*constant_nodes(part.nodes, self._apart), *part.nodes]
         read = dict.fromkeys(name for node in nodes for name in node.input)
         integers = TensorProto.INT8 if grid.symmetric else TensorProto.UINT8
         takes = {name: TensorProto.FLOAT for name in read if name in self.biases}
@@ -203,16 +186,6 @@ class _Graph:
         # Pairs are computed as they stand: integer kernels would want constant scales.
         session = one_thread_session(model.SerializeToString(), {"session.disable_quant_qdq": "1"})
         return _Segment(session, tuple(takes))
-
-    def _constant_nodes(self, nodes: "list[onnx.NodeProto]") -> "list[onnx.NodeProto]":
-        """What else is computed for some nodes, from constants alone, in the order of the graph."""
-        needed = {name for node in nodes for name in node.input}
-        found: list[Any] = []
-        for node in reversed(self._apart):
-            if needed.intersection(node.output):
-                found.insert(0, node)
-                needed.update(node.input)
-        return found
 
     def forget_weights(self) -> None:
         """The sessions have them now."""
