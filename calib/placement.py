@@ -56,6 +56,11 @@ def on_cpu(onnx: Artifact) -> Placement:
     return Placement(operators, cpu_grid(), _CPU_FLOAT_OUTPUTS, optimize=True)
 
 
+def placement_of(onnx: Artifact, grid: Grid) -> Placement:
+    """What is rounded of an ONNX file to look for the ranges of a runtime with these integers."""
+    return LAYER_INPUTS if grid.symmetric else on_cpu(onnx)
+
+
 def cpu_grid() -> Grid:
     """The integers that this CPU multiplies without saturating."""
     return Grid(symmetric=False, weight_limit=127 if has_vnni() else 64)
@@ -73,9 +78,11 @@ def place_pairs(
     keep_float: Sequence[str] = (),
     *,
     shown: bool = True,
+    behind: Sequence[str] | None = None,
 ) -> "onnx.ModelProto":
     """A model with pairs around its layers, but for those in `keep_float`; the nodes unsorted.
 
+    `behind` are the nodes that come after the network's last layer (None: find them).
     `ranges` by tensor. With `shown`, weights and biases have the form that the runtime asks for;
     without, weights have only a DequantizeLinear, and biases are float in any case.
     """
@@ -102,7 +109,7 @@ def place_pairs(
             for name, (low, high) in ranges.items()
         },
         nodes_to_quantize=[],
-        nodes_to_exclude=[*keep_float, *after_last_layer(model)],
+        nodes_to_exclude=[*keep_float, *(after_last_layer(model) if behind is None else behind)],
         op_types_to_quantize=list(placement.operators),
         extra_options=options,
     )

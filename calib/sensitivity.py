@@ -16,7 +16,7 @@ import numpy as np
 
 from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import FakeQuantGraph, Grid
-from calib.placement import LAYER_INPUTS, on_cpu
+from calib.placement import placement_of
 from calib.quant_config import DEFAULT_METHOD, NNCF, QuantConfig
 from common.console import Progress
 from convert.artifact import Artifact
@@ -60,8 +60,7 @@ def rank(
     its method the layers are ranked by the default's.
     """
     method = DEFAULT_METHOD if quant.method == NNCF else quant.method
-    placement = LAYER_INPUTS if grid.symmetric else on_cpu(onnx)
-    scope = chosen_ranges(onnx, ranges, crops, method, placement)
+    scope = chosen_ranges(onnx, ranges, crops, method, placement_of(onnx, grid))
     end = time.monotonic() + seconds
     rows = spread_rows(len(crops), PHOTOS)
     batch = next(crops.batches(len(rows), onnx.preprocess, rows))

@@ -10,6 +10,7 @@ that transforms a convolution's input (Winograd) in it, overflows earlier and er
 Paddle Lite on ARM there is `convert.simulate_arm_fp16`.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -69,48 +70,70 @@ def simulate(onnx: Artifact, precision: str) -> Artifact:
 def write_rounded(source: str, output: str, precision: str) -> dict:
     """In a child process: put the casts in, and write. Returns how many there are."""
     import onnx
-    from onnx import TensorProto, helper
 
-    narrow = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}[precision]
     model = onnx.shape_inference.infer_shapes(onnx.load(source), data_prop=True)
     graph = model.graph
-    typed = (*graph.value_info, *graph.output, *graph.input)
-    floats = {
-        value.name for value in typed if value.type.tensor_type.elem_type == TensorProto.FLOAT
-    }
-    weights = [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT]
-    floats |= {tensor.name for tensor in weights}
-
-    rounded: dict[str, str] = {}
-    nodes = []
-
-    def round_value(name: str, result: str | None = None) -> None:
-        short, back = f"{name}{_NARROW}", result or f"{name}{_ROUNDED}"
-        nodes.append(helper.make_node("Cast", [name], [short], f"{back}/to", to=narrow))
-        nodes.append(
-            helper.make_node("Cast", [short], [back], f"{back}/back", to=TensorProto.FLOAT)
-        )
-        rounded[name] = back
-
-    for value in (graph.input[0], *weights):
-        round_value(value.name)
-    logits = graph.output[0].name
-    for node in graph.node:
-        node.input[:] = [rounded.get(name, name) for name in node.input]
-        if logits in node.output:
-            node.output[:] = [f"{name}/raw" if name == logits else name for name in node.output]
-        nodes.append(node)
-        for name in node.output:
-            if name == f"{logits}/raw":
-                round_value(name, logits)
-            elif name in floats:
-                round_value(name)
+    nodes = rounded_nodes(list(graph.node), floats_of(graph), graph.output[0].name, precision)
     del graph.node[:]
     del graph.value_info[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(model)
     onnx.save(model, output)
-    return {"casts": 2 * len(rounded)}
+    return {"casts": sum(node.output[0].endswith(_NARROW) for node in nodes) * 2}
+
+
+def floats_of(graph) -> set[str]:
+    """The float32 tensors of an ONNX graph with inferred shapes, weights included."""
+    from onnx import TensorProto
+
+    typed = (*graph.value_info, *graph.output, *graph.input)
+    kinds = {value.name: value.type.tensor_type.elem_type for value in typed}
+    kinds |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    return {name for name, kind in kinds.items() if kind == TensorProto.FLOAT}
+
+
+def rounded_nodes(
+    nodes: list,
+    floats: Collection[str],
+    result: str,
+    precision: str,
+    chosen: Collection[str] | None = None,
+) -> list:
+    """Sorted nodes, with casts of what the `chosen` ones (None: all) read and give, which is to be
+    float32; the last one's `result` keeps its name. The nodes are changed."""
+    from onnx import TensorProto, helper
+
+    narrow = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}[precision]
+    made: dict[str, str] = {}  # by chosen nodes: all others read it rounded, too
+    read: dict[str, str] = {}
+    found = []
+
+    def round_value(name: str, back: str) -> None:
+        short = f"{name}{_NARROW}"
+        found.append(helper.make_node("Cast", [name], [short], f"{back}/to", to=narrow))
+        found.append(
+            helper.make_node("Cast", [short], [back], f"{back}/back", to=TensorProto.FLOAT)
+        )
+
+    for node in nodes:
+        own = chosen is None or node.name in chosen
+        for name in node.input:
+            if own and name in floats and name not in made and name not in read:
+                read[name] = f"{name}{_ROUNDED}"
+                round_value(name, read[name])
+        known = made | read if own else made
+        node.input[:] = [known.get(name, name) for name in node.input]
+        outputs = [name for name in node.output if own and name in floats]
+        if result in outputs:
+            node.output[:] = [f"{name}/raw" if name == result else name for name in node.output]
+        found.append(node)
+        for name in outputs:
+            if name == result:
+                round_value(f"{name}/raw", name)
+            else:
+                made[name] = f"{name}{_ROUNDED}"
+                round_value(name, made[name])
+    return found
 
 
 def explain_overflow(folder: Path, batch: np.ndarray) -> str:
