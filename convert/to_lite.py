@@ -19,7 +19,14 @@ SESSION = "runtimes.sessions.paddle_lite:Session"
 KINDS = {name: Kind(f"lite-{name}", (FILE,), shown=FILE) for name in ("arm", "x86")}
 
 
-def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Artifact:
+def kind_of_cut_file(hardware: str, cut: Artifact) -> Kind:
+    """Of the file of a graph that ends early, which lies beside that."""
+    return Kind(f"{cut.manifest['kind']}-{KINDS[hardware].name}", (FILE,), shown=FILE)
+
+
+def to_lite(
+    inference: Artifact, hardware: str, precision: str = "fp32", cut: Kind | None = None
+) -> Artifact:
     """The `.nb` file of an inference graph for `hardware`, "arm" or "x86".
 
     Both are read back: the optimizer's version, that every kernel in the file is for this hardware
@@ -28,11 +35,14 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
     uninitialised memory). With fp16 the file's weights stay float32, and its kernels need ARMv8.2.
     For int8 the graph is a quantized one, and its biases stay additions: that is the form whose
     simulation has been held against ARM code. In the others they are the convolutions' own.
+
+    `cut` is the kind of a file of a graph that ends early: what it gives are no logits, and whether
+    it is right is what the file is made for to see, so that it is not run, nor its layers counted.
     """
-    kind = KINDS[hardware]
+    kind = cut or KINDS[hardware]
     label = f"to_lite {hardware} of {inference.name}"
     step = Step(
-        name=f"to_{kind.name}",
+        name=f"to_{KINDS[hardware].name}",
         build=inference.build,
         kind=kind.name,
         precision=precision,
@@ -70,12 +80,12 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
                     precision,
                     version,
                     label,
-                    layers_int8=inference.facts.get("layers_int8", 0),
+                    layers_int8=None if cut else inference.facts.get("layers_int8", 0),
                 ),
                 "own_biases": biases,
                 "peak_mib": worker.peak_mib,
             }
-            if hardware == "x86":
+            if hardware == "x86" and not cut:
                 facts |= step_check.verify(worker, SESSION, folder, inference, precision)
         if source != inference.folder:
             shutil.rmtree(source)
@@ -85,12 +95,13 @@ def to_lite(inference: Artifact, hardware: str, precision: str = "fp32") -> Arti
 
 
 def read_back(
-    path: Path, hardware: str, precision: str, version: str, label: str, layers_int8: int = 0
+    path: Path, hardware: str, precision: str, version: str, label: str, layers_int8: int | None = 0
 ) -> dict:
     """The facts in a `.nb` file; StepError where they are not those that were asked for.
 
     In an int8 file as many layers as the quantized graph has, `layers_int8`, compute in integers,
-    and the others in float32; in fp32 and fp16 files all layers compute in that precision.
+    and the others in float32; in fp32 and fp16 files all layers compute in that precision. None:
+    they are not counted.
     """
     if not path.exists():
         raise StepError(f"{label}: the optimizer wrote no file")
@@ -107,7 +118,8 @@ def read_back(
         wanted = f"{layers_int8} layers in int8"
     else:
         right, wanted = set(layers) == {precision}, f"all in {precision}"
-    if not right or ("fp16" in found.precisions and precision != "fp16"):
+    unasked = "fp16" in found.precisions and precision != "fp16"
+    if unasked or (layers_int8 is not None and not right):
         raise StepError(
             f"{label}: its layers compute in {layers} and its kernels in {found.precisions}; "
             f"{wanted} was asked for"

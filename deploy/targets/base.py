@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from calib.fake_quant import Grid
 from calib.kept import Kept
 from calib.overflow import photo_sizes
 from calib.photos import Calibration
+from calib.placement import Placement, placement_of
 from calib.quant_config import METHODS, QuantConfig
 from common.errors import UserError
 from convert.artifact import Artifact, load
@@ -144,7 +145,8 @@ class Target(abc.ABC):
     file here, to be timed against; `published_gpu` is the GPU whose published latencies it is held
     against ("T4"), if any. `methods` are the ways to calibrate INT8, the default first.
     `fits_ranges` says that its FP16 file is made of a graph whose activations are small enough for
-    its `kernels` (`convert.range_fitting`).
+    its `kernels` (`convert.range_fitting`). `products_in_int8` says whether its INT8 computes
+    products of two activations in integers, too. A `black_box` shows no tensor but its result.
     """
 
     name: str
@@ -162,6 +164,8 @@ class Target(abc.ABC):
     methods: tuple[str, ...] = METHODS
     fits_ranges: bool = False
     kernels: Kernels = ARM
+    products_in_int8: bool = True
+    black_box: bool = False
 
     @abc.abstractmethod
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:
@@ -202,6 +206,26 @@ class Target(abc.ABC):
     def grid(self) -> Grid:
         """The integers of its INT8."""
         return Grid(symmetric=True, weight_limit=127)
+
+    def placement(self, onnx: Artifact) -> Placement:
+        """What its INT8 rounds in a float ONNX file."""
+        return placement_of(onnx, self.grid())
+
+    def in_float(self, layers: Sequence[str]) -> Sequence[str]:
+        """Those of a network's layers, in order, that its INT8 leaves in float in any case."""
+        return ()
+
+    def graph_of(
+        self, artifact: Artifact, inference: Artifact, precision: str, options: Options
+    ) -> Artifact:
+        """The Paddle graph that a file is made of, where `black_box` says that it is one."""
+        if precision == "fp16" and self.fits_ranges:
+            return options.fitted(inference, self.kernels)
+        return inference
+
+    def cut_file(self, cut: Artifact, precision: str) -> Artifact:
+        """The file of such a graph that ends early (`convert.cut_graph`)."""
+        raise NotImplementedError(f"{self.name} lets one look inside")
 
     def problem(self) -> str | None:
         """Why its files cannot even be built here, with the command that would mend it."""

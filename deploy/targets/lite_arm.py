@@ -11,7 +11,7 @@ from convert import lite_file
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.export import SESSION as PADDLE_SESSION
-from convert.to_lite import FILE, KINDS, to_lite
+from convert.to_lite import FILE, KINDS, kind_of_cut_file, to_lite
 from deploy.targets.base import Engine, Options, Target, Tool, on_host
 from deploy.targets.phone_cpu import ENOUGH, FP16_INSTRUCTIONS, simulated_fp16
 from runtimes.environments import LITE
@@ -41,6 +41,7 @@ class LiteArm(Target):
     tools = (Tool("paddlepaddle"), Tool("onnxruntime"), Tool("paddlelite", LITE))
     hosts = (Arm.name, Phone.name, Ssh.name)
     fits_ranges = True
+    black_box = True
     # The app's library must be of the version that wrote the file.
     engine = Engine("paddle-lite", FILE, lambda path: lite_file.read(path).version)
 
@@ -88,6 +89,16 @@ class LiteArm(Target):
         if precision == "int8":
             return source_of(artifact, self.name, QUANTIZED.name)
         return self.float_onnx(inference, precision, options)
+
+    def graph_of(
+        self, artifact: Artifact, inference: Artifact, precision: str, options: Options
+    ) -> Artifact:
+        if precision == "int8":
+            return source_of(artifact, self.name, QUANTIZED.name)
+        return super().graph_of(artifact, inference, precision, options)
+
+    def cut_file(self, cut: Artifact, precision: str) -> Artifact:
+        return to_lite(cut, "arm", precision, kind_of_cut_file("arm", cut))
 
     def problem(self) -> str | None:
         return LITE.problem()

@@ -1,8 +1,11 @@
 """MNN on this CPU; the same files run on ARM phones and boards."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from calib.quantize_mnn import quantize_mnn
+from calib.fake_quant import LAYERS
+from calib.placement import Placement
+from calib.quantize_mnn import GRID, quantize_mnn
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.to_mnn import FILE, KIND, SESSION, to_mnn
@@ -44,3 +47,9 @@ class Mnn(PhoneCpu):
         if precision == "int8":
             return quantize_mnn(*options.measured(inference))
         return to_mnn(self.float_onnx(inference, precision, options), precision)
+
+    def placement(self, onnx: Artifact) -> Placement:
+        return Placement(LAYERS, GRID, float_outputs=(), optimize=False)
+
+    def in_float(self, layers: Sequence[str]) -> Sequence[str]:
+        return layers[-1:]

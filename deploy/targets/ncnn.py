@@ -1,8 +1,10 @@
 """ncnn on this CPU; the same files run on ARM phones and boards."""
 
+import dataclasses
 from pathlib import Path
 
 from calib.fake_quant import Grid
+from calib.placement import LAYER_INPUTS, Placement
 from calib.quantize_ncnn import GRID, quantize_ncnn
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
@@ -37,6 +39,7 @@ class Ncnn(PhoneCpu):
         Guide(Path(__file__).with_suffix(".md"), _words),
     )
     session = SESSION
+    products_in_int8 = False
     peers = default_ncnn.PEERS
     simulates = (
         "ncnn computes in FP16 only on ARM CPUs that have it; Paddle Lite's FP16 kernels, which "
@@ -50,3 +53,6 @@ class Ncnn(PhoneCpu):
 
     def grid(self) -> Grid:
         return GRID
+
+    def placement(self, onnx: Artifact) -> Placement:
+        return dataclasses.replace(LAYER_INPUTS, grid=GRID)
