@@ -50,7 +50,7 @@ calibrate::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_
 validate::  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> [CHANGES=file.csv] [IMPORT=result.json] [VERBOSE=1] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
-explain::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <host> [FILE=path] [VERBOSE=1] [JSON=1]: where drift begins, layer by layer
+explain::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <host> [FILE=path] [BLAME=1] [WANT=percent] [VERBOSE=1] [JSON=1]: where drift begins, layer by layer
 	$(call run,deploy/explain.py)
 
 benchmark::  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] [FRESH=1] [JSON=1]: latency here

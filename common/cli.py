@@ -101,6 +101,14 @@ def number(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 0")
 
 
+def percent(text: str) -> float:
+    """An argument that is a share in percent, above 0; the share."""
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        if 0 < (value := number(text)) <= 100:
+            return value / 100
+    raise argparse.ArgumentTypeError(f"'{text}' is not a share in percent, above 0 and up to 100")
+
+
 def above_zero(text: str) -> float:
     """An argument that is a finite number above 0."""
     with contextlib.suppress(argparse.ArgumentTypeError):

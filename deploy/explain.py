@@ -2,11 +2,18 @@
 
     python deploy/explain.py --model SqueezeNet1_1 --target onnx --precision int8 [--data DIR]
     python deploy/explain.py --model SqueezeNet1_1 --target onnx --precision fp32 --file my.onnx
+    python deploy/explain.py --model SqueezeNet1_1 --target onnx --precision int8 --want 98
 
-Exit status: 0 looked into, whatever was found, 1 a step went wrong, 2 bad input, 3 what runs the
-target shows nothing of its inside, or runs nowhere here.
+What runs Paddle Lite's files shows nothing of its inside: there graphs are cut short, run and
+compared, by bisection. With --blame each layer's cost is measured instead, and the shortest list of
+layers that are to stay in float is looked for.
+
+Exit status: 0 looked into, whatever was found, 1 a step went wrong, or no list brings the agreement
+that is wanted, 2 bad input, 3 what runs the target shows nothing of its inside, or runs nowhere
+here, or a list was confirmed by a simulation only.
 """
 
+import dataclasses
 import json
 import sys
 
@@ -14,7 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-from common.cli import Exit, Parser, run
+from common.cli import Exit, Parser, percent, run
 from common.console import say, shown
 from common.errors import UserError
 from common.paths import absolute
@@ -31,9 +38,9 @@ from deploy.request.arguments import (
     chosen_photos,
 )
 from deploy.request.building import build_files, inference_graph, open_for_each
-from deploy.request.int8_files import options_for
 
 _PHOTOS = 8  # ranks need less evidence than verdicts
+_WANT = 0.99
 
 
 def main() -> int:
@@ -50,11 +57,27 @@ def main() -> int:
         "same name (.bin, .pdiparams)",
     )
     parser.add_argument(
+        "--blame",
+        action="store_true",
+        help="say what each layer costs, by itself and where only it is in float, and the shortest "
+        "list of layers that are to stay in float, on all photos",
+    )
+    parser.add_argument(
+        "--want",
+        type=percent,
+        metavar="PERCENT",
+        help="with such a list so many photos' decisions are to agree with Paddle's (default with "
+        f"--blame: {100 * _WANT:g})",
+    )
+    parser.add_argument(
         "--verbose", action="store_true", help="show all layers, not those alone that matter"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
-    parser.set_defaults(labels=None, photos=_PHOTOS)
+    parser.set_defaults(labels=None)
     options = parser.parse_args()
+    want = options.want or (_WANT if options.blame else None)
+    if want and options.file:
+        parser.error("--blame is of the target's own file: leave out --file")
     host = chosen_host(options)
     cells = chosen_cells(options, host)
     if options.file and len(cells) != 1:
@@ -64,43 +87,45 @@ def main() -> int:
     builds = chosen_builds(options)
     files, photos = chosen_files(options), chosen_photos(options)
 
-    from data.images import spread_rows
-    from deploy.layers import profile, tables
-    from deploy.layers.explaining import Explainer
-    from deploy.layers.subject import problem, subject
+    if want is None:
+        photos = dataclasses.replace(photos, count=photos.count or _PHOTOS)
+
+    from deploy.layers.cells import Cells, show, write
     from deploy.request.opening import open_photos, ready_to_judge
     from deploy.verdict.judging_photos import JudgingPhotos
 
+    Cells.check(cells, want)
     opened = open_for_each(builds, files, lambda *model: open_photos(photos, cells, *model))
     status = Exit.OK
     for one, photo_set in zip(builds, opened, strict=True):
         graph = inference_graph(one, files)
         ready = ready_to_judge(graph, cells, files, photos, photo_set)
-        crops = JudgingPhotos(graph, ready.images, None, photos.skip_bad).crops
-        rows = spread_rows(len(crops), photos.count)
+        judging = JudgingPhotos(graph, ready.images, None, photos.skip_bad)
         built = build_files(graph, ready.cells, ready.options)
-        with Explainer(graph, crops, rows) as explainer:
-            for cell in ready.cells:
-                target, precision = cell
+        with Cells(graph, judging, ready.options, want, options.file) as looked_at:
+            for target, precision in ready.cells:
                 session_spec = target.session_spec_on(host, precision)
-                if why := problem(target, precision, session_spec):
+                if why := looked_at.why_not(target, precision, session_spec):
                     say(f"  {graph.name} on {target.name} {precision}: {why}")
-                    status = Exit.UNDECIDED
+                    status = _worse(status, Exit.UNDECIDED)
                     continue
-                artifact = built[cell]
+                artifact = built[target, precision]
                 if isinstance(artifact, Exception):
                     raise artifact
-                chosen = options_for(cell, ready.options)
-                way = (graph, target, precision, artifact, session_spec, chosen, options.file)
-                with subject(*way) as what:
-                    found = explainer.explain(what, chosen)
-                path = profile.write(found, session_spec.host.label)
+                found, its = looked_at.explain(target, precision, session_spec, artifact)
+                status = _worse(status, its)
+                path = write(found, session_spec.host.label)
                 if options.json:
                     print(json.dumps(encode(found), ensure_ascii=False), flush=True)
                 else:
-                    tables.show(found, options.verbose)
-                    say(f"  profile: {shown(path)}")
+                    show(found, options.verbose)
+                    say(f"  kept: {shown(path)}")
     return status
+
+
+def _worse(one: Exit, other: Exit) -> Exit:
+    """Of two statuses the one that says more: a wish that did not come true first."""
+    return Exit.BROKEN if Exit.BROKEN in (one, other) else max(one, other)
 
 
 if __name__ == "__main__":

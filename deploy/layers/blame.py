@@ -1,0 +1,165 @@
+"""What each layer of a target's file costs: only it in the target's arithmetic, and all but it.
+
+That is simulated in the float network's own nodes (`calib.one_by_one`), since no file has one layer
+alone in INT8 that was not made for it; the file itself is run on the same photos beside.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from calib.arithmetic import Floats, Integers
+from calib.bias_correction import measure_errors
+from calib.chosen_ranges import chosen_ranges
+from calib.one_by_one import Arithmetic, OneByOne
+from calib.placement import placement_of
+from calib.qdq import layer_names
+from calib.quant_config import DEFAULT_METHOD, NNCF
+from common import console, machine
+from common.errors import UserError
+from common.version import VERSION
+from convert.artifact import Artifact
+from convert.to_onnx import FILE
+from data.images import spread_rows
+from deploy.layers.costs import SCHEMA, Cost, Costs, Errors
+from deploy.layers.deployed import Deployed
+from deploy.request.values import FP16, INT8
+from deploy.targets.base import Target
+from deploy.verdict.judging_photos import Part
+from deploy.verdict.result import Data, Host
+from runtimes.worker import Worker
+
+PRECISIONS = (INT8, FP16, "bf16")
+PHOTOS = 128  # for trying lists of layers; blame alone takes as many of them as its time allows
+_MOST = 32  # to blame each layer by
+_SECONDS = 120.0  # for blaming all layers
+
+
+class Blamed:
+    """A network in a child process, whose layers are blamed one by one (see `OneByOne`)."""
+
+    def __init__(self, worker: Worker, part: Part, in_float: Sequence[str]):
+        self._worker = worker
+        self.part = part
+        self.in_float = tuple(in_float)
+
+    def costs(self, title: str) -> tuple[Part, Errors, list[Cost]]:
+        """The photos that they were measured on, the errors of all layers together, and each
+        layer's."""
+        units, rows = self._worker.use("begin", seconds=_SECONDS, at_most=_MOST)
+        everything = Errors(**self._worker.use("everything"))
+        found = []
+        with console.progress(title, "layers") as progress:
+            for number, (layer, operator) in enumerate(units):
+                progress(number, len(units))
+                alone, without = self._worker.use("blame", number=number)
+                found.append(
+                    Cost(
+                        layer=layer,
+                        operator=operator,
+                        alone=Errors(**alone),
+                        without=Errors(**without),
+                    )
+                )
+            progress(len(units), len(units))
+        few = Part(self.part.images, self.part.crops, [self.part.rows[row] for row in rows])
+        return few, everything, found
+
+    def keeping(self, layers: Sequence[str]) -> tuple[Errors, int]:
+        """The errors with these layers in float, and on how many photos."""
+        found, photos = self._worker.use("keeping", kept=list(layers))
+        return Errors(**found), photos
+
+    @property
+    def peak_mib(self) -> int:
+        return self._worker.peak_mib
+
+
+@contextlib.contextmanager
+def open_blamed(deployed: Deployed) -> Iterator[Blamed]:
+    """Open the float network that a file computes, with the file's arithmetic beside it."""
+    options = deployed.chosen
+    onnx = deployed.target.float_onnx(deployed.graph, deployed.precision, options)
+    rows = spread_rows(len(deployed.photos.crops), PHOTOS)
+    whole = deployed.photos.parts(None)[0]
+    part = Part(whole.images, whole.crops, rows)
+    batch = next(part.crops.batches(len(rows), onnx.preprocess, rows))
+    with Worker("main", f"blame of {onnx.name}") as worker:
+        arithmetic: Arithmetic = Floats(deployed.precision)
+        in_float: list[str] = []
+        if deployed.precision == INT8:
+            layers = worker.call(layer_names, source=str(onnx.file(FILE)))
+            in_float = [*deployed.quant.keep_float, *deployed.target.in_float(layers)]
+            arithmetic = _integers(worker, deployed, onnx)
+        worker.open(
+            OneByOne,
+            source=str(onnx.file(FILE)),
+            arithmetic=arithmetic,
+            batch=batch,
+            in_float=in_float,
+            threads=machine.threads(),
+        )
+        yield Blamed(worker, part, in_float)
+
+
+def check(target: Target, precision: str) -> None:
+    """Raise UserError where there is no arithmetic to blame."""
+    if precision not in PRECISIONS:
+        raise UserError(
+            f"{target.name} in {precision} computes as Paddle does, so that no layer costs "
+            f"anything; blame is of {', '.join(PRECISIONS)}: PRECISION={PRECISIONS[0]}"
+        )
+
+
+def _integers(worker: Worker, deployed: Deployed, onnx: Artifact) -> Integers:
+    """The INT8 of a target, by the ranges and biases that its file was made with.
+
+    NNCF's ranges are its own: with its method those of the default stand in for them.
+    """
+    target, method = deployed.target, deployed.quant.method
+    placement = target.placement(onnx)
+    ranges, crops = deployed.calibration.measure(onnx)
+    own = DEFAULT_METHOD if method == NNCF else method
+    scope = chosen_ranges(onnx, ranges, crops, own, placement_of(onnx, placement.grid))
+    measure_errors(worker, onnx, crops, scope, placement.grid, ())
+    return Integers(placement, scope, worker.use("by_bias"), target.products_in_int8)
+
+
+def blame(deployed: Deployed, blamed: Blamed) -> Costs:
+    """The costs of a file's layers."""
+    started = time.monotonic()
+    graph, target = deployed.graph, deployed.target
+    title = f"{graph.name} on {target.name} {deployed.precision}: blame"
+    part, everything, costs = blamed.costs(title)
+    seconds = time.monotonic() - started
+    able = part
+    if deployed.session_spec.photos:
+        rows = part.rows[: deployed.session_spec.photos]
+        able = Part(part.images, part.crops, rows)
+    reference = deployed.photos.reference([able])
+    crops = part.crops
+    return Costs(
+        schema=SCHEMA,
+        toolkit=VERSION,
+        model=graph.model,
+        name=graph.name,
+        target=target.name,
+        precision=deployed.precision,
+        weights=graph.facts["weights"],
+        host=Host(name=deployed.session_spec.host.name, isa=tuple(deployed.session_spec.host.isa)),
+        files=target.digests(deployed.built),
+        data=Data(
+            name=crops.name, images=len(crops), skipped=len(crops.skipped), sha256=crops.sha256
+        ),
+        photos=len(part),
+        in_float=blamed.in_float,
+        everything=everything,
+        file=Errors.of(reference, np.asarray(deployed.logits(able))),
+        file_photos=len(able),
+        execution=deployed.session_spec.execution,
+        costs=tuple(costs),
+        seconds=round(seconds, 1),
+        peak_mib=blamed.peak_mib,
+    )

@@ -1,0 +1,146 @@
+"""What each layer of a network costs in a target's arithmetic: one typed value.
+
+It is made by `make explain BLAME=1`, written and read here, and shown by
+`deploy.layers.cost_tables`. docs/explain.md says how to read it.
+
+Errors are of logits, held against the float network's on the same photos.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from calib.one_by_one import errors
+from common import files
+from common.paths import build_root
+from common.strict_json import STRICT, encode
+from deploy.verdict.result import (
+    Count,
+    Data,
+    Digest,
+    Host,
+    Name,
+    NotNegative,
+    Positive,
+    Share,
+    Text,
+)
+from runtimes.session_pool import Execution
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Errors:
+    """How far logits are off: `flips` are the photos with another decision, `broken` those among
+    them that have a logit which is not finite, and count for nothing else; `error` is the norm of
+    the difference as a share of that of the float logits less their mean, and `sqnr_db` the same in
+    decibels (-20 log₁₀; absent where there is no error); `kl` is the Kullback-Leibler divergence of
+    the softmax from the float network's, in nats, the photos' mean."""
+
+    flips: Count
+    broken: Count
+    error: NotNegative
+    sqnr_db: float | None = None
+    kl: NotNegative
+
+    @classmethod
+    def of(cls, reference: np.ndarray, logits: np.ndarray) -> "Errors":
+        """Those of logits [n, classes] on the same photos."""
+        return cls(**errors(reference, logits))
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Cost:
+    """A layer's: the errors where it `alone` is in the target's arithmetic, and those that are left
+    `without` it, where all others are. In FP16 what lies between two layers has a row as well, by
+    the name of its first node."""
+
+    layer: Text
+    operator: Text
+    alone: Errors
+    without: Errors
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Attempt:
+    """A list of layers in float, tried: the share of photos on which decisions are the float
+    network's where it was `simulated`, on so many photos, and where its file was built and run
+    (`agreement`, as `execution` says; both absent where it was not)."""
+
+    keep_float: tuple[Text, ...]
+    simulated: Share | None = None
+    simulated_photos: Positive | None = None
+    agreement: Share | None = None
+    photos: Positive | None = None
+    execution: Execution | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Shortest:
+    """The shortest list that was found for an agreement of `want` or more. `keep_float` is absent
+    where none was; `agreement_ci95` is the exact 95 % interval of what confirmed it."""
+
+    want: Share
+    keep_float: tuple[Text, ...] | None = None
+    agreement: Share | None = None
+    agreement_ci95: tuple[Share, Share] | None = None
+    execution: Execution | None = None
+    attempts: tuple[Attempt, ...]
+    found: Text
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Costs:
+    """What the layers of a target's file cost.
+
+    All errors but those of `file` are simulated, on `photos` of those in `data`: `everything` of
+    the whole network in the target's arithmetic, `costs` in order of execution. `file` are those
+    of the file itself on the same photos, or on the first `file_photos` of them where more would
+    take too long, run as `execution` says. `in_float` are layers that the
+    file has in float anyway. The seconds are those of blaming, without the file's making.
+    """
+
+    schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
+    toolkit: Text
+    model: Text
+    name: Name
+    target: Text
+    precision: Text
+    weights: Text
+    host: Host
+    files: Mapping[Text, Digest]
+    data: Data
+    photos: Positive
+    in_float: tuple[Text, ...] = ()
+    everything: Errors
+    file: Errors
+    file_photos: Positive
+    execution: Execution
+    costs: tuple[Cost, ...]
+    shortest: Shortest | None = None
+    seconds: NotNegative
+    peak_mib: Positive
+
+    def by_relief(self) -> list[Cost]:
+        """The layers, those first that leave the least error behind when they are in float."""
+        return sorted(
+            self.costs,
+            key=lambda one: (one.without.broken, one.without.error, -one.alone.error),
+        )
+
+    def dearest(self) -> list[Cost]:
+        """The layers, those first that err most by themselves."""
+        return sorted(self.costs, key=lambda one: (-one.alone.broken, -one.alone.error))
+
+
+def write(costs: Costs, device: str = "") -> Path:
+    """Keep costs as `build/<name>/blame/<target>-<precision>[-<device>].json`."""
+    parts = filter(None, (costs.target, costs.precision, device))
+    path = build_root() / costs.name / "blame" / f"{'-'.join(parts)}.json"
+    files.write_json(path, encode(costs))
+    return path
