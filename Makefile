@@ -103,6 +103,7 @@ test: setup  ## linter, formatter, type checker and tests
 bench:: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: speed against plain scripts, with ratios
 	$(call run,benchmarks/bench.py)
 	$(if $(value ONLY)$(value MODEL),,$(call run,benchmarks/bench_calibration.py))
+	$(if $(value ONLY)$(value MODEL),,$(call run,benchmarks/bench_explain.py))
 
 lock:  ## renew requirements/*.txt from *.in (needs uv)
 	$(no_words)uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit.in -o requirements/toolkit.txt

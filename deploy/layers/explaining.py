@@ -75,7 +75,7 @@ class Explainer:
             )[1:]  # without the network's input
             first = jump.first_jump(steps, subject.precision)
             noticed = tuple(_signs(pair, first, made_of, tallies, batches[0])) if first else ()
-            wanted = [pair.reference_values(photo)[LOGITS] for photo in batches]
+            wanted = [pair.reference_values(photo, [LOGITS])[LOGITS] for photo in batches]
             peak = self._reference.peak_mib + target.peak_mib
         logits = _logits(subject, batches, np.concatenate(wanted), tallies)
         layers = tuple(
@@ -182,7 +182,8 @@ def _signs(
                 f"{share:.2%} of {one}, which reaches {tallies[one].low:.4g} … "
                 f"{tallies[one].high:.4g}, lie outside of the file's range {low:.4g} … {high:.4g}"
             )
-    reference, target = pair.reference_values(photo), pair.target_values(photo)
+    reference = pair.reference_values(photo, pair.target_names)
+    target = pair.target_values(photo)
     alone = pair.own_values(reference, target) if first.measured else target
     value = pair.in_reference_order(name, alone[name], reference[name].shape)
     yield from signs(value, reference[name])

@@ -28,6 +28,12 @@ INSIDE = {
     PADDLE: "runtimes.inside.paddle_program:Inside",
 }
 
+# Those that show wrong things, and why.
+BLIND = {
+    (MNN, "int8"): "in INT8 MNN reads memory that is not its own where a part of its graph begins "
+    "or ends between two layers"
+}
+
 
 class Looked:
     """A file that is opened to be looked into (see `runtimes.inside.base`), in a child process."""

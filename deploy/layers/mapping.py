@@ -24,6 +24,7 @@ from runtimes.session_pool import NATIVE, SessionSpec
 
 FILE = "mapping.json"
 KIND = Kind("mapping", (FILE,), shown=FILE)
+_MOVES = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 FLOAT_ONNX = SessionSpec(NATIVE, ONNX)
 
 
@@ -58,9 +59,11 @@ class Mapping:
 
     @property
     def compared(self) -> dict[str, Match]:
-        """Those of them that are worth a look: what only a Relu reads is cut off at zero in the
-        same kernel, so that what lies below may be anything."""
+        """Those of them that are worth a look. What only a Relu reads is cut off at zero in the
+        same kernel, so that what lies below may be anything; and what only moves values errs as
+        what it moves, or shows in what reads it."""
         known = self.known
+        makers = {one.tensor: one.operator for one in self.tensors}
         readers: dict[str, list[Mapped]] = {}
         for one in self.tensors:
             for name in one.inputs:
@@ -68,7 +71,8 @@ class Mapping:
         return {
             name: found
             for name, found in known.items()
-            if [(one.operator, one.tensor in known) for one in readers.get(name, ())]
+            if (makers[name] not in _MOVES or not readers.get(name))
+            and [(one.operator, one.tensor in known) for one in readers.get(name, ())]
             != [("Relu", True)]
         }
 

@@ -8,7 +8,7 @@ its size are left on each side.
 
 import bisect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,6 @@ Way = Literal["name", "values", "place"]
 NEAR = {"fp32": 1e-2, "fp16": 0.1, "bf16": 0.2, "int8": 0.4}
 EXACT = 1e-3  # float32's rounding, even in a deep network
 _FAR = 0.5  # from here on a tensor may be another than its name says
-_CLOSE = 0.05  # below, how close two tensors are is computed without a shortcut
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,9 @@ def match(
     reference's at most.
     """
     found: dict[str, Match] = {}
-    _by_name(references, others, known_as, found, near)
-    _by_values(references, others, found, near)
+    ours, theirs = _Side(references), _Side(others)
+    _by_name(ours, theirs, known_as, found, near)
+    _by_values(ours, theirs, found, near)
     if near > EXACT:
         _by_place(references, others, found)
     return {name: found[name] for name in references if name in found}
@@ -70,86 +70,93 @@ def back(flat: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...] | None)
     )
 
 
-def _by_name(references, others, known_as, found: dict[str, Match], near: float) -> None:
+class _Side:
+    """A graph's tensors, in order, with the figures that they are known by in any order of values,
+    which are computed once."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray]):
+        self.tensors = tensors
+        self.places = {name: place / len(tensors) for place, name in enumerate(tensors)}
+        self._figures: dict[str, tuple[np.ndarray, float]] = {}
+        self.sizes: dict[int, list[str]] = {}
+        for name, value in tensors.items():
+            self.sizes.setdefault(value.size, []).append(name)
+
+    def figures(self, name: str) -> tuple[np.ndarray, float]:
+        if name not in self._figures:
+            with np.errstate(all="ignore"):
+                self._figures[name] = fingerprint(self.tensors[name])
+        return self._figures[name]
+
+    def like(self, other: "_Side", there: str, near: float) -> list[str]:
+        """The tensors that may have the values of another side's, as far as figures tell."""
+        shape, size = other.figures(there)
+        found = []
+        for name in self.sizes.get(other.tensors[there].size, ()):
+            mine, my_size = self.figures(name)
+            if np.abs(mine - shape).max() <= 2 * near and abs(my_size / size - 1) <= 2 * near:
+                found.append(name)
+        return found
+
+
+def _by_name(ours: _Side, theirs: _Side, known_as, found: dict[str, Match], near: float) -> None:
     taken = set()
-    for name, value in references.items():
+    for name, value in ours.tensors.items():
         for there in known_as.get(name, (name,)):
-            if there in others and there not in taken and others[there].size == value.size:
-                if not _is_anothers(others[there], name, references, near):
-                    found[name] = Match(there, "name", _axes(value, others[there], near))
-                    taken.add(there)
-                break
+            other = theirs.tensors.get(there)
+            if other is None or there in taken or other.size != value.size:
+                continue
+            if not _is_anothers(ours, name, theirs, there, near):
+                found[name] = Match(there, "name", _axes(value, other, near))
+                taken.add(there)
+            break
 
 
-def _is_anothers(value: np.ndarray, name: str, references, near: float) -> bool:
+def _is_anothers(ours: _Side, name: str, theirs: _Side, there: str, near: float) -> bool:
     """Whether a tensor, whatever its name, clearly is another's: a converter that fuses nodes may
     give the result of the last the name of the first."""
-    flat = value.ravel()
-    if relative(flat, references[name].ravel()) < _FAR:
+    flat = theirs.tensors[there].ravel()
+    if relative(flat, ours.tensors[name].ravel()) < _FAR:
         return False
-    alike = (one for one in references if one != name and references[one].size == value.size)
-    return any(relative(flat, references[one].ravel()) < near / 4 for one in alike)
+    alike = ours.like(theirs, there, near / 4)
+    return any(relative(flat, ours.tensors[one].ravel()) < near / 4 for one in alike)
 
 
-def _by_values(references, others, found: dict[str, Match], near: float) -> None:
+def _by_values(ours: _Side, theirs: _Side, found: dict[str, Match], near: float) -> None:
+    """First those whose values are in the same order, then those whose axes are in another."""
+    _nearest_first(ours, theirs, found, near, lambda value, other: None)
+    _nearest_first(ours, theirs, found, near, lambda value, other: _axes(value, other, near))
+
+
+def _nearest_first(
+    ours: _Side, theirs: _Side, found: dict[str, Match], near: float, axes_of: Callable
+) -> None:
     """The nearest pairs first; of those that are alike, as before and after a reshape, those of one
     shape, and then in order."""
     taken = {one.name for one in found.values()}
-    places = {name: place / len(references) for place, name in enumerate(references)}
-    places_there = {name: place / len(others) for place, name in enumerate(others)}
     pairs = []
-    for left, right in _of_one_size(references, others, found, taken):
-        for name, row in zip(left, _distances(references, others, left, right, near), strict=True):
-            for there, (distance, axes) in zip(right, row, strict=True):
-                if distance < near:
-                    other = _shape(references[name]) != _shape(others[there])
-                    apart = abs(places[name] - places_there[there])
-                    pairs.append((round(distance, 6), other, apart, name, there, axes))
+    for there, other in theirs.tensors.items():
+        if there in taken or other.size not in ours.sizes:
+            continue
+        for name in ours.like(theirs, there, near):
+            if name in found:
+                continue
+            value = ours.tensors[name]
+            axes = axes_of(value, other)
+            distance = relative(put_in_order(other, axes).ravel(), value.ravel())
+            if distance < near:
+                unlike = _shape(value) != _shape(other)
+                apart = abs(ours.places[name] - theirs.places[there])
+                pairs.append((round(distance, 6), unlike, apart, name, there, axes))
     for *_, name, there, axes in sorted(pairs, key=lambda pair: pair[:5]):
         if name not in found and there not in taken:
             found[name] = Match(there, "values", axes)
             taken.add(there)
 
 
-def _of_one_size(references, others, found, taken):
-    """The tensors that are unknown on both sides, by their number of values."""
-    sizes: dict[int, tuple[list[str], list[str]]] = {}
-    for side, tensors, known in ((0, references, found), (1, others, taken)):
-        for name, value in tensors.items():
-            if name not in known:
-                sizes.setdefault(value.size, ([], []))[side].append(name)
-    return [both for both in sizes.values() if all(both)]
-
-
 def _shape(value: np.ndarray) -> tuple[int, ...]:
     """A shape without what runtimes leave out: the batch of one photo."""
     return tuple(size for size in value.shape if size != 1)
-
-
-def _distances(references, others, left, right, near: float):
-    """For each of the left the relative distance to each of the right, with axes that give it."""
-    with np.errstate(all="ignore"):
-        ours = np.stack([references[name].ravel() for name in left])
-        theirs = np.stack([others[name].ravel() for name in right])
-        theirs[~np.isfinite(theirs)] = 0.0
-        squares = [(side.astype(np.float64) ** 2).sum(axis=1) for side in (ours, theirs)]
-        products = (ours @ theirs.T).astype(np.float64)
-    rows = []
-    for place, name in enumerate(left):
-        size = squares[0][place]
-        row = []
-        for column, there in enumerate(right):
-            apart = max(size + squares[1][column] - 2 * products[place, column], 0.0)
-            distance, axes = float(np.sqrt(apart / size)) if size else 1.0, None
-            if distance < _CLOSE:  # the difference of large numbers: not exact
-                distance = relative(theirs[column], ours[place])
-            elif distance >= near and _same_figures(references[name], others[there], near):
-                axes = _axes(references[name], others[there], near)
-                if axes is not None:
-                    distance = relative(others[there].transpose(axes).ravel(), ours[place])
-            row.append((distance, axes))
-        rows.append(row)
-    return rows
 
 
 def relative(value: np.ndarray, reference: np.ndarray) -> float:
@@ -158,19 +165,14 @@ def relative(value: np.ndarray, reference: np.ndarray) -> float:
     return float(np.linalg.norm(value - reference)) / size if size else float("inf")
 
 
-def _same_figures(one: np.ndarray, other: np.ndarray, near: float) -> bool:
-    """Whether two tensors have the same values in any order, as far as some figures tell."""
-    shape, size = fingerprint(one)
-    other_shape, other_size = fingerprint(other)
-    return float(np.abs(shape - other_shape).max()) <= near and 0.9 < size / other_size < 1.1
-
-
 def _axes(reference: np.ndarray, other: np.ndarray, near: float) -> tuple[int, ...] | None:
     """How to put the axes of `other` for the reference's order of values; None: as they are, also
     where no order is near."""
     flat = reference.ravel()
     if not 2 <= other.ndim <= 5 or relative(other.ravel(), flat) < near:
         return None
+    if _shape(other) == _shape(reference):
+        return None  # a fault, and not another layout
     orders = itertools.permutations(range(other.ndim))
     nearest = min(orders, key=lambda axes: relative(other.transpose(axes).ravel(), flat))
     return nearest if relative(other.transpose(nearest).ravel(), flat) < near else None

@@ -1,6 +1,6 @@
 """Each layer's errors on photos: a reference and a target's, looked into side by side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +27,13 @@ class Pair:
     target_names: Mapping[str, Match]
     factors: Mapping[str, float]
 
-    def reference_values(self, photo: np.ndarray) -> dict[str, np.ndarray]:
-        """The reference's, by the ONNX file's names, in its order, as the target's file has them
-        if it errs nowhere."""
-        names = self.reference_names
+    def reference_values(
+        self, photo: np.ndarray, wanted: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """The reference's (None: all), by the ONNX file's names, in its order, as the target's file
+        has them if it errs nowhere."""
+        known = self.reference_names
+        names = known if wanted is None else {name: known[name] for name in wanted if name in known}
         values = self.reference.values(photo, [one.name for one in names.values()])
         return {
             name: put_in_order(values[one.name], one.axes) * np.float32(self.factors.get(name, 1.0))
@@ -127,7 +130,8 @@ def measure(pair: Pair, mapping: Mappings, batches: Iterable[np.ndarray]) -> dic
     }
     tallies: dict[str, Tally] = {}
     for photo in batches:
-        reference, target = pair.reference_values(photo), pair.target_values(photo)
+        reference = pair.reference_values(photo, pair.target_names)
+        target = pair.target_values(photo)
         own = pair.own_values(reference, target)
         for one in mapping.tensors:
             name = one.tensor
@@ -167,8 +171,14 @@ def relative_to(values: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _square(values: np.ndarray) -> float:
-    wide = values.astype(np.float64).ravel()
-    return float(wide @ wide)
+    """The sum of squares; in float64 only where float32 cannot hold it."""
+    flat = values.ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = float(flat @ flat)
+        if not np.isfinite(found):
+            wide = flat.astype(np.float64)
+            found = float(wide @ wide)
+    return found
 
 
 def _relative(error: float, power: float) -> float:

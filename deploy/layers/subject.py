@@ -11,8 +11,10 @@ from common import files
 from common.errors import UserError
 from convert import step_check
 from convert.artifact import Artifact
-from deploy.layers.inside import INSIDE
+from convert.to_onnx import SESSION as ONNX
+from deploy.layers.inside import BLIND, INSIDE
 from deploy.targets.base import Options, Target
+from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import NONE, SIMULATED, SessionSpec
 
 
@@ -63,6 +65,10 @@ def problem(target: Target, precision: str, session_spec: SessionSpec) -> str | 
         return session_spec.reason
     if session_spec.session not in INSIDE:
         return f"what runs {target.name} in {precision} shows no tensor but the logits"
+    if why := BLIND.get((session_spec.session, precision)):
+        return why
+    if session_spec.session == ONNX and session_spec.host is not LOCAL:
+        return f"{session_spec.host.name} has no package that takes ONNX files apart"
     return None
 
 

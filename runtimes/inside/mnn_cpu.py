@@ -1,7 +1,8 @@
 """Inside MNN's file, in MNN's own kernels: see `runtimes.inside.base`.
 
 Any part of the graph is a module of its own, from some tensors to others, which is how layers are
-given values.
+given values. Not in INT8, where a part that begins or ends between two layers reads memory that is
+not its own: other numbers each time, or the process's end.
 """
 
 import MNN
@@ -10,7 +11,7 @@ import numpy as np
 from runtimes.inside.base import Tensor
 
 _MOVES = ("ConvertTensor",)  # of layout, between layers
-_PRECISIONS = {"fp32": "high", "fp16": "low", "int8": "high"}
+_PRECISIONS = {"fp32": "high", "fp16": "low"}
 _WINOGRAD = 3  # as in the session: none of its transforms
 
 
@@ -19,7 +20,6 @@ class Inside:
 
     def __init__(self, folder: str, precision: str, threads: int, **options: object):
         self._path = f"{folder}/model.mnn"
-        self._takes_values = precision != "int8"
         settings = {"backend": "CPU", "precision": _PRECISIONS[precision], "numThread": threads}
         self._runtime = MNN.nn.create_runtime_manager((settings,))
         self._runtime.set_hint(_WINOGRAD, 0)
@@ -33,7 +33,7 @@ class Inside:
         return self._tensors
 
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """None: how MNN rounds what a layer reads is in its kernels."""
+        """None: INT8 is not looked into."""
         return {}
 
     def values(self, batch: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
@@ -41,13 +41,7 @@ class Inside:
         return {self._entry: batch} | self._forward({self._entry: batch}, made)
 
     def own(self, given: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
-        """In a few parts: a module cannot both take a tensor and make it.
-
-        Nothing in INT8, where a part that begins between two layers reads memory that is not its
-        own: other numbers each time, or the process's end.
-        """
-        if not self._takes_values:
-            return {}
+        """In a few parts: a module cannot both take a tensor and make it."""
         inputs = {one.name: self._needed(one, given) for one in self._tensors if one.name in names}
         found: dict[str, np.ndarray] = {}
         waiting = dict(inputs)

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
+from common.errors import UserError
 from runtimes.inside.base import Tensor, given_to
 
 _FILE = "model.onnx"
@@ -25,12 +27,17 @@ class Inside:
     """`model.onnx` of a folder, unoptimized."""
 
     def __init__(self, folder: str, precision: str, threads: int, **options: object):
-        self._model = onnx.load(f"{folder}/{_FILE}")
+        self._model = _loaded(f"{folder}/{_FILE}")
         self._graph = self._model.graph
         self._threads = threads
         self._weights = {tensor.name: tensor for tensor in self._graph.initializer}
-        entries = [one.name for one in self._graph.input if one.name not in self._weights]
-        [self._entry] = entries
+        inputs = [one.name for one in self._graph.input if one.name not in self._weights]
+        if len(inputs) != 1 or len(self._graph.output) != 1:
+            raise UserError(
+                f"the ONNX file has {len(inputs)} inputs and {len(self._graph.output)} outputs: it "
+                "takes one of each, photos and logits"
+            )
+        [self._entry] = inputs
         self._makers = {name: node for node in self._graph.node for name in node.output}
         self._pairs = self._rounding()
         self._stored = {name: then.output[0] for name, (_, then) in self._pairs.items()}
@@ -172,3 +179,10 @@ class Inside:
         limits = np.iinfo(zero.dtype if zero is not None else np.uint8)
         offset = int(zero.ravel()[0]) if zero is not None else 0
         return scale * (limits.min - offset), scale * (limits.max - offset)
+
+
+def _loaded(path: str) -> onnx.ModelProto:
+    try:
+        return onnx.load(path)
+    except DecodeError:
+        raise UserError("the file is no ONNX file, or is cut short") from None

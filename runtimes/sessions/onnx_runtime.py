@@ -5,7 +5,7 @@ import onnxruntime
 
 
 class Session:
-    """Runs `model.onnx` of a folder.
+    """Runs `model.onnx` of a folder, whatever its input and its output are called.
 
     `optimize=False` keeps every node as it is written: a simulation of another arithmetic lives
     in the nodes (casts), and ONNX Runtime would optimize it away.
@@ -21,11 +21,15 @@ class Session:
         self._session = onnxruntime.InferenceSession(
             f"{folder}/model.onnx", options, providers=["CPUExecutionProvider"]
         )
+        [self._entry], [self._logits] = (
+            [one.name for one in ends]
+            for ends in (self._session.get_inputs(), self._session.get_outputs())
+        )
         self._threads = threads
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Logits float32 [N, classes] of a batch float32 [N, 3, S, S]."""
-        return self._session.run(["logits"], {"x": batch})[0]
+        return self._session.run([self._logits], {self._entry: batch})[0]
 
     def environment(self) -> dict:
         return {

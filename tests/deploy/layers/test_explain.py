@@ -91,6 +91,12 @@ def test_a_fault_in_a_file_of_ones_own(explained, profiles, built, tmp_path):
     assert (built / MODEL / "explain" / "onnx-fp32-file.json").exists()
 
 
+def test_a_file_that_is_none(explained, tmp_path):
+    (tmp_path / "mine.onnx").write_bytes(b"\x08\x08 no graph")
+    done = explained("--target", "onnx", "--file", tmp_path / "mine.onnx")
+    assert_refused(done, "no ONNX file")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -10,6 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from benchmarks.parts import run_baseline
 from convert.artifact import Artifact
 from convert.simulate import write_rounded
 from convert.to_onnx import DEFAULT_OPSET, FILE, to_onnx
@@ -179,6 +180,28 @@ def test_a_sound_file_has_none(look, sound):
     assert "no layer stands out" in profile.found
 
 
+def rename(model: onnx.ModelProto) -> None:
+    """Give every tensor and node a name that tells nothing."""
+    names: dict[str, str] = {}
+    for number, node in enumerate(model.graph.node):
+        node.name = f"node{number}"
+        for sides in (node.input, node.output):
+            sides[:] = [name and names.setdefault(name, f"t{len(names)}") for name in sides]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        value.name = names[value.name]
+    del model.graph.value_info[:]
+
+
+def test_a_file_with_names_of_its_own(look, sound):
+    model = copy(sound)
+    layer = wrong_weight(model)
+    rename(model)
+    profile = look(model)
+    assert profile.first == layer
+    assert profile.unmapped == ()
+    assert {one.by for one in profile.layers} == {"values", "place", "name"}
+
+
 class Reader(CalibrationDataReader):
     """Photos for ONNX Runtime's own calibration."""
 
@@ -202,6 +225,19 @@ def quantized(sound, crops, tmp_path) -> onnx.ModelProto:
         per_channel=True,
     )
     return onnx.load(tmp_path / "int8.onnx")
+
+
+def test_errors_are_those_of_another_tool(look, quantized, sound, crops, tmp_path):
+    profile = look(quantized, "int8")
+    onnx.save(sound, tmp_path / "float.onnx")
+    np.save(tmp_path / "crops.npy", crops.array[[0, 1]])
+    files = (tmp_path / "float.onnx", tmp_path / "int8.onnx", tmp_path / "crops.npy")
+    _, printed = run_baseline("explain.py", *files)
+    ours = {one.tensor: one.sqnr_db for one in profile.layers}
+    shared = ours.keys() & printed["sqnr_db"].keys()
+    assert len(shared) >= 8
+    for name in shared:
+        assert ours[name] == pytest.approx(printed["sqnr_db"][name], abs=0.05), name
 
 
 def test_a_clipped_range(look, quantized, sound):
