@@ -6,6 +6,10 @@ from common import console
 from deploy.layers.costs import Attempt, Cost, Costs, Errors
 from deploy.request.values import INT8
 
+HEADERS = (
+    *("layer", "operator", ">alone: error %", ">SQNR dB", ">flips"),
+    *(">all but it: error %", ">flips", ">takes back %"),
+)
 _SHOWN = 10  # layers, without VERBOSE=1
 
 
@@ -17,18 +21,16 @@ def show(costs: Costs, verbose: bool) -> None:
     console.table(
         f"{what}: what each layer costs, simulated on {costs.photos} photos of {costs.data.name}; "
         f"{len(rows)} of {len(costs.costs)}, {order}",
-        [
-            *("layer", "operator", ">alone: error %", ">SQNR dB", ">flips"),
-            *(">all but it: error %", ">flips", ">takes back %"),
-        ],
-        [_row(one, costs) for one in rows],
+        list(HEADERS),
+        [row(one, costs) for one in rows],
         important=("alone: error %", "all but it: error %"),
     )
-    for line in _lines(costs):
+    for line in lines(costs):
         print(line)
 
 
-def _row(one: Cost, costs: Costs) -> list[str]:
+def row(one: Cost, costs: Costs) -> list[str]:
+    """A layer's cells, below `HEADERS`."""
     alone, without, everything = one.alone, one.without, costs.everything
     back = 1 - (without.error / everything.error) ** 2 if everything.error else 0.0
     return [
@@ -45,7 +47,8 @@ def _error(errors: Errors) -> str:
     return f"{100 * errors.error:.3g}"
 
 
-def _lines(costs: Costs) -> Iterator[str]:
+def lines(costs: Costs) -> Iterator[str]:
+    """What is said below the table."""
     everything = _said(costs.everything, costs.photos)
     yield f"all of them in {costs.precision}, simulated: {everything}"
     yield f"the file itself, {costs.execution}: {_said(costs.file, costs.file_photos)}"

@@ -18,6 +18,7 @@ from calib.one_by_one import errors
 from common import files
 from common.paths import build_root
 from common.strict_json import STRICT, encode
+from deploy.layers import keeping
 from deploy.verdict.result import (
     Count,
     Data,
@@ -141,6 +142,15 @@ class Costs:
 def write(costs: Costs, device: str = "") -> Path:
     """Keep costs as `build/<name>/blame/<target>-<precision>[-<device>].json`."""
     parts = filter(None, (costs.target, costs.precision, device))
-    path = build_root() / costs.name / "blame" / f"{'-'.join(parts)}.json"
+    path = _folder(costs.name) / f"{'-'.join(parts)}.json"
     files.write_json(path, encode(costs))
     return path
+
+
+def kept(name: str) -> list[Costs]:
+    """The costs of a build's layers that are kept, in the order of their files' names."""
+    return keeping.kept(_folder(name), Costs, f"make explain BLAME=1 MODEL={name} …")
+
+
+def _folder(name: str) -> Path:
+    return build_root() / name / "blame"

@@ -16,9 +16,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from common import files
-from common.console import say, shown
 from common.paths import build_root
-from common.strict_json import STRICT, FormError, decode, encode, parse
+from common.strict_json import STRICT, encode
+from deploy.layers import keeping
 from deploy.verdict.result import (
     Count,
     Data,
@@ -134,15 +134,8 @@ def write(profile: Profile, device: str = "") -> Path:
 
 
 def kept(name: str) -> list[Profile]:
-    """The profiles of a build that are kept, in the order of their files' names; a file that is
-    none, as an older toolkit wrote it, is left out with a sentence."""
-    found = []
-    for path in sorted(_folder(name).glob("*.json")):
-        try:
-            found.append(decode(Profile, parse(path.read_text())))
-        except (OSError, UnicodeDecodeError, FormError) as error:
-            say(f"  {shown(path)} is left out: {error}; make it again: make explain MODEL={name} …")
-    return found
+    """The profiles of a build that are kept, in the order of their files' names."""
+    return keeping.kept(_folder(name), Profile, f"make explain MODEL={name} …")
 
 
 def _folder(name: str) -> Path:

@@ -1,6 +1,6 @@
 """Where drift begins: the page's part on what `make explain` found."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import markupsafe
 import matplotlib as mpl
 import matplotlib.ticker
 
-from deploy.layers import tables
-from deploy.layers.profile import Layer, Profile, kept
+from deploy.layers import cost_tables, costs, tables
+from deploy.layers.costs import Costs
+from deploy.layers.profile import Profile, kept
 from deploy.reports import drawing
 
 _MOST_DOTS = 80
@@ -23,82 +24,110 @@ class Explained:
 
     who: str
     said: str
-    found: str
-    next: str
+    lines: list[str]
     plot: markupsafe.Markup
     headers: list[tuple[str, bool]]
     rows: list[tuple[str, bool, list[str]]]
-    unmapped: str
+    note: str = ""
 
 
 def explained(names: Iterable[str]) -> Iterator[Explained]:
-    """The profiles that are kept of these builds."""
+    """The profiles that are kept of these builds, and what their layers cost."""
     for name in names:
         for profile in kept(name):
             yield _explained(profile)
+        for found in costs.kept(name):
+            yield _blamed(found)
 
 
 def _explained(profile: Profile) -> Explained:
     headers, cells = tables.figures(profile, profile.layers)
-    place = "" if profile.host.name == "local" else f" ({profile.host.name})"
     of = f", of the file {Path(profile.own_file).name}" if profile.own_file else ""
+    names = [one.layer for one in profile.layers]
+    series = {
+        "with all before it": [one.error for one in profile.layers],
+        "by itself": [one.own for one in profile.layers],
+    }
+    missing = f"Not found in the file: {', '.join(profile.unmapped)}" if profile.unmapped else ""
     return Explained(
-        who=f"{profile.name} {profile.target} {profile.precision}{place}",
+        who=_who(profile),
         said=f"{profile.execution}, on {profile.data.images} photos of {profile.data.name}{of}",
-        found=profile.found,
-        next=profile.next,
-        plot=_plot(profile.layers, profile.first),
-        headers=[(header.lstrip("<>"), header.startswith(">")) for header in headers],
+        lines=[f"Found: {profile.found}", f"Next: {profile.next}"],
+        plot=_plot(names, series, "relative error, %", profile.first),
+        headers=_headers(headers),
         rows=[
             (one.layer, one.layer == profile.first, line)
             for one, line in zip(profile.layers, cells, strict=True)
         ],
-        unmapped=", ".join(profile.unmapped),
+        note=missing,
     )
 
 
-def _plot(layers: Sequence[Layer], first: str | None) -> markupsafe.Markup:
-    """The relative error by layer, on a log scale: with all that came before, and by itself."""
-    dots = {"marker": "o", "markersize": 3} if len(layers) <= _MOST_DOTS else {}
+def _blamed(found: Costs) -> Explained:
+    names = [one.layer for one in found.costs]
+    series = {
+        "it alone": [one.alone.error for one in found.costs],
+        "all but it": [one.without.error for one in found.costs],
+    }
+    return Explained(
+        who=f"{_who(found)}: what each layer costs",
+        said=f"simulated, on {found.photos} photos of {found.data.name}",
+        lines=list(cost_tables.lines(found)),
+        plot=_plot(names, series, "error of logits, %"),
+        headers=_headers(cost_tables.HEADERS[1:]),
+        rows=[(one.layer, False, cost_tables.row(one, found)[1:]) for one in found.costs],
+    )
+
+
+def _who(found: Profile | Costs) -> str:
+    place = "" if found.host.name == "local" else f" ({found.host.name})"
+    return f"{found.name} {found.target} {found.precision}{place}"
+
+
+def _headers(headers: Iterable[str]) -> list[tuple[str, bool]]:
+    return [(header.lstrip("<>"), header.startswith(">")) for header in headers]
+
+
+def _plot(
+    names: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    what: str,
+    first: str | None = None,
+) -> markupsafe.Markup:
+    """Two errors of each layer, on a log scale, and where they jump."""
+    dots = {"marker": "o", "markersize": 3} if len(names) <= _MOST_DOTS else {}
+    looks = ((drawing.ACCENT, "-"), (drawing.OPEN, "--"))
     with drawing.style():
         figure, axes = drawing.plot(0.7, _HIGH, legend=2)
         axes.set_yscale("log")
         axes.grid(alpha=0.6)
-        for label, color, line, values in (
-            ("with all before it", drawing.ACCENT, "-", [one.error for one in layers]),
-            ("by itself", drawing.OPEN, "--", [one.own for one in layers]),
-        ):
+        for (label, values), (color, line) in zip(series.items(), looks, strict=True):
             points = [(at, 100 * value) for at, value in enumerate(values, 1) if value]
-            if points:
-                axes.plot(
-                    *zip(*points, strict=True),
-                    line,
-                    color=color,
-                    label=label,
-                    linewidth=1.2,
-                    **dots,
-                )
-        names = [one.layer for one in layers]
-        if first in names:
-            at = names.index(first) + 1
-            axes.axvline(at, color=drawing.FAIL, linewidth=1.2, linestyle=":")
-            right = at > 0.7 * len(layers)
-            axes.annotate(
-                f"first jump: {first}",
-                (at, 0.97),
-                (-5 if right else 5, 0),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="right" if right else "left",
-                va="top",
-                fontsize=8,
-            )
-        axes.set_xlim(0.5, len(layers) + 0.5)
+            places = zip(*points, strict=True) if points else ([], [])
+            axes.plot(*places, line, color=color, label=label, linewidth=1.2, **dots)
+        if first is not None and first in names:
+            _draw_jump(axes, first, names.index(first) + 1, len(names))
+        axes.set_xlim(0.5, len(names) + 0.5)
         axes.set_ylim(bottom=axes.get_ylim()[1] / _SPAN)
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
         axes.yaxis.set_minor_locator(mpl.ticker.NullLocator())
         axes.set_xlabel("layers, in order of execution")
-        axes.set_ylabel("relative error, %")
+        axes.set_ylabel(what)
         drawing.legend(figure)
-        return drawing.svg(figure, "Relative error by layer")
+        return drawing.svg(figure, f"{what}, by layer")
+
+
+def _draw_jump(axes, first: str, at: int, layers: int) -> None:
+    axes.axvline(at, color=drawing.FAIL, linewidth=1.2, linestyle=":")
+    right = at > 0.7 * layers
+    axes.annotate(
+        f"first jump: {first}",
+        (at, 0.97),
+        (-5 if right else 5, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        va="top",
+        fontsize=8,
+    )

@@ -9,7 +9,8 @@ from calib.methods import METHODS
 from calib.tensor_ranges import TensorRange, TensorRanges
 from common import files
 from common.strict_json import encode
-from deploy.layers import profile
+from deploy.layers import costs, profile
+from deploy.layers.costs import Cost, Costs, Errors, Shortest
 from deploy.layers.profile import Layer, Logits, Profile
 from deploy.reports.page import page
 from deploy.verdict.result import Calibration, Data, Result, Size
@@ -130,6 +131,47 @@ def test_what_explain_found_is_drawn_with_its_first_jump(explained):
     assert "first jump: Conv.1" in shown
     assert "Conv.1 ← first jump Conv 50 50 - - -1 … 1" in shown
     assert "Not found in the file: Relu.9" in shown
+
+
+def test_what_layers_cost_is_drawn_with_the_list_that_was_found(build_folder):
+    def errors(error: float) -> Errors:
+        return Errors(flips=2, broken=0, error=error, kl=0.1)
+
+    rows = [
+        Cost(layer=f"Conv.{at}", operator="Conv", alone=errors(alone), without=errors(without))
+        for at, (alone, without) in enumerate([(0.01, 0.4), (0.3, 0.1), (0.02, 0.4)])
+    ]
+    shortest = Shortest(want=0.99, keep_float=("Conv.1",), attempts=(), found=f"{MARKUP} does it")
+    costs.write(
+        Costs(
+            schema=1,
+            toolkit="0.2.0",
+            model=NAME,
+            name=NAME,
+            target="onnx",
+            precision="int8",
+            weights="demo",
+            execution="native",
+            files=FILES,
+            host=a_result().host,
+            data=Data(name="demo", images=8, sha256="a" * 64),
+            photos=8,
+            everything=errors(0.4),
+            file=errors(0.4),
+            file_photos=8,
+            costs=tuple(rows),
+            shortest=shortest,
+            seconds=1.0,
+            peak_mib=100,
+        )
+    )
+    shown = said(a_result())
+    assert f"{NAME} onnx int8: what each layer costs simulated, on 8 photos of demo" in shown
+    assert "all but it" in shown
+    assert "Conv.1 Conv 30 - 2 10 2 +93.8" in shown
+    assert f"found: {MARKUP} does it" in shown
+    (build_folder / NAME / "blame" / "onnx-int8.json").write_text("{}")
+    assert "what each layer costs simulated" not in said(a_result())
 
 
 def test_multiply_adds_are_counted_in_the_file_or_follow_from_what_is_published(build_folder):
