@@ -25,7 +25,7 @@ def show(costs: Costs, verbose: bool) -> None:
         [row(one, costs) for one in rows],
         important=("alone: error %", "all but it: error %"),
     )
-    for line in lines(costs):
+    for line in (*measured(costs), *(f"  {one}" for one in tried(costs)), *outcome(costs)):
         print(line)
 
 
@@ -47,17 +47,25 @@ def _error(errors: Errors) -> str:
     return f"{100 * errors.error:.3g}"
 
 
-def lines(costs: Costs) -> Iterator[str]:
-    """What is said below the table."""
+def measured(costs: Costs) -> Iterator[str]:
+    """What all layers together cost, below the table."""
     everything = _said(costs.everything, costs.photos)
     yield f"all of them in {costs.precision}, simulated: {everything}"
     yield f"the file itself, {costs.execution}: {_said(costs.file, costs.file_photos)}"
     if costs.in_float:
         yield f"in float in the file: {', '.join(costs.in_float)}"
+
+
+def tried(costs: Costs) -> Iterator[str]:
+    """The lists of layers that were tried, one a line."""
+    for one in costs.shortest.attempts if costs.shortest else ():
+        yield f"tried: {_attempt(one)}"
+
+
+def outcome(costs: Costs) -> Iterator[str]:
+    """The list that was found, and what to do with it."""
     if costs.shortest is None:
         return
-    for one in costs.shortest.attempts:
-        yield f"  tried: {_attempt(one)}"
     yield f"found: {costs.shortest.found}"
     if costs.shortest.keep_float and costs.precision == INT8:
         layers = " ".join(costs.shortest.keep_float)

@@ -15,7 +15,7 @@ from deploy.reports import drawing
 
 _MOST_DOTS = 80
 _HIGH = 2.6  # inches
-_SPAN = 1e5  # of the largest error, what is less adds nothing to it
+_SPAN = 1e4  # of the axis: what is so much less than the largest error adds nothing to it
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Explained:
     plot: markupsafe.Markup
     headers: list[tuple[str, bool]]
     rows: list[tuple[str, bool, list[str]]]
-    note: str = ""
+    notes: list[str]
 
 
 def explained(names: Iterable[str]) -> Iterator[Explained]:
@@ -48,7 +48,7 @@ def _explained(profile: Profile) -> Explained:
         "with all before it": [one.error for one in profile.layers],
         "by itself": [one.own for one in profile.layers],
     }
-    missing = f"Not found in the file: {', '.join(profile.unmapped)}" if profile.unmapped else ""
+    unmapped = ", ".join(profile.unmapped)
     return Explained(
         who=_who(profile),
         said=f"{profile.execution}, on {profile.data.images} photos of {profile.data.name}{of}",
@@ -59,7 +59,7 @@ def _explained(profile: Profile) -> Explained:
             (one.layer, one.layer == profile.first, line)
             for one, line in zip(profile.layers, cells, strict=True)
         ],
-        note=missing,
+        notes=[f"not found in the file: {unmapped}"] if unmapped else [],
     )
 
 
@@ -72,10 +72,11 @@ def _blamed(found: Costs) -> Explained:
     return Explained(
         who=f"{_who(found)}: what each layer costs",
         said=f"simulated, on {found.photos} photos of {found.data.name}",
-        lines=list(cost_tables.lines(found)),
+        lines=[*cost_tables.measured(found), *cost_tables.outcome(found)],
         plot=_plot(names, series, "error of logits, %"),
         headers=_headers(cost_tables.HEADERS[1:]),
         rows=[(one.layer, False, cost_tables.row(one, found)[1:]) for one in found.costs],
+        notes=list(cost_tables.tried(found)),
     )
 
 

@@ -130,7 +130,7 @@ def test_what_explain_found_is_drawn_with_its_first_jump(explained):
     assert f"Found: it is {MARKUP} Next: keep it in float" in shown
     assert "first jump: Conv.1" in shown
     assert "Conv.1 ← first jump Conv 50 50 - - -1 … 1" in shown
-    assert "Not found in the file: Relu.9" in shown
+    assert "not found in the file: Relu.9" in shown
 
 
 def test_what_layers_cost_is_drawn_with_the_list_that_was_found(build_folder):
