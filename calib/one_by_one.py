@@ -84,10 +84,8 @@ class OneByOne:
         work = sum(shares[unit.part] for unit in self._units) + 2
         fitting = int(seconds / (work * (end - started) / len(few)))
         self._rows = _spread(len(self._photos), min(at_most, max(_FEWEST, fitting)))
-        fitting = int(_EACH_TRY / ((end - half) / len(few)))
-        self._many = [
-            self._photos[row] for row in _spread(len(self._photos), max(at_most, fitting))
-        ]
+        fitting = max(2 * at_most, int(_EACH_TRY / ((end - half) / len(few))))
+        self._many = [self._photos[row] for row in _spread(len(self._photos), fitting)]
         self._at, entry = 0, [self._photos[row] for row in self._rows]
         self._float_entry, self._target_entry = entry, entry
         self._float = np.concatenate(self._run(entry, frozenset(), 0))

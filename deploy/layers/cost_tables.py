@@ -25,7 +25,8 @@ def show(costs: Costs, verbose: bool) -> None:
         [row(one, costs) for one in rows],
         important=("alone: error %", "all but it: error %"),
     )
-    for line in (*measured(costs), *(f"  {one}" for one in tried(costs)), *outcome(costs)):
+    lists = (f"  {one}" for one in tried(costs, verbose))
+    for line in (*measured(costs), *lists, *outcome(costs)):
         print(line)
 
 
@@ -56,10 +57,15 @@ def measured(costs: Costs) -> Iterator[str]:
         yield f"in float in the file: {', '.join(costs.in_float)}"
 
 
-def tried(costs: Costs) -> Iterator[str]:
-    """The lists of layers that were tried, one a line."""
-    for one in costs.shortest.attempts if costs.shortest else ():
+def tried(costs: Costs, verbose: bool = True) -> Iterator[str]:
+    """The lists of layers that were tried, one a line; with `verbose` also those that were in the
+    simulation only."""
+    attempts = costs.shortest.attempts if costs.shortest else ()
+    shown = [one for one in attempts if verbose or one.agreement is not None]
+    for one in shown:
         yield f"tried: {_attempt(one)}"
+    if len(shown) < len(attempts):
+        yield f"and {len(attempts) - len(shown)} lists in the simulation only (VERBOSE=1)"
 
 
 def outcome(costs: Costs) -> Iterator[str]:
