@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 _LOOKS = 0.1  # seconds between two looks at the threads
-_GRACE = 1.0  # seconds for programs to end in, before they are made to
+_GRACE = 0.5  # seconds for programs to end in, before they are made to
 _PATIENCE = 2.0  # seconds for threads to clean up in, before they are left behind
 
 
