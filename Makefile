@@ -23,7 +23,7 @@ commands := $(shell sed -n 's/^\([a-z-]*\)::.*/\1/p' Makefile)
 help:  ## this list (what the words mean: HELP=1 with a command, once it is set up)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p; s/^#\(   <.*\)/\1/p' Makefile | expand -t 18
 
-setup::  ## make .venv and .venv-lite (and .venv-trt where a GPU is) from the lock files
+setup::  ## [ONLY=main|lite|trt]: make .venv and .venv-lite (and .venv-trt where a GPU is) from the lock files
 	$(call run,runtimes/install.py)
 
 setup-arm::  ## an ARM64 root in .arm, to execute ARM code on this machine (needs qemu-user-static)
@@ -74,8 +74,11 @@ evaluate::  ## MODEL=… [NAME=…] [WEIGHTS=…] [WEIGHTS_KEY=…] [CONFIG=path
 matrix::  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> [JOBS=N]: every model on every target
 	$(call run,deploy/matrix.py)
 
-report::  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json] [CHANGES=changes.json]: all results on one page
+report::  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json] [CHANGES=changes.json] [GPU_CHECK=gpu-check.json]: all results on one page
 	$(call run,deploy/report.py)
+
+gpu-check::  ## [MODELS=…] [PRECISION=…] [WEIGHTS=path|official|demo|random] [DATA=folder|demo|cifar10] [PHOTOS=N] [SKIP_BAD=1] [LIMIT=S] [OUT=folder] [FRESH=1]: on a GPU, all that is simulated elsewhere
+	$(call run,deploy/gpu_check.py)
 
 package::  ## MODEL=… [NAME=…] [TARGET=onnx|openvino|mnn|ncnn|opencv|lite-arm] <files> <photos> [LABELS=file|none] [SIGN=key.pem]: what an app needs, a folder and a zip
 	$(call run,deploy/package.py)

@@ -23,6 +23,7 @@ from common.console import shown
 from common.errors import UserError
 from common.paths import absolute, build_root
 from convert.builds import choose
+from deploy.gpu.record import read_check
 from deploy.reports.beside import FORMS
 from deploy.reports.comparison import compare, regressions
 from deploy.reports.runs import builds_with_results, results_here, results_in
@@ -69,6 +70,12 @@ def main() -> int:
         help="show the photos in a JSON file that validate --changes wrote, at most "
         f"{MOST}; without it no photo is in the page",
     )
+    parser.add_argument(
+        "--gpu-check",
+        type=absolute,
+        metavar="FILE",
+        help="show the parts of a check that make gpu-check wrote (gpu-check.json)",
+    )
     options = parser.parse_args()
     if options.fail_on and not options.against:
         raise UserError("--fail-on regression compares two runs; name the other one with --against")
@@ -77,9 +84,10 @@ def main() -> int:
     out = _place(options.out)
     before = results_in(options.against) if options.against else None
     changes = read_changes(options.changes) if options.changes else []
+    check = read_check(options.gpu_check) if options.gpu_check else None
     wanted = [choose(name).folder for name in options.model or ()] or builds_with_results()
     results = results_here(wanted)
-    if not results:
+    if not results and not check:
         raise UserError(
             f"there are no results to report on in {shown(build_root())}; make some: make demo, or "
             "make validate MODEL=… TARGET=all"
@@ -89,7 +97,7 @@ def main() -> int:
     differences = None if before is None else compare(before, results)
     against = shown(options.against) if options.against else ""
     name = options.against.name if options.against else ""  # no path of this machine in the page
-    _write(out, page(results, differences, name, changes))
+    _write(out, page(results, differences, name, changes, check=check))
     for form in options.also:
         name, write = FORMS[form]
         _write(out.with_name(name), write(results, differences))

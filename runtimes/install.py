@@ -18,7 +18,7 @@ import shutil
 import time
 
 from common import files, process
-from common.cli import Exit, Parser, run
+from common.cli import Exit, Parser, choice, run
 from common.console import say
 from common.errors import UserError
 from runtimes.environments import (
@@ -91,10 +91,15 @@ def _complaint(done: process.Completed) -> str | None:
 
 
 def main() -> int:
-    Parser(prog="python runtimes/install.py", description=__doc__.splitlines()[0]).parse_args()
-    wanted = [environment for environment in ENVIRONMENTS.values() if environment.setup == SETUP]
+    parser = Parser(prog="python runtimes/install.py", description=__doc__.splitlines()[0])
+    usual = {name: one for name, one in ENVIRONMENTS.items() if one.setup == SETUP}
+    parser.add_argument(
+        "--only", type=choice(*usual), metavar="NAME", help=f"{', '.join(usual)} (default: all)"
+    )
+    only = parser.parse_args().only
+    wanted = [usual[only]] if only else list(usual.values())
     usable = [environment.folder for environment in wanted if install(environment)]
-    say(f"  ready: {', '.join(usable)}")
+    say(f"  ready: {', '.join(usable) or 'nothing'}")
     return Exit.OK
 
 

@@ -70,7 +70,7 @@ def test_packages():
 
 
 def test_make_targets_exist():
-    for target in set(re.findall(r"\bmake ([a-z]+)\b", README)):
+    for target in set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)\b", README)):
         assert re.search(rf"^{target}:", MAKEFILE, re.M) or target == "itself", target
 
 
@@ -87,7 +87,7 @@ def shown_commands() -> list[str]:
                    for line in block.splitlines()]  # fmt: skip
         spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
         found += [line.partition("  #")[0].strip() for line in (*blocks, *spans)]
-    return sorted({line for line in found if re.match(r"(make [a-z]+ |python [a-z]+/)", line)})
+    return sorted({line for line in found if re.match(r"(make [a-z-]+ |python [a-z]+/)", line)})
 
 
 class _Parsed(BaseException):

@@ -9,6 +9,7 @@ from typing import Any
 
 import markupsafe
 
+from deploy.gpu.record import Check
 from deploy.reports import figures
 from deploy.reports.calibration import calibrated
 from deploy.reports.comparison import KINDS, LEAST_RATIO, Difference
@@ -34,9 +35,11 @@ def page(
     against: str = "",
     changes: Sequence[Change] = (),
     now: datetime.datetime | None = None,
+    check: Check | None = None,
 ) -> str:
     """The report on results as HTML; `differences` from another run, `against`, where there is one,
-    and the photos whose decision changed, as far as they are to be shown."""
+    the photos whose decision changed, as far as they are to be shown, and the parts of a GPU check
+    that made the results."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -47,6 +50,10 @@ def page(
         parts["sections"].insert(0, ("compared", "compared"))
     if changes:
         parts["sections"].insert(-1, ("changed", "changed photos"))
+    if check:
+        parts["sections"].insert(0, ("gpu-check", "GPU check"))
+        where = ", ".join(check.machine.gpus) or "no GPU"
+        parts["heading"] = f"GPU check of {check.machine.target}: {where}"
     photos, count = shown_photos(changes)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         **parts,
@@ -54,6 +61,7 @@ def page(
         compared=_compared(differences or ()),
         least=f"{100 * (LEAST_RATIO - 1):.0f} %",
         against=against,
+        check=check,
         photos=photos,
         changes=count,
         anchor=anchor,

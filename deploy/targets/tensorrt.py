@@ -92,7 +92,7 @@ class TensorRt(Target):
             options: dict[str, Any] = {} if precision == "fp32" else {"optimize": False}
             return SessionSpec(SIMULATED, ONNX_SESSION, reason=reason, options=options)
         options = {"gpu": vars(gpu)}
-        if self._is_named(gpu):
+        if self.is_named(gpu):
             return SessionSpec(NATIVE, SESSION, "trt", options=options)
         reason = f"this GPU, {gpu.name} ({gpu.architecture}), is not a {self.published_gpu}"
         return SessionSpec(SIMULATED, SESSION, "trt", reason, options, real=True)
@@ -157,8 +157,9 @@ class TensorRt(Target):
         if TRT.problem():
             return None
         found, _ = nvidia.find()
-        return next(filter(self._is_named, found), found[0])
+        return next(filter(self.is_named, found), found[0])
 
-    def _is_named(self, gpu: nvidia.Gpu) -> bool:
+    def is_named(self, gpu: nvidia.Gpu) -> bool:
+        """Whether a GPU is the one that the target names."""
         words = re.split(r"[\s-]+", gpu.name)
         return gpu.architecture == self._architecture and self.published_gpu in words

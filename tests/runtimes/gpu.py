@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from common import files
 from common.paths import ROOT
 from convert import to_tensorrt
 from deploy.targets import tensorrt
@@ -28,6 +29,18 @@ import sys
 sys.path.insert(0, {root!r})
 from tests.runtimes.tensorrt_surface import fake
 vars(sys.modules["tensorrt"]).update(vars(fake.module({version!r})))
+"""
+
+
+_AT_START = """
+import sys
+if sys.version_info >= (3, 11):  # not in .venv-lite
+    import dataclasses
+    sys.path.append({root!r})
+    from runtimes import environments
+    environments.TRT = dataclasses.replace(environments.TRT, folder={folder!r})
+    environments.ENVIRONMENTS["trt"] = environments.TRT
+    sys.path.remove({root!r})
 """
 
 
@@ -65,3 +78,14 @@ class Machine:
         self._patch.setitem(environments.ENVIRONMENTS, "trt", trt)
         for module in (to_tensorrt, tensorrt):
             self._patch.setattr(module, "TRT", trt)
+
+    def install_for_commands(self, version: str) -> None:
+        """The same for all that is started from now on; `make setup` finds nothing to do."""
+        self.install(version)
+        folder = environments.ENVIRONMENTS["trt"].path
+        (folder / ".made-from").write_text(files.sha256(environments.TRT.lock_path))
+        start = self._folder / "at-start"
+        start.mkdir()
+        text = _AT_START.format(root=str(ROOT), folder=str(folder))
+        (start / "sitecustomize.py").write_text(text)
+        self._patch.setenv("PYTHONPATH", str(start))

@@ -8,8 +8,9 @@
 static int architecture(void) { return atoi(getenv("GPU_ARCHITECTURE")); }
 
 int cuInit(unsigned flags) {
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
     while (getenv("HANG")) sleep(1);
-    return 0;
+    return visible && !*visible ? 100 : 0; /* CUDA_ERROR_NO_DEVICE */
 }
 int cuDriverGetVersion(int *version) { return *version = 12020, 0; }
 int cuDeviceGetCount(int *count) { return *count = 1, 0; }
