@@ -142,7 +142,7 @@ def _facts(
         for one in results
         if one.drift
     )
-    return [
+    facts = [
         ("builds", _builds(results)),
         ("targets", ", ".join(dict.fromkeys(one.target for one in columns))),
         ("hosts", "; ".join(hosts) or "none: nothing ran"),
@@ -150,6 +150,7 @@ def _facts(
         ("made with", ", ".join(tools(results))),
         ("written", now.strftime("%Y-%m-%d %H:%M %Z")),
     ]
+    return [(name, said) for name, said in facts if said]
 
 
 def _builds(results: Sequence[Result]) -> str:

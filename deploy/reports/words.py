@@ -14,7 +14,7 @@ def summary(results: Sequence[Result]) -> str:
     simulated = sum(one.simulation == "pass" for one in results)
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     more = f"; {simulated} of them pass as a simulation, which is no pass" if simulated else ""
-    return f"{len(results)} results: {said}{more}."
+    return f"{len(results)} results: {said}{more}." if results else "Nothing was measured."
 
 
 def datasets(results: Sequence[Result]) -> list[str]:
