@@ -19,7 +19,7 @@ from deploy.layers.inside import INSIDE, look_inside
 from deploy.layers.mapping import FLOAT_ONNX, KIND, Mapped, keep, map_reference, map_tensors
 from deploy.layers.mapping import Mapping as Mappings
 from deploy.layers.matching import NEAR
-from deploy.layers.measuring import Pair, Tally, measure, relative_to, sources
+from deploy.layers.measuring import LOGITS, Pair, Seen, Tally, measure, relative_to, sources
 from deploy.layers.profile import SCHEMA, Layer, Logits, Profile
 from deploy.layers.signs import signs, swapped_colours
 from deploy.layers.subject import Subject
@@ -28,8 +28,6 @@ from deploy.targets.base import Options
 from deploy.targets.paddle import REFERENCE
 from deploy.verdict.result import Data, Host
 from runtimes.session_pool import open_sessions
-
-LOGITS = "logits"
 
 
 class Explainer:
@@ -66,7 +64,9 @@ class Explainer:
             pair = Pair(self._reference, target, paddle.known, {}, factors)
             mapping = self._mapping(onnx, subject, pair, paddle)
             pair = dataclasses.replace(pair, target_names=mapping.compared)
-            tallies = measure(pair, mapping, _counted(batches, update))
+            narrow = subject.precision == FP16
+            seen = measure(pair, mapping, _counted(batches, update), narrow)
+            tallies = seen.tallies
             made_of = sources(mapping, tallies)
             steps = jump.steps(
                 {name: tally.relative for name, tally in tallies.items()},
@@ -74,10 +74,9 @@ class Explainer:
                 {name: inputs for name, (_, inputs) in made_of.items()},
             )[1:]  # without the network's input
             first = jump.first_jump(steps, subject.precision)
-            noticed = tuple(_signs(pair, first, made_of, tallies, batches[0])) if first else ()
-            wanted = [pair.reference_values(photo, [LOGITS])[LOGITS] for photo in batches]
+            noticed = tuple(_signs(pair, first, made_of, seen)) if first else ()
             peak = self._reference.peak_mib + target.peak_mib
-        logits = _logits(subject, batches, np.concatenate(wanted), tallies)
+        logits = _logits(subject, batches, seen)
         layers = tuple(
             _layer(step, mapping, made_of[step.tensor], tallies, subject.precision)
             for step in steps
@@ -170,45 +169,42 @@ def _signs(
     pair: Pair,
     first: jump.Part,
     made_of: Mapping[str, tuple[list[Mapped], list[str]]],
-    tallies: Mapping[str, Tally],
-    photo: np.ndarray,
+    seen: Seen,
 ) -> Iterator[str]:
-    """What is noticed of the layer where the error jumps, in clauses."""
+    """What is noticed of the layer where the error jumps, in clauses; on the last photo."""
     name, (_, inputs) = first.tensor, made_of[first.tensor]
     for one in (*inputs, name):
-        if share := tallies[one].clipped:
-            low, high = tallies[one].bounds or (0.0, 0.0)
+        tally = seen.tallies[one]
+        if tally.bounds and tally.clipped:
+            low, high = tally.bounds
             yield (
-                f"{share:.2%} of {one}, which reaches {tallies[one].low:.4g} … "
-                f"{tallies[one].high:.4g}, lie outside of the file's range {low:.4g} … {high:.4g}"
+                f"{tally.clipped:.2%} of {one}, which reaches {tally.low:.4g} … {tally.high:.4g}, "
+                f"lie outside of the file's range {low:.4g} … {high:.4g}"
             )
-    reference = pair.reference_values(photo, pair.target_names)
-    target = pair.target_values(photo)
-    alone = pair.own_values(reference, target) if first.measured else target
-    value = pair.in_reference_order(name, alone[name], reference[name].shape)
-    yield from signs(value, reference[name])
-    photos = [one for one in inputs if not made_of[one][1] and reference[one].shape[1] == 3]
-    for entry in photos if first.measured else ():
-        swapped = reference | {entry: np.ascontiguousarray(reference[entry][:, ::-1])}
-        given = pair.own_values(swapped, target)[name]
-        other = pair.in_reference_order(name, given, reference[name].shape)
-        yield from swapped_colours(first.own, other, reference[name])
+    right = seen.reference[name]
+    values = (seen.own if first.measured else seen.target)[name]
+    yield from signs(pair.in_reference_order(name, values, right.shape), right)
+    if not first.measured:
+        return
+    for entry in inputs:
+        photo = seen.reference[entry]
+        if made_of[entry][1] or photo.shape[1] != 3:
+            continue  # not the network's input, or no colours
+        swapped = {**seen.reference, entry: np.ascontiguousarray(photo[:, ::-1])}
+        given = pair.own_values(swapped, seen.target)[name]
+        other = pair.in_reference_order(name, given, right.shape)
+        yield from swapped_colours(first.own, other, right)
 
 
-def _logits(
-    subject: Subject,
-    batches: Sequence[np.ndarray],
-    reference: np.ndarray,
-    tallies: Mapping[str, Tally],
-) -> Logits:
+def _logits(subject: Subject, batches: Sequence[np.ndarray], seen: Seen) -> Logits:
     """How far the logits are off, as the layers gave them and as the session does."""
     with open_sessions(subject.session_spec, subject.folder, subject.precision) as sessions:
         deployed = sessions(batches, lambda done, total: None, len(batches))
-    inside = tallies[LOGITS].relative if LOGITS in tallies else math.inf
+    inside = seen.tallies[LOGITS].relative if LOGITS in seen.tallies else math.inf
     return Logits(
         error=finite(inside),
-        deployed=finite(relative_to(deployed, reference)),
-        flips=int((deployed.argmax(1) != reference.argmax(1)).sum()),
+        deployed=finite(relative_to(deployed, seen.logits)),
+        flips=int((deployed.argmax(1) != seen.logits.argmax(1)).sum()),
     )
 
 

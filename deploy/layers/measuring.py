@@ -10,6 +10,7 @@ from deploy.layers.mapping import Mapped
 from deploy.layers.mapping import Mapping as Mappings
 from deploy.layers.matching import Match, back, put_in_order
 
+LOGITS = "logits"
 _NORMAL = 2.0**-14  # float16's smallest normal number (IEEE 754, binary16)
 
 
@@ -35,11 +36,13 @@ class Pair:
         known = self.reference_names
         names = known if wanted is None else {name: known[name] for name in wanted if name in known}
         values = self.reference.values(photo, [one.name for one in names.values()])
-        return {
-            name: put_in_order(values[one.name], one.axes) * np.float32(self.factors.get(name, 1.0))
+        found = {
+            name: put_in_order(values[one.name], one.axes)
             for name, one in names.items()
             if one.name in values
         }
+        factors = {name: self.factors[name] for name in found if self.factors.get(name, 1.0) != 1.0}
+        return found | {name: found[name] * np.float32(one) for name, one in factors.items()}
 
     def target_values(self, photo: np.ndarray) -> dict[str, np.ndarray]:
         """The target's, in the shapes that they have there."""
@@ -71,9 +74,11 @@ class Pair:
 
 
 class Tally:
-    """What has been seen of one tensor; sums in float64."""
+    """What has been seen of one tensor. `bounds` are those of the target's integers, `narrow` says
+    that it has float16."""
 
-    def __init__(self, bounds: tuple[float, float] | None):
+    def __init__(self, bounds: tuple[float, float] | None, narrow: bool):
+        self._narrow = narrow
         self.bounds = bounds
         self.count = self.infinite = self.small = self.outside = self.at_ends = 0
         self.power = self.error = self.own = 0.0
@@ -85,12 +90,15 @@ class Tally:
         self.count += reference.size
         self.low = min(self.low, float(reference.min()))
         self.high = max(self.high, float(reference.max()))
-        self.infinite += int((~np.isfinite(value)).sum())
-        self.small += int(((np.abs(reference) < _NORMAL) & (reference != 0)).sum())
+        if self._narrow:
+            self.small += int(((np.abs(reference) < _NORMAL) & (reference != 0)).sum())
         self.power += _square(reference)
         with np.errstate(invalid="ignore", over="ignore"):
-            self.error += _square(value - reference)
+            error = _square(value - reference)
             self.own += 0.0 if own is None else _square(own - reference)
+        self.error += error
+        if not np.isfinite(error):
+            self.infinite += int((~np.isfinite(value)).sum())
         self.forced &= own is not None
         if self.bounds:
             low, high = self.bounds
@@ -120,17 +128,31 @@ class Tally:
         return _relative(self.own, self.power) if self.forced else None
 
 
-def measure(pair: Pair, mapping: Mappings, batches: Iterable[np.ndarray]) -> dict[str, Tally]:
-    """The tallies of the tensors that both have, in order of execution, over photos, each the
-    network's input float32 [1, 3, S, S]."""
+@dataclass(frozen=True)
+class Seen:
+    """Tallies over all photos, by the ONNX file's names in order of execution, with the reference's
+    logits float32 [photos, classes]; and all values on the last photo, as `Pair` gives them."""
+
+    tallies: dict[str, Tally]
+    logits: np.ndarray
+    reference: Mapping[str, np.ndarray]
+    target: Mapping[str, np.ndarray]
+    own: Mapping[str, np.ndarray]
+
+
+def measure(pair: Pair, mapping: Mappings, batches: Iterable[np.ndarray], narrow: bool) -> Seen:
+    """What is seen of the tensors that both have, over photos, each the network's input float32
+    [1, 3, S, S]. `narrow` says that the target has float16."""
     bounds = {
         name: pair.target.ranges[one.name]
         for name, one in pair.target_names.items()
         if one.name in pair.target.ranges
     }
     tallies: dict[str, Tally] = {}
+    logits, reference, target, own = [], {}, {}, {}
     for photo in batches:
-        reference = pair.reference_values(photo, pair.target_names)
+        reference = pair.reference_values(photo, {*pair.target_names, LOGITS})
+        logits.append(reference[LOGITS])
         target = pair.target_values(photo)
         own = pair.own_values(reference, target)
         for one in mapping.tensors:
@@ -138,10 +160,10 @@ def measure(pair: Pair, mapping: Mappings, batches: Iterable[np.ndarray]) -> dic
             if name not in reference or name not in target:
                 continue
             axes = pair.target_names[name].axes
-            tally = tallies.setdefault(name, Tally(bounds.get(name)))
+            tally = tallies.setdefault(name, Tally(bounds.get(name), narrow))
             alone = put_in_order(own[name], axes).ravel() if name in own else None
             tally.see(reference[name].ravel(), put_in_order(target[name], axes).ravel(), alone)
-    return tallies
+    return Seen(tallies, np.concatenate(logits), reference, target, own)
 
 
 def sources(mapping: Mappings, measured: Mapping[str, Tally]) -> dict[str, tuple[list, list]]:
