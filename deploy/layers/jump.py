@@ -17,7 +17,7 @@ import numpy as np
 
 # More than a sound layer adds: float32 sums in another order, or by Winograd's transforms; a
 # half's 11 digits and a bfloat16's 8, with their sums; 8 bits of what a tensor's range is.
-LIMITS = {"fp32": 1e-3, "fp16": 2e-2, "bf16": 5e-2, "int8": 0.15}
+LIMITS = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2, "int8": 0.15}
 _TIMES = 5  # the usual own error
 
 
