@@ -14,6 +14,9 @@ from common.errors import UserError, suggest
 
 FLAG = "--make"
 
+# A secret: what stands on a command line can be read by everybody on the machine, and in histories.
+_SECRETS = ("PORTAGE_SERVED_TOKEN",)
+
 # Words that are for the environment, where any of our processes, or a tool, looks for them.
 _ENVIRONMENT = re.compile(
     rf"{'|'.join(paths.VARIABLES)}|PORTAGE_\w+|ANDROID_SERIAL|PYTHON|HOME|PATH|SHELL|CUDA_VISIBLE_DEVICES"
@@ -55,6 +58,12 @@ def arguments(
     `target` is what make does now, and `goals` what it was called for: the words are not for a
     target that others need (`setup`). UserError for a word that no argument has.
     """
+    for name in _SECRETS:
+        if name in words:
+            raise UserError(
+                f"{name}= on a command line can be read by everybody on this machine: export it in "
+                "the shell, or read it from a file there, and leave the word out"
+            )
     for name in filter(_ENVIRONMENT.fullmatch, words):
         os.environ[name] = words[name]
     if target not in goals:

@@ -16,9 +16,10 @@ from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL
 from runtimes.worker import Worker
 
-Execution = Literal["native", "emulated", "simulated", "none"]
+Execution = Literal["native", "emulated", "served", "simulated", "none"]
 NATIVE: Execution = "native"
 EMULATED: Execution = "emulated"
+SERVED: Execution = "served"
 SIMULATED: Execution = "simulated"
 NONE: Execution = "none"
 
@@ -28,7 +29,8 @@ class SessionSpec:
     """How a precision of a target runs.
 
     `execution` is "native" (the hardware that the target names), "emulated" (its instructions,
-    executed by another processor), "simulated" (its arithmetic on other hardware) or "none";
+    executed by another processor), "served" (what is in production, on hardware that nobody tells),
+    "simulated" (its arithmetic on other hardware) or "none";
     `reason` says why it is not native. `host` is where its processes run. `session` is the class in
     `runtimes.sessions` that runs it, in `environment`, made with `options` beside the folder.
     `photos` is how many photos are enough for a runtime that is slow (None: all of them), and
@@ -53,20 +55,21 @@ class SessionSpec:
 class SessionPool:
     """A target's file, opened in processes of its own: `logits = run(batches)`.
 
-    Batches are float32 [n, 3, S, S], logits float32 [N, classes]. A runtime that uses one thread
-    is opened once per core, and takes as many batches at a time.
+    Batches are float32 [n, 3, S, S], or paths of photos where a server prepares them itself; logits
+    are float32 [N, classes]. A runtime that uses one thread is opened once per core, and takes as
+    many batches at a time.
     """
 
     def __init__(self, workers: list[Worker]):
         self._workers = workers
 
-    def __call__(self, batches: Iterable[np.ndarray], progress: Progress, total: int):
+    def __call__(self, batches: Iterable[np.ndarray | list[str]], progress: Progress, total: int):
         """The logits of all batches, in order; `progress` hears of the photos done."""
         free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             free.put(worker)
 
-        def infer(batch: np.ndarray) -> np.ndarray:
+        def infer(batch: np.ndarray | list[str]) -> np.ndarray:
             worker = free.get()
             try:
                 return worker.use("run", batch=batch)

@@ -48,6 +48,13 @@ def test_words_that_make_keeps_to_itself_are_no_secret():
         make_words.typed("e -- $(MAKEOVERRIDES)")
 
 
+def test_a_token_on_the_line_is_refused_and_not_repeated():
+    with pytest.raises(UserError, match="can be read by everybody on this machine") as error:
+        arguments(PORTAGE_SERVED_TOKEN="s3cret")
+    assert "s3cret" not in str(error.value)
+    assert "PORTAGE_SERVED_TOKEN" not in os.environ
+
+
 def test_a_word_of_every_kind():
     assert arguments(MODEL="A B", MODELS="C") == ["--model=A", "--model=B", "--model=C"]
     assert arguments(KEEP_FLOAT="Conv.0") == ["--keep-float=Conv.0"]
