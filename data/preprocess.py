@@ -84,15 +84,21 @@ class Preprocess:
         import numpy as np
 
         height, width = rgb.shape[:2]
-        percent = float(self.resize_short) / min(width, height)
-        size = round(width * percent), round(height * percent)
+        size = self.resized_size(rgb)
         if size[0] * size[1] > _MAX_RESIZED_PIXELS:
             raise BadPhotoError(f"too narrow a strip ({width}x{height} pixels)")
         left, top = (size[0] - self.crop) // 2, (size[1] - self.crop) // 2
-        resized = self._resize(rgb, size)
+        resized = self.resize(rgb, size)
         return np.ascontiguousarray(resized[top : top + self.crop, left : left + self.crop])
 
-    def _resize(self, rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    def resized_size(self, rgb: np.ndarray) -> tuple[int, int]:
+        """The width and height that a photo, uint8 RGB [height, width, 3], is resized to."""
+        height, width = rgb.shape[:2]
+        percent = float(self.resize_short) / min(width, height)
+        return round(width * percent), round(height * percent)
+
+    def resize(self, rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """A photo, uint8 RGB [height, width, 3], of another size (width, height)."""
         if self.library == "pillow":
             import numpy as np
             from PIL import Image
