@@ -31,6 +31,7 @@ from deploy.request.arguments import (
     chosen_host,
     chosen_photos,
 )
+from deploy.request.endpoint import add_endpoint_arguments, at_endpoint
 from deploy.request.values import Cell
 from deploy.speed.tables import show_beside
 from deploy.targets.base import Target
@@ -49,6 +50,7 @@ def main() -> int:
     add_file_arguments(parser, target_default=["all"])
     add_photo_arguments(parser)
     add_host_arguments(parser)
+    add_endpoint_arguments(parser)
     parser.add_argument(
         "--jobs", type=positive, default=1, metavar="N", help="models at a time (default: 1)"
     )
@@ -57,7 +59,7 @@ def main() -> int:
         options.model = list(MODELS)
     builds = chosen_builds(options)
     host = chosen_host(options)
-    cells = chosen_cells(options, host)
+    cells = at_endpoint(chosen_cells(options, host), options)
     started = time.monotonic()
     broken = {}
 

@@ -32,6 +32,7 @@ from deploy.request.arguments import (
     chosen_host,
     chosen_photos,
 )
+from deploy.request.endpoint import add_endpoint_arguments, at_endpoint
 from deploy.verdict import advice, tables
 from deploy.verdict.changes import Changes, check_place
 from deploy.verdict.result import exit_status
@@ -45,6 +46,7 @@ def main() -> int:
     add_file_arguments(parser, target_default=[])
     add_photo_arguments(parser)
     add_host_arguments(parser)
+    add_endpoint_arguments(parser)
     add_verbose_argument(parser)
     parser.add_argument(
         "--import",
@@ -70,7 +72,7 @@ def main() -> int:
     if options.changes:
         check_place(options.changes)
     host = chosen_host(options)
-    cells = chosen_cells(options, host)
+    cells = at_endpoint(chosen_cells(options, host), options)
     chosen = chosen_builds(options)
     changes = Changes() if options.changes else None
 

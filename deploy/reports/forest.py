@@ -27,7 +27,12 @@ from deploy.verdict.tables import drift_interval, figures
 
 _VERDICT = {"pass": PASS, "fail": FAIL, "undecided": OPEN, "unavailable": OPEN}
 # What executed is told by the marker's form, and whether it is filled.
-_MARKER = {"native": ("o", True), "emulated": ("s", True), "simulated": ("D", False)}
+_MARKER = {
+    "native": ("o", True),
+    "emulated": ("s", True),
+    "served": ("^", True),
+    "simulated": ("D", False),
+}
 _WIDEST = 3.0  # times the median interval: what is wider is cut off
 _BESIDE = 1.0  # inches for the agreement, on the right
 

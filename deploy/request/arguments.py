@@ -302,6 +302,8 @@ def chosen_cells(options: argparse.Namespace, host: Host = LOCAL) -> list[Cell]:
     for name in options.target or ():
         if name in TARGETS and not any(target.name == name for target, _ in cells):
             say(f"  target {name} has no {' or '.join(options.precision)}, and is left out")
+        if name in TARGETS and TARGETS[name].elsewhere and "url" not in options:
+            raise UserError(f"target {name} has no file of ours: {TARGETS[name].problem()}")
     check_methods(cells, options.method)
     if host is LOCAL:
         return cells

@@ -14,7 +14,7 @@ from convert.export import export_build
 from convert.to_onnx import to_onnx
 from data import imagenet
 from deploy.request.int8_files import int8_file
-from deploy.request.values import FP16, INT8, Cell, Files
+from deploy.request.values import FP16, Cell, Files, calibrated
 from deploy.targets.base import Options
 from models.registry import MODELS
 from models.split import Split, split_beside
@@ -98,13 +98,16 @@ def build_files(
     def build(cell: Cell) -> Artifact | StepError:
         target, precision = cell
         try:
-            if precision == INT8:
+            if calibrated([cell]):
                 return int8_file(graph, target, options)
             return target.build(graph, precision, options)
         except StepError as error:
             return error
 
-    if any(precision == FP16 and not target.fits_ranges for target, precision in cells):
+    if any(
+        precision == FP16 and not (target.fits_ranges or target.elsewhere)
+        for target, precision in cells
+    ):
         _warn_of_overflows(graph, options)
     buildable = [(target, precision) for target, precision in cells if not target.problem()]
     built = side_by_side(build, buildable, machine.threads())

@@ -22,7 +22,7 @@ from common.sources import code_of
 from common.version import VERSION
 from convert.artifact import Artifact
 from data.images import DEMO
-from deploy.request.values import INT8, Cell
+from deploy.request.values import INT8, Cell, calibrated
 from deploy.targets.base import Options, Target
 from models.weights import WORDS
 
@@ -33,7 +33,7 @@ def with_kept(graph: Artifact, cells: Sequence[Cell], options: Options) -> Optio
     """The options with what is kept for the cells in INT8: as it is, or as what to start from; and
     with the photos for those that have nothing yet, where another target's tell them."""
     used, remade, without = {}, {}, []
-    for target in (target for target, precision in cells if precision == INT8):
+    for target in (target for target, _ in calibrated(cells)):
         found = calibrations.find(graph, target.name)
         if found is None:
             without.append(target.name)
@@ -121,9 +121,8 @@ def without_photos(cells: Sequence[Cell], options: Options) -> list[Cell]:
     """The cells in INT8 whose file is to be made on photos that nothing tells yet."""
     return [
         (target, precision)
-        for target, precision in cells
-        if precision == INT8
-        and target.name not in options.kept
+        for target, precision in calibrated(cells)
+        if target.name not in options.kept
         and options_for((target, precision), options).calibration is None
     ]
 
@@ -131,7 +130,7 @@ def without_photos(cells: Sequence[Cell], options: Options) -> list[Cell]:
 def calibrating_hashes(cells: Sequence[Cell], options: Options) -> set[str]:
     """The sha256 of the photos that calibrated the cells' kept files, or will calibrate others:
     they do not judge."""
-    names = {target.name for target, precision in cells if precision == INT8}
+    names = {target.name for target, _ in calibrated(cells)}
     found = dict(options.kept)
     if "photos" not in options.named:
         found |= options.remade
@@ -144,6 +143,15 @@ def calibrating_hashes(cells: Sequence[Cell], options: Options) -> set[str]:
     if options.calibration and names - options.kept.keys():
         hashes.update(options.calibration.images.hashes)
     return hashes
+
+
+def hashes_of_any(graph: Artifact, cells: Sequence[Cell]) -> set[str]:
+    """The sha256 of the photos that calibrated any kept file of a graph, where what runs elsewhere
+    in INT8 may be such a file."""
+    if not any(target.elsewhere and precision == INT8 for target, precision in cells):
+        return set()
+    kept = [facts for _, facts in calibrations.calibrated(graph)]
+    return {photo.sha256 for facts in kept for photo in facts.photos.photos}
 
 
 def int8_file(graph: Artifact, target: Target, options: Options) -> Artifact:

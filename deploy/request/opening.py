@@ -15,9 +15,14 @@ from common.errors import UserError
 from convert.artifact import Artifact
 from convert.builds import split_of
 from data.images import DEMO
-from deploy.request.int8_files import calibrating_hashes, with_kept, without_photos
+from deploy.request.int8_files import (
+    calibrating_hashes,
+    hashes_of_any,
+    with_kept,
+    without_photos,
+)
 from deploy.request.judging import numbered_as
-from deploy.request.values import INT8, Cell, Files, Photos
+from deploy.request.values import Cell, Files, Photos, calibrated
 from deploy.targets.base import Options
 from models.weights import WORDS
 
@@ -61,7 +66,7 @@ def open_photos(
     """
     images = photos.open_all(class_num, split)
     more = photos.open_more(class_num, split, images)
-    if all(precision != INT8 for _, precision in cells):
+    if not calibrated(cells):
         return Opened(images, None, more)
     if photos.calibration:
         few = photos.few(images)
@@ -87,23 +92,25 @@ def ready_to_judge(
         except _DemoError as error:
             cells = _without(missing, cells, wanted, error)
     before = len(images)
-    images = leave_out(images, calibrating_hashes(cells, options))
+    images = leave_out(images, calibrating_hashes(cells, options) | hashes_of_any(graph, cells))
     judging = photos.few(images)
     if calibration and calibration.split != OWN:
         trained = " to train on" if calibration.split == TRAINED else ""
         calibrate = f"{len(calibration.images)} photos{trained} calibrate INT8"
         say(f"  {images.name}: {calibrate}, {len(judging)} judge")
     elif before > len(images):
-        calibrated = f"{before - len(images)} photos calibrated INT8 and do not judge"
-        say(f"  {images.name}: {calibrated}, {len(judging)} do")
-    return Ready(judging, list(cells), options, _beside(opened.more, cells, options))
+        made = f"{before - len(images)} photos calibrated INT8 and do not judge"
+        say(f"  {images.name}: {made}, {len(judging)} do")
+    return Ready(judging, list(cells), options, _beside(graph, opened.more, cells, options))
 
 
-def _beside(more: "ImageSet | None", cells: Sequence[Cell], options: Options) -> "ImageSet | None":
+def _beside(
+    graph: Artifact, more: "ImageSet | None", cells: Sequence[Cell], options: Options
+) -> "ImageSet | None":
     """The photos that judge without labels beside the others, but those that calibrated."""
     if more is None:
         return None
-    calibrating = calibrating_hashes(cells, options)
+    calibrating = calibrating_hashes(cells, options) | hashes_of_any(graph, cells)
     if options.calibration:
         calibrating |= set(options.calibration.images.hashes)
     left = leave_out(more, calibrating)
@@ -122,7 +129,7 @@ def ready_to_make(
     """
     photos, class_num, split = wanted.photos, graph.facts["class_num"], split_of(graph)
     calibration = None
-    if photos.calibration and any(precision == INT8 for _, precision in cells):
+    if photos.calibration and calibrated(cells):
         calibration = photos.open_calibration(class_num, split)
     options = with_kept(graph, cells, _with(wanted.options, calibration))
     missing = without_photos(cells, options)

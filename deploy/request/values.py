@@ -139,10 +139,19 @@ def every_cell() -> list[Cell]:
     return find_cells(["all"], None)
 
 
+def calibrated(cells: Sequence[Cell]) -> list[Cell]:
+    """Those whose files are calibrated here: INT8, but of what runs elsewhere."""
+    return [
+        (target, precision)
+        for target, precision in cells
+        if precision == INT8 and not target.elsewhere
+    ]
+
+
 def check_methods(cells: Sequence[Cell], method: str | None) -> None:
     """Raise UserError where a target has no such way to calibrate."""
-    for target, precision in cells:
-        if precision == INT8 and method and method not in target.methods:
+    for target, _ in calibrated(cells):
+        if method and method not in target.methods:
             raise UserError(
                 f"target {target.name} cannot calibrate with '{method}'; choose from "
                 f"{', '.join(target.methods)}"

@@ -12,6 +12,7 @@ from deploy.targets.onnx import Onnx
 from deploy.targets.opencv import OpenCv
 from deploy.targets.openvino import OpenVino
 from deploy.targets.paddle import Paddle
+from deploy.targets.served import Served
 from deploy.targets.tensorrt import TensorRt
 
 TARGETS: dict[str, Target] = {
@@ -27,6 +28,7 @@ TARGETS: dict[str, Target] = {
         TensorRt("trt-t4", "T4", "sm_75"),
         LiteX86(),
         LiteArm(),
+        Served(),
     )
 }
 
@@ -53,15 +55,17 @@ def all_precisions(targets: Iterable[Target]) -> tuple[str, ...]:
 def find_cells(names: list[str], precisions: list[str] | None) -> list[tuple[Target, str]]:
     """The targets of those names, each with its precisions that are wanted (None: all).
 
-    "all" stands for every target. A precision counts for the targets that have it; precisions that
-    a target has on request only are found where both it and they are named. An unknown name, and a
-    precision that no named target has, raise UserError.
+    "all" stands for every target whose file is made here. A precision counts for the targets that
+    have it; precisions that a target has on request only are found where both it and they are
+    named. An unknown name, and a precision that no named target has, raise UserError.
     """
     for name in names:
         if name not in TARGETS and name != "all":
             raise UserError(f"unknown target '{name}': {suggest(name, [*TARGETS, 'all'])}")
     named = [TARGETS[name] for name in dict.fromkeys(names) if name != "all"]
-    targets = list(TARGETS.values()) if "all" in names else named
+    targets = named
+    if "all" in names:
+        targets = [one for one in TARGETS.values() if not one.elsewhere or one in named]
     who = "there is" if "all" in names else f"target {' or '.join(one.name for one in named)} has"
     known = all_precisions(targets)
     for word in precisions or ():

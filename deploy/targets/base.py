@@ -144,6 +144,8 @@ class Target(abc.ABC):
     app or in a program of one's own, if anything does; `peers` are other tools that run the same
     file here, to be timed against; `published_gpu` is the GPU whose published latencies it is held
     against ("T4"), if any. `methods` are the ways to calibrate INT8, the default first.
+    `elsewhere` says that it has no file of ours: what others run is judged, as it is, where it is
+    named ("all" means those that are made here).
     `fits_ranges` says that its FP16 file is made of a graph whose activations are small enough for
     its `kernels` (`convert.range_fitting`). `products_in_int8` says whether its INT8 computes
     products of two activations in integers, too. A `black_box` shows no tensor but its result.
@@ -166,6 +168,7 @@ class Target(abc.ABC):
     kernels: Kernels = ARM
     products_in_int8: bool = True
     black_box: bool = False
+    elsewhere: bool = False
 
     @abc.abstractmethod
     def build(self, inference: Artifact, precision: str, options: Options) -> Artifact:

@@ -14,6 +14,7 @@ from data.crops import Crops, load_crops
 from data.images import ImageSet, spread_rows
 from data.photo_files import printable
 from deploy.targets.paddle import REFERENCE
+from runtimes.served.description import PHOTOS
 from runtimes.session_pool import SessionSpec, open_sessions
 
 
@@ -86,6 +87,13 @@ class JudgingPhotos:
         for one in parts:
             yield from one.crops.batches(size, self._graph.preprocess, one.rows)
 
+    def files(self, parts: list[Part], size: int) -> Iterator[list[str]]:
+        """The photos' files, up to `size` at a time, for who prepares photos himself."""
+        for one in parts:
+            paths = [str(path.absolute()) for path in one.paths]
+            for start in range(0, len(paths), size):
+                yield paths[start : start + size]
+
     def reference(self, parts: list[Part]) -> np.ndarray:
         """The reference's logits, float32 [photos, classes], from an earlier run or a new one."""
         return np.concatenate([self._reference_of(one)[one.rows] for one in parts])
@@ -117,7 +125,9 @@ class JudgingPhotos:
         title: str,
     ) -> tuple[np.ndarray, dict]:
         """Logits float32 [photos, classes] of some of the photos, and what computed them."""
-        batches = self.batches(parts, session_spec.batch)
+        batches: Iterator = self.batches(parts, session_spec.batch)
+        if artifact.facts.get("takes") == PHOTOS:
+            batches = self.files(parts, session_spec.batch)
         with (
             open_sessions(session_spec, artifact.folder, precision) as sessions,
             console.progress(title, "photos") as progress,

@@ -37,7 +37,7 @@ Judged = Literal["pass", "fail", "undecided"]
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Host:
     """Where the session's process ran: "local" is the machine that the toolkit runs on, "arm" an
-    ARM CPU that it emulates, "ssh:" and a name a board."""
+    ARM CPU that it emulates, "ssh:" and a name a board, a URL what a server serves there."""
 
     name: Text
     isa: tuple[Text, ...]
@@ -172,6 +172,31 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Mistake:
+    """A wrong preparation of photos that explains a server's answers: of so many photos that were
+    tried, since their decision changed or they moved most, it gives so many."""
+
+    words: Text
+    tried: Positive
+    explained: Positive
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Served:
+    """What a server says of the model that it serves, and how it was asked."""
+
+    url: Text
+    server: Text
+    server_version: Text | None = None
+    model: Text
+    version: Text | None = None
+    platform: Text | None = None
+    takes: Literal["tensors", "photos"]
+    retried: Count  # requests that were sent again
+    mistake: Mistake | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class CalibrationPhotos:
     """The photos that an INT8 file was calibrated on: "own", given for that, set "apart" from those
     that judged then, or "trained", which trained the checkpoint or were there to."""
@@ -294,6 +319,7 @@ class Result:
     decisions: tuple[Count | None, ...] | None = None
     budget: Budget | None = None
     environment: Environment
+    served: Served | None = None
     build_report: Text | None = None
     calibration: Calibration | None = None
     latency: Mapping[Batch, Latency] | None = None

@@ -21,16 +21,16 @@ from data.images import ImageSet
 from deploy.request.building import build_files, inference_graph, open_for_each
 from deploy.request.int8_files import options_for
 from deploy.request.opening import open_photos, ready_to_judge
-from deploy.request.values import INT8, Cell, Files, Photos
+from deploy.request.values import INT8, Cell, Files, Photos, calibrated
 from deploy.speed import latency
 from deploy.speed.published import published_block
 from deploy.targets.base import Options, Target
-from deploy.verdict import drift, gates, result
+from deploy.verdict import drift, gates, mistaken, result
 from deploy.verdict.changes import Changes
 from deploy.verdict.drift import Comparison
 from deploy.verdict.gates import Verdict
 from deploy.verdict.judging_photos import JudgingPhotos, Part
-from deploy.verdict.result import SCHEMA, Data, Environment, Host, Result
+from deploy.verdict.result import SCHEMA, Data, Environment, Host, Result, Served
 from deploy.verdict.unlabelled import weigh
 from models.registry import ModelSpec
 from runtimes.hosts import base as hosts
@@ -38,6 +38,8 @@ from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import NONE, SIMULATED, SessionSpec
 
 _KERNELS = "kernel_precisions"  # of a file's facts, and of what a session tells
+_SERVED = "served"  # of what a session tells
+_SERVED_FIELDS = {one.name for one in dataclasses.fields(Served)}
 
 
 class Judge:
@@ -192,9 +194,18 @@ class Judge:
             batch = next(itertools.islice(batches, int(wrong[0]), None))
             reason = verdict.reason + explain(built.folder, batch)
             verdict = dataclasses.replace(verdict, reason=reason)
-        rest = {name: value for name, value in environment.items() if name != _KERNELS}
-        kernels = environment.get(_KERNELS)
-        return _Run(logits, compared, verdict, decode(Environment, rest), kernels)
+        rest = {
+            name: value for name, value in environment.items() if name not in (_KERNELS, _SERVED)
+        }
+        kernels, served = environment.get(_KERNELS), None
+        if about := environment.get(_SERVED):
+            takes = about["takes"]
+            found = mistaken.find_mistake(
+                *(self._graph, parts, takes, reference, logits), verdict.verdict == "fail"
+            )
+            verdict = dataclasses.replace(verdict, reason=verdict.reason + found.clause)
+            served = _served(about, found.mistake)
+        return _Run(logits, compared, verdict, decode(Environment, rest), kernels, served)
 
     def _logits(
         self,
@@ -254,6 +265,7 @@ class _Run:
     verdict: Verdict
     environment: Environment
     kernels: dict[str, int] | None
+    served: Served | None = None
 
 
 def _outcome(session_spec: SessionSpec, run: _Run) -> dict[str, Any]:
@@ -273,12 +285,21 @@ def _outcome(session_spec: SessionSpec, run: _Run) -> dict[str, Any]:
         "drift": run.compared.drift,
         "unlabelled": found.unlabelled,
         "budget": found.budget,
+        "served": run.served,
     }
+
+
+def _served(about: dict[str, Any], mistake: result.Mistake | None) -> Served:
+    """What a session tells of a server, as a result has it."""
+    known = {
+        name: value for name, value in about.items() if name in _SERVED_FIELDS and value is not None
+    }
+    return dataclasses.replace(decode(Served, known), mistake=mistake)
 
 
 def _calibration(target: Target, precision: str, options: Options) -> result.Calibration | None:
     """How a result's INT8 file was calibrated; nothing for other precisions."""
-    if precision != INT8:
+    if not calibrated([(target, precision)]):
         return None
     quant, bits, kept = options.quant or QuantConfig(), target.grid().weight_bits, None
     if used := options.kept.get(target.name):
