@@ -6,6 +6,8 @@
 Each figure is taken in a process of its own on pinned cores; deploy/speed/latency.py says how,
 and what makes it noisy. The floor is what the model's multiply-adds and bytes take at this CPU's
 measured peak. A target that does not run here is unavailable, and a simulation has no speed.
+A server (--target served) is asked with so many requests under way at any time, by turns with the
+same network in a process here; deploy/speed/load.py says how.
 --compare runs two by turns and gives the ratio with a 95 % interval. What an interrupted run had
 finished is taken over by the next that asks the same of the same machine within a day.
 
@@ -37,6 +39,7 @@ from common.cli import (
 )
 from common.console import say
 from common.errors import UserError
+from convert.builds import Chosen
 from deploy.request.arguments import (
     add_build_arguments,
     add_file_arguments,
@@ -44,13 +47,17 @@ from deploy.request.arguments import (
     chosen_cells,
     chosen_files,
 )
-from deploy.request.values import Cell
-from deploy.speed import tables
+from deploy.request.endpoint import add_endpoint_arguments, at_endpoint
+from deploy.request.values import Cell, Files
+from deploy.speed import load_tables, tables
 from deploy.speed.benchmarks import Ways, benchmark, compare_cells, planned
+from deploy.speed.load import LoadWays, load
 from deploy.speed.sitting import Sitting
 from deploy.targets import TARGETS, find_cells
+from deploy.targets.served import Served
 
 _BATCHES = (1, 4, 8)  # those of the published tables
+_CONCURRENCY = (1, 8, 32)
 
 
 def main() -> int:
@@ -69,7 +76,13 @@ def main() -> int:
         _finish(sitting)
         end_with(NOTHING_HERE)
         return Exit.OK if outcomes else Exit.UNDECIDED
-    cells = chosen_cells(options)
+    cells = at_endpoint(chosen_cells(options), options)
+    if any(isinstance(target, Served) for target, _ in cells):
+        return _load(options, builds, cells, files, ways)
+    if options.concurrency:
+        raise UserError(
+            f"--concurrency is for --target {Served.name} (with make: TARGET={Served.name})"
+        )
     sitting = Sitting(planned(cells, ways) * len(builds), options.fresh)
     results = [outcome for one in builds for outcome in benchmark(one, cells, files, ways, sitting)]
     _print(results, options.json, tables.show)
@@ -79,6 +92,29 @@ def main() -> int:
     if not results or any(outcome["verdict"] == "unavailable" for outcome in results):
         end_with(NOT_HERE if results else NOTHING_HERE)
         return Exit.UNDECIDED
+    return Exit.OK
+
+
+def _load(
+    options: argparse.Namespace,
+    builds: list[Chosen],
+    cells: list[Cell],
+    files: Files,
+    ways: Ways,
+) -> Exit:
+    """Measure what servers carry."""
+    if len(cells) > 1 or options.peers or options.batch != _BATCHES:
+        raise UserError(
+            f"--target {Served.name} is measured alone, in one precision, by requests of one "
+            "photo: leave out other targets, --peers and --batch"
+        )
+    [(target, precision)] = cells
+    assert isinstance(target, Served)
+    how = LoadWays(options.concurrency or _CONCURRENCY, ways.cores, ways.limit)
+    sitting = Sitting([how.seconds] * len(how.concurrency) * len(builds), options.fresh)
+    outcomes = [load(one, target, precision, files, how, sitting) for one in builds]
+    _print(outcomes, options.json, load_tables.show)
+    _finish(sitting)
     return Exit.OK
 
 
@@ -102,6 +138,14 @@ def _parse() -> argparse.Namespace:
     parser = Parser(prog="python deploy/benchmark.py", description=__doc__)
     add_build_arguments(parser, "every build here, and every model that has weights here")
     add_file_arguments(parser, target_default=["all"])
+    add_endpoint_arguments(parser)
+    parser.add_argument(
+        "--concurrency",
+        type=several(positive),
+        metavar="N,N",
+        help=f"requests under way at a time, of target {Served.name} "
+        f"(default: {','.join(map(str, _CONCURRENCY))})",
+    )
     parser.add_argument(
         "--batch", type=several(positive), default=_BATCHES, metavar="N,N", help="default: 1,4,8"
     )

@@ -103,7 +103,7 @@ class Judge:
                 run = self._measure(target, precision, session_spec, built, parts, budget_pp)
                 outcome, environment = _outcome(session_spec, run), run.environment
                 kernels = run.kernels or kernels
-                if host is not LOCAL and precision == INT8:
+                if host is not LOCAL and calibrated([(target, precision)]):
                     here = target.session_spec(INT8)
                     if here.execution == SIMULATED:
                         built = target.simulated_artifact(built, self._graph, INT8, options)
@@ -332,7 +332,7 @@ def validate(
     """
     opened = open_for_each(builds, files, lambda *model: open_photos(photos, cells, *model))
     for target, precision in cells:
-        if precision in target.on_request:
+        if precision in target.on_request and target.warning:
             say(f"  warning: {target.name} {precision}: {target.warning}")
     for one, photo_set in zip(builds, opened, strict=True):
         graph = inference_graph(one, files)

@@ -48,7 +48,8 @@ class RefusedError(StepError):
 
 
 class Client:
-    """Asks the server at an address; `retried` counts the requests that were sent again."""
+    """Asks the server at an address; `version` is that of the model that has answered, where it
+    tells, and `retried` counts the requests that were sent again."""
 
     def __init__(self, address: Address):
         self._address = address
@@ -64,7 +65,7 @@ class Client:
         self._kind = tritonclient.grpc if address.grpc else tritonclient.http
         self._mine = uuid.uuid4().hex[:8]
         self._numbers = itertools.count()
-        self._version: str | None = None
+        self.version: str | None = None
         self._model = ""
         self.retried = 0
         self._client = self._open()
@@ -83,7 +84,7 @@ class Client:
         about = describe(
             self._address.url, server, model, config.get("config", config), classes, side
         )
-        if not self._client.is_model_ready(name, **self._options):
+        if not self._ask("the model", lambda: self._client.is_model_ready(name, **self._options)):
             raise UserError(f"model '{name}' at {self._address.url} is there, but not ready")
         return about
 
@@ -149,13 +150,13 @@ class Client:
         if answer.get("id", name) not in (name, ""):
             raise StepError(f"{self._address.url} answered another request than it was sent")
         version = answer.get("model_version") or answer.get("modelVersion") or None
-        if version and self._version and version != self._version:
+        if version and self.version and version != self.version:
             raise StepError(
                 f"model '{self._model}' at {self._address.url} became version {version} in the "
-                f"middle, after {self._version} had answered: run again, and all photos are judged "
+                f"middle, after {self.version} had answered: run again, and all photos are judged "
                 "by one"
             )
-        self._version = version or self._version
+        self.version = version or self.version
 
     def _ask(self, what: str, call: Callable[[], Any]) -> Any:
         """What a call to the server returns, asked again as long as that may help."""

@@ -61,5 +61,9 @@ class Session:
             versions[self.about["server"]] = self.about["server_version"]
         return {
             "versions": versions,
-            "served": {**self.about, "retried": self.client.retried},
+            "served": {
+                **self.about,
+                "version": self.client.version or self.about["version"],
+                "retried": self.client.retried,
+            },
         }

@@ -1,5 +1,6 @@
 """Target `served`: what a server answers, judged; and what a server does wrongly, named."""
 
+import concurrent.futures
 import json
 import sys
 
@@ -76,8 +77,10 @@ def test_a_triton_that_starts_anew_in_the_middle(built, weights, tmp_path):
         worker.open("runtimes.sessions.served:Session", **options)
         before = worker.use("run", batch=inputs[:10])
         first.end()
-        with serving(built, *words, "--port", port):
-            after = worker.use("run", batch=inputs[10:])
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            later = pool.submit(worker.use, "run", batch=inputs[10:])
+            with serving(built, *words, "--port", port):
+                after = later.result()
         assert worker.use("environment")["served"]["retried"] > 0
     network = onnxruntime.InferenceSession(str(built / MODEL / "onnx" / "fp32" / "model.onnx"))
     alone = np.concatenate([network.run(["logits"], {"x": one[None]})[0] for one in inputs])
@@ -143,7 +146,7 @@ def test_what_a_server_does_wrongly_is_named(judge, built, server, photos, takes
     one = json.loads(said)
     assert (status, one["verdict"]) == (1, "fail")
     changed = round(20 * (1 - one["drift"]["agreement"]))
-    assert changed > 3
+    assert changed > 0
     if words is None:
         assert "mistake" not in one["served"]
         assert "known ways to prepare photos wrongly, alone or by twos, explains" in one["reason"]
