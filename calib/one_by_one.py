@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Arithmetic = Integers | Floats
 _FEWEST = 8  # photos, however long they take
-_EACH_TRY = 5.0  # seconds
+_EACH_TRY = 10.0  # seconds
 _KEPT = 64  # sessions of parts that are partly in float
 
 
@@ -66,30 +66,60 @@ class OneByOne:
         self._float_of_many: np.ndarray | None = None
 
     def begin(self, seconds: float, at_most: int) -> tuple[list[tuple[str, str]], list[int]]:
-        """Prepare to blame one unit after the other, with as many photos as the time allows.
+        """Prepare to blame one unit after the other, with as many photos as the time allows, but no
+        fewer than eight; where that takes more than twice the time, only those units that err most
+        where their part ends.
 
-        Returns the units' names and operators, in order, and the rows of the photos: evenly spread,
-        and no fewer than eight where there are so many.
+        Returns the names and operators of those that are to be blamed, in order, and the rows of
+        the photos, evenly spread.
         """
         self._everything = frozenset(unit.name for unit in self._units)
-        few = self._photos[: self._threads]
-        for chosen, between in ((frozenset[str](), False), (self._everything, True)):
-            self._run(few, chosen, 0, between=between)  # the first run opens sessions
-        started = time.monotonic()
-        self._run(few, frozenset(), 0)
-        half = time.monotonic()
-        self._run(few, self._everything, 0, between=True)
-        end = time.monotonic()
-        shares = self._parts.shares
-        work = sum(shares[unit.part] for unit in self._units) + 2
-        fitting = int(seconds / (work * (end - started) / len(few)))
-        self._rows = _spread(len(self._photos), min(at_most, max(_FEWEST, fitting)))
-        fitting = max(2 * at_most, int(_EACH_TRY / ((end - half) / len(few))))
-        self._many = [self._photos[row] for row in _spread(len(self._photos), fitting)]
+        few, shares = self._photos[: self._threads], self._parts.shares
+        first = self._timed(few)  # which opens sessions
+        plain, target = self._timed(few)
+        opening = max(sum(first) - plain - target, 0.0) / len(shares)
+        work = sum(shares[unit.part] for unit in self._units)
+        running = work * (plain + target) / len(few)  # of a photo, all units
+        fitting = int((seconds - opening * len(self._units)) / (running or 1.0))
+        count = min(at_most, max(_FEWEST, fitting))
+        self._rows = _spread(len(self._photos), count)
+        many = max(at_most, int(_EACH_TRY * len(few) / target))
+        self._many = [self._photos[row] for row in _spread(len(self._photos), many)]
+        each = opening + running * len(self._rows) / len(self._units)
+        self._blamed = self._units
+        if each * len(self._units) > 2 * seconds:
+            self._blamed = self._worst(few, max(1, int(seconds / each)))
         self._at, entry = 0, [self._photos[row] for row in self._rows]
         self._float_entry, self._target_entry = entry, entry
         self._float = np.concatenate(self._run(entry, frozenset(), 0))
-        return [(unit.name, unit.operator) for unit in self._units], self._rows
+        return [(unit.name, unit.operator) for unit in self._blamed], self._rows
+
+    def _timed(self, photos: list[np.ndarray]) -> tuple[float, float]:
+        """The seconds that the float network and the target's take."""
+        started = time.monotonic()
+        self._run(photos, frozenset(), 0)
+        half = time.monotonic()
+        self._run(photos, self._everything, 0, between=True)
+        return half - started, time.monotonic() - half
+
+    def _worst(self, photos: list[np.ndarray], most: int) -> list[Unit]:
+        """So many units, in order: those that err most by themselves where their part ends."""
+        found = {}
+        for row in range(len(self._parts.shares)):
+            here = slice(row, row + 1)
+            expected = self._run(photos, frozenset(), here)
+            size = float(np.linalg.norm(expected)) or 1.0
+            for unit in (unit for unit in self._units if unit.part == row):
+                alone = self._run(photos, frozenset([unit.name]), here, once=True)
+                error = float(np.linalg.norm(np.subtract(alone, expected))) / size
+                found[unit.name] = error if np.isfinite(error) else np.inf
+            photos = expected
+        worst = sorted(found, key=lambda name: -found[name])[:most]
+        return [unit for unit in self._units if unit.name in worst]
+
+    def count(self) -> int:
+        """How many units there are."""
+        return len(self._units)
 
     def everything(self) -> dict:
         """The errors of all units together (see `errors`)."""
@@ -98,7 +128,7 @@ class OneByOne:
 
     def blame(self, number: int) -> tuple[dict, dict]:
         """The errors of a unit by itself, and of all but it; units come in order."""
-        unit = self._units[number]
+        unit = self._blamed[number]
         self._go_to(unit.part)
         here = slice(unit.part, unit.part + 1)
         one, others = frozenset([unit.name]), self._everything - {unit.name}

@@ -44,11 +44,13 @@ class Blamed:
         self._worker = worker
         self.part = part
         self.in_float = tuple(in_float)
+        self.left_out = 0
 
     def costs(self, title: str) -> tuple[Part, Errors, list[Cost]]:
         """The photos that they were measured on, the errors of all layers together, and each
         layer's."""
         units, rows = self._worker.use("begin", seconds=_SECONDS, at_most=_MOST)
+        self.left_out = self._worker.use("count") - len(units)
         everything = Errors(**self._worker.use("everything"))
         found = []
         with console.progress(title, "layers") as progress:
@@ -160,6 +162,7 @@ def blame(deployed: Deployed, blamed: Blamed) -> Costs:
         file_photos=len(able),
         execution=deployed.session_spec.execution,
         costs=tuple(costs),
+        left_out=blamed.left_out,
         seconds=round(seconds, 1),
         peak_mib=blamed.peak_mib,
     )

@@ -53,6 +53,8 @@ def measured(costs: Costs) -> Iterator[str]:
     everything = _said(costs.everything, costs.photos)
     yield f"all of them in {costs.precision}, simulated: {everything}"
     yield f"the file itself, {costs.execution}: {_said(costs.file, costs.file_photos)}"
+    if costs.left_out:
+        yield f"{costs.left_out} more err less by themselves, and were left out for time"
     if costs.in_float:
         yield f"in float in the file: {', '.join(costs.in_float)}"
 

@@ -100,9 +100,10 @@ class Costs:
     """What the layers of a target's file cost.
 
     All errors but those of `file` are simulated, on `photos` of those in `data`: `everything` of
-    the whole network in the target's arithmetic, `costs` in order of execution. `file` are those
-    of the file itself on the same photos, or on the first `file_photos` of them where more would
-    take too long, run as `execution` says. `in_float` are layers that the
+    the whole network in the target's arithmetic, `costs` in order of execution; `left_out` is how
+    many layers have none, since all would take too long: those that err least by themselves.
+    `file` are the errors of the file itself on the same photos, or on the first `file_photos` of
+    them where more would take too long, run as `execution` says. `in_float` are layers that the
     file has in float anyway. The seconds are those of blaming, without the file's making.
     """
 
@@ -123,6 +124,7 @@ class Costs:
     file_photos: Positive
     execution: Execution
     costs: tuple[Cost, ...]
+    left_out: Count = 0
     shortest: Shortest | None = None
     seconds: NotNegative
     peak_mib: Positive

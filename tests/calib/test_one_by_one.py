@@ -87,6 +87,21 @@ def test_the_layer_with_an_absurd_range_is_the_dearest(model, batch):
     assert min(range(3), key=lambda row: without[row]["error"]) == names.index("two")
 
 
+def test_where_time_is_short_those_that_err_most_by_themselves_are_blamed(model, batch):
+    ranges = extremes(model, batch)
+    low, high = ranges["r1"]
+    ranges["r1"] = (400 * low, 400 * high)
+    arithmetic = Integers(LAYER_INPUTS, ranges, {})
+    opened = OneByOne(model, arithmetic, batch, (), threads=2)
+    units, rows = opened.begin(seconds=1e-9, at_most=len(batch))
+    assert (units, opened.count()) == ([("two", "Conv")], 3)
+    assert len(rows) == 8
+    everything = opened.everything()
+    _, whole = blamed(model, arithmetic, batch[rows])
+    assert everything == pytest.approx(whole.everything())
+    assert opened.blame(0) == whole.blame(1)
+
+
 def test_layers_that_a_target_has_in_float_cost_nothing_and_stay_there(model, batch):
     ranges = extremes(model, batch)
     names, opened = blamed(model, Integers(LAYER_INPUTS, ranges, {}), batch, in_float=["three"])
