@@ -32,6 +32,9 @@ setup-arm::  ## an ARM64 root in .arm, to execute ARM code on this machine (need
 setup-serve::  ## make .venv-serve, a Triton server and its clients, from its lock files
 	$(call run,runtimes/install_serve.py)
 
+setup-ray::  ## make .venv-ray, for matrices on many machines, from its lock file
+	$(call run,runtimes/install_ray.py)
+
 doctor::  ## <host>: what this machine, or another host, has, what is missing, how to get it
 	$(call run,deploy/doctor.py)
 
@@ -47,7 +50,7 @@ convert::  ## MODEL=… [NAME=…] TARGET=…|all <files>: the files of a target
 calibrate::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
 	$(call run,deploy/calibrate.py)
 
-validate::  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> <endpoint> [CHANGES=file.csv] [IMPORT=result.json] [VERBOSE=1] [JSON=1]: top-1 drift on photos
+validate::  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> <endpoint> [CHANGES=file.csv] [IMPORT=result.json] [ONLY=onnx-int8] [VERBOSE=1] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
 explain::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <host> [FILE=path] [BLAME=1] [WANT=percent] [VERBOSE=1] [JSON=1]: where drift begins, layer by layer
@@ -71,7 +74,7 @@ fixtures::  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models fr
 evaluate::  ## MODEL=… [NAME=…] [WEIGHTS=…] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N] <photos> [ALLOW_SEEN=1] [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
 	$(call run,deploy/evaluate.py)
 
-matrix::  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> <endpoint> [JOBS=N]: every model on every target
+matrix::  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> <endpoint> [JOBS=N] [RAY=auto|ray://HOST:PORT] [RAY_WAIT=S]: every model on every target
 	$(call run,deploy/matrix.py)
 
 report::  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json] [CHANGES=changes.json] [GPU_CHECK=gpu-check.json]: all results on one page
@@ -115,6 +118,7 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --python-version 3.10 --generate-hashes --no-emit-index-url --no-header requirements/trt.in -o requirements/trt.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/serve.in -o requirements/serve.txt
 	uv pip compile --quiet --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/serve-no-deps.in -o requirements/serve-no-deps.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/ray.in -o requirements/ray.txt
 	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --constraints requirements/toolkit-no-deps.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
 	"$(PYTHON)" runtimes/debian.py
 

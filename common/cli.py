@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -66,6 +66,21 @@ class Parser(argparse.ArgumentParser):
             nearest = suggest(unknown[0].lstrip("-"), known)
             self.error(f"there is no argument {unknown[0]}, {nearest}")
         return options
+
+    def words(self, options: argparse.Namespace, without: Collection[str]) -> list[str]:
+        """The command line that gives these options, but those of the names in `without`."""
+        found: list[str] = []
+        for action in self._actions:
+            value = getattr(options, action.dest, action.default)
+            if action.dest in without or value == action.default or value is None:
+                continue
+            flag = action.option_strings[-1]
+            if value is True:
+                found.append(flag)
+            else:
+                for one in value if isinstance(value, list) else [value]:
+                    found += [flag, str(one)]
+        return found
 
     def error(self, message: str) -> NoReturn:
         text, help_ = message.removeprefix("argument "), f"{self.prog} --help"

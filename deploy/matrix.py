@@ -5,6 +5,8 @@
 A cell that fails does not stop the others. Exit status as for deploy/validate.py.
 """
 
+import argparse
+import re
 import sys
 import time
 
@@ -13,7 +15,7 @@ if __name__ == "__main__":
     import common.start  # noqa: F401
 
 from common import console, files
-from common.cli import Exit, Parser, positive, run
+from common.cli import Exit, Parser, above_zero, positive, run
 from common.errors import StepError
 from common.side_by_side import side_by_side
 from common.strict_json import encode
@@ -32,7 +34,7 @@ from deploy.request.arguments import (
     chosen_photos,
 )
 from deploy.request.endpoint import add_endpoint_arguments, at_endpoint
-from deploy.request.values import Cell
+from deploy.request.values import Cell, cell_name
 from deploy.speed.tables import show_beside
 from deploy.targets.base import Target
 from deploy.verdict import reasons
@@ -40,7 +42,9 @@ from deploy.verdict.result import Result, exit_status
 from deploy.verdict.tables import verdict
 from deploy.verdict.validator import validate
 from models.registry import MODELS
+from runtimes.hosts.base import Host
 
+_RAY_WAIT = 60.0  # seconds
 _COUNTS = ("nodes_raw", "nodes")  # facts of an artifact, where its step counts
 
 
@@ -54,14 +58,69 @@ def main() -> int:
     parser.add_argument(
         "--jobs", type=positive, default=1, metavar="N", help="models at a time (default: 1)"
     )
+    parser.add_argument(
+        "--ray",
+        type=_address,
+        metavar="R",
+        help="run the cells on a Ray cluster: auto (the one that this machine belongs to) or "
+        "ray://HOST:PORT (needs make setup-ray)",
+    )
+    parser.add_argument(
+        "--ray-wait",
+        type=above_zero,
+        default=_RAY_WAIT,
+        metavar="S",
+        help="how long a card or board may be offered by no node before its cells are given up, "
+        f"in seconds (default: {_RAY_WAIT})",
+    )
     options = parser.parse_args()
+    if options.ray and options.jobs > 1:
+        parser.error("--jobs is for this machine alone: leave it out, Ray knows its nodes")
     if options.model == ["all"]:
         options.model = list(MODELS)
     builds = chosen_builds(options)
     host = chosen_host(options)
     cells = at_endpoint(chosen_cells(options, host), options)
     started = time.monotonic()
-    broken = {}
+    if options.ray:
+        from deploy.scale.jobs import matrix_jobs
+        from deploy.scale.run import on_cluster
+
+        jobs, inputs = matrix_jobs(parser, options, builds, cells)
+        found = on_cluster(jobs, inputs, host, options.ray, options.ray_wait)
+        results, broken, absent = found.results, found.broken, found.absent
+    else:
+        results, broken = _here(options, builds, cells, host)
+        absent = {}
+    columns = [f"{target.name} {precision}" for target, precision in cells]
+    verdicts = [
+        [name, *_verdicts(row, cells, name in broken, [cell for of, cell in absent if of == name])]
+        for name, row in results.items()
+    ]
+    console.table_in_parts("Verdicts", ["model", *columns], verdicts)
+    for line in reasons.seen([one for row in results.values() for one in row]):
+        print(line)
+    print()
+    if not options.ray:  # what was made lies where it was made
+        _show_costs(list(results), [target for target, _ in cells])
+    show_beside([encode(one) for row in results.values() for one in row])
+    print(f"\n{len(builds)} models in {time.monotonic() - started:.0f} s")
+    for name, reason in broken.items():
+        print(f"{name} is broken: {reason}")
+    for (name, cell), reason in absent.items():
+        print(f"{name} {cell_name(cell)} is unavailable: {reason}")
+    if broken:
+        return Exit.BROKEN
+    every = [one for row in results.values() for one in row]
+    status = exit_status(every, options.accept_simulated, options.accept_estimated)
+    return Exit.UNDECIDED if absent and status == Exit.OK else status
+
+
+def _here(
+    options: argparse.Namespace, builds: list[Chosen], cells: list[Cell], host: Host
+) -> tuple[dict[str, list[Result]], dict[str, str]]:
+    """The results of each build, and why builds are broken."""
+    broken: dict[str, str] = {}
 
     def judge(chosen: Chosen) -> tuple[str, list[Result]]:
         """The name of its build, and the results."""
@@ -73,32 +132,27 @@ def main() -> int:
             return chosen.folder, []
         return outcomes[0].name if outcomes else chosen.folder, outcomes
 
-    results = dict(side_by_side(judge, builds, options.jobs))
-    columns = [f"{target.name} {precision}" for target, precision in cells]
-    verdicts = [[name, *_verdicts(row, cells, name in broken)] for name, row in results.items()]
-    console.table_in_parts("Verdicts", ["model", *columns], verdicts)
-    for line in reasons.seen([one for row in results.values() for one in row]):
-        print(line)
-    print()
-    _show_costs(list(results), [target for target, _ in cells])
-    show_beside([encode(one) for row in results.values() for one in row])
-    print(f"\n{len(builds)} models in {time.monotonic() - started:.0f} s")
-    for name, reason in broken.items():
-        print(f"{name} is broken: {reason}")
-    if broken:
-        return Exit.BROKEN
-    every = [one for row in results.values() for one in row]
-    return exit_status(every, options.accept_simulated, options.accept_estimated)
+    return dict(side_by_side(judge, builds, options.jobs)), broken
 
 
-def _verdicts(outcomes: list[Result], cells: list[Cell], broken: bool) -> list[str]:
+def _address(text: str) -> str:
+    """An argument that names a Ray cluster."""
+    if text != "auto" and not re.fullmatch(r"ray://[\w.-]+:\d+", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no cluster: auto or ray://HOST:PORT")
+    return text
+
+
+def _verdicts(
+    outcomes: list[Result], cells: list[Cell], broken: bool, absent: list[Cell]
+) -> list[str]:
     """A cell's verdict each; "-" where it was left out, as INT8 without photos to calibrate."""
     found = {
         (one.target, one.precision): verdict(one, " seen" if one.data.seen else "")
         for one in outcomes
     }
-    absent = "broken" if broken else "-"
-    return [found.get((target.name, precision), absent) for target, precision in cells]
+    found |= {(target.name, precision): "unavailable" for target, precision in absent}
+    other = "broken" if broken else "-"
+    return [found.get((target.name, precision), other) for target, precision in cells]
 
 
 def _show_costs(names: list[str], targets: list[Target]) -> None:

@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 from common.cli import NOTHING_HERE, Exit, Parser, end_with, run
 from common.console import say, shown
+from common.errors import UserError, suggest
 from common.paths import absolute
 from common.strict_json import encode
 from deploy.request.arguments import (
@@ -33,6 +34,7 @@ from deploy.request.arguments import (
     chosen_photos,
 )
 from deploy.request.endpoint import add_endpoint_arguments, at_endpoint
+from deploy.request.values import Cell, cell_name
 from deploy.verdict import advice, tables
 from deploy.verdict.changes import Changes, check_place
 from deploy.verdict.result import exit_status
@@ -63,6 +65,12 @@ def main() -> int:
         metavar="FILE",
         help="write the photos whose decision changed, a .csv or .json file",
     )
+    parser.add_argument(
+        "--only",
+        metavar="T-P",
+        help="of all these build and judge one, such as onnx-int8, on the photos that are left for "
+        "it where the others calibrate, too",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     options = parser.parse_args()
     if options.imports:
@@ -79,7 +87,7 @@ def main() -> int:
     results = []
     for outcome in validate(
         *(chosen, cells, chosen_files(options), chosen_photos(options)),
-        *(options.budget, host, changes),
+        *(options.budget, host, changes, _only(cells, options.only)),
     ):
         results.append(outcome)
         if options.json:
@@ -98,6 +106,16 @@ def main() -> int:
     words = {"DATA": options.data, "HOST": elsewhere, "ARM_CPU": options.arm_cpu}
     advice.end(results, words, shows=not options.json)
     return status
+
+
+def _only(cells: list[Cell], word: str | None) -> Cell | None:
+    """The cell of this name, if one is named."""
+    known = {cell_name(cell): cell for cell in cells}
+    if word is None:
+        return None
+    if word not in known:
+        raise UserError(f"--only {word} is none of those asked for, {suggest(word, known)}")
+    return known[word]
 
 
 def _take_in(parser: Parser, options: argparse.Namespace) -> Exit:

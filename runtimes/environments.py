@@ -151,7 +151,16 @@ SERVE = Environment(
     required=False,  # 0.7 GB, of use only to who serves
     setup="make setup-serve",
 )
-ENVIRONMENTS = {environment.name: environment for environment in (MAIN, LITE, TRT, SERVE)}
+RAY = Environment(
+    name="ray",
+    folder=".venv-ray",
+    pythons=("3.11", "3.12"),
+    lock="ray.txt",
+    tools={"ray": "many machines: the matrix' cells as jobs of a cluster"},
+    required=False,  # 0.3 GB, of use only to who has a cluster
+    setup="make setup-ray",
+)
+ENVIRONMENTS = {one.name: one for one in (MAIN, LITE, TRT, SERVE, RAY)}
 
 
 def find_interpreter(environment: Environment) -> Path | None:

@@ -76,6 +76,15 @@ def install(environment: Environment) -> bool:
     return True
 
 
+def install_by_itself(environment: Environment, what: str) -> Exit:
+    """The command that makes an environment of its own (`make setup-…`); `what` describes it."""
+    Parser(prog=f"python runtimes/install_{environment.name}.py", description=what).parse_args()
+    install(environment)
+    versions = ", ".join(f"{name} {environment.version(name)}" for name in environment.tools)
+    say(f"  ready: {environment.folder} with {versions}")
+    return Exit.OK
+
+
 def _run(command: list) -> None:
     what = shlex.join(str(word) for word in command)
     process.run(command, what=what, limit=_LIMIT, error=UserError, telling=_complaint)

@@ -1,24 +1,15 @@
 """Make .venv-serve, which holds a Triton server and its clients (`make setup-serve`)."""
 
+import functools
 import sys
 
 if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
-from common.cli import Exit, Parser, run
-from common.console import say
+from common.cli import run
 from runtimes.environments import SERVE
-from runtimes.install import install
-
-
-def main() -> int:
-    Parser(prog="python runtimes/install_serve.py", description=__doc__).parse_args()
-    install(SERVE)
-    versions = ", ".join(f"{name} {SERVE.version(name)}" for name in SERVE.tools)
-    say(f"  ready: {SERVE.folder} with {versions}")
-    return Exit.OK
-
+from runtimes.install import install_by_itself
 
 if __name__ == "__main__":
-    run(main)
+    run(functools.partial(install_by_itself, SERVE, __doc__))

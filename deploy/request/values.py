@@ -30,6 +30,12 @@ Cell = tuple[Target, str]  # a target and one of its precisions
 FP16 = "fp16"
 
 
+def cell_name(cell: Cell) -> str:
+    """For example "onnx-int8"."""
+    target, precision = cell
+    return f"{target.name}-{precision}"
+
+
 @dataclass(frozen=True)
 class Photos:
     """Which photos judge: a source for `ImageSet.open`, and how many of them (None: all); and which

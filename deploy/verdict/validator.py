@@ -322,12 +322,14 @@ def validate(
     budget_pp: float | None = None,
     host: hosts.Host = LOCAL,
     changes: Changes | None = None,
+    only: Cell | None = None,
 ) -> Iterator[Result]:
     """Build and judge each cell of each build; yield the results, which are also kept as files.
 
     `budget_pp` is the top-1 loss allowed in percentage points (None: 1 % of the reference's);
     `host`, which has no problem with any target, is where they run; `changes` takes note of the
-    decisions that change.
+    decisions that change. `only` is one of the cells: it alone is built and judged, on the photos
+    that judge it among all of them.
     Photos are opened before anything is built, so that a mistyped folder costs no time.
     """
     opened = open_for_each(builds, files, lambda *model: open_photos(photos, cells, *model))
@@ -338,8 +340,9 @@ def validate(
         graph = inference_graph(one, files)
         ready = ready_to_judge(graph, cells, files, photos, photo_set)
         judge = Judge(one.spec, graph, ready.images, photos.skip_bad, host, ready.more, changes)
-        built = build_files(graph, ready.cells, ready.options)
-        for cell in ready.cells:
+        wanted = [cell for cell in ready.cells if only in (None, cell)]
+        built = build_files(graph, wanted, ready.options)
+        for cell in wanted:
             chosen = options_for(cell, ready.options)
             outcome = judge.judge(*cell, built.get(cell), budget_pp, chosen)
             result.write(outcome, cell[0].session_spec_on(host, cell[1]).host.label)

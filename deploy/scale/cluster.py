@@ -1,0 +1,210 @@
+"""A Ray cluster, from a process in .venv-ray: which nodes can work, and their jobs.
+
+Ray decides what runs where, and runs again what was on a node that it lost. What is ours: only
+nodes that have this very toolkit, and every input, are asked.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+from common.errors import UserError
+from deploy.scale import node
+
+_TRIES = 3  # of a cell whose node is lost
+_CPUS = 2  # of a cell, where the nodes have so many
+_MOST = 2 << 30  # bytes of an input, which goes through memory where it travels
+_A_LITTLE = 0.001  # of a resource that only says what a node is; a card's is taken whole
+_CARD = "accelerator_type:"
+_NONE_LEFT = "no node is left that could run it"
+_NODE_ID = "ray.io/node-id"
+
+# Digest → the folder on the driver, and the names of the files that belong to it.
+Inputs = dict[str, tuple[str, list[str]]]
+
+
+class Cluster:
+    """A connection to a cluster. `wait` is how long, in seconds, a resource may be offered by no
+    node before what needs it is given up."""
+
+    def __init__(self, address: str, root: str, wait: float):
+        import ray
+
+        ray.cloudpickle.register_pickle_by_value(node)
+        try:
+            ray.init(address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+            told = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"no Ray cluster answers at {address}: {told}") from None
+        self._root, self._wait = root, wait
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._running: dict[Any, int] = {}
+        self._held: dict[int, float] = {}  # since when
+        self._jobs: dict[int, dict[str, Any]] = {}
+        self._places: dict[str, dict[str, str]] = {}
+        self._run = ray.remote(max_retries=_TRIES)(node.run_job)
+        self._none_since: float | None = None
+
+    def join(self, toolkit: str, inputs: Inputs, limit: float = 300) -> list[dict]:
+        """Ask every node what it has, and send it the inputs that it lacks.
+
+        Returns a fact sheet each: name, cpus, and `problem`, why it cannot work, or `sent`, how
+        many inputs went there.
+        """
+        import ray
+
+        alive = {one["NodeID"]: one for one in ray.nodes() if one["Alive"]}
+        ask = ray.remote(num_cpus=0, max_retries=0)(node.describe)
+        asked = {name: _at(ask, name).remote(self._root, inputs) for name in alive}
+        archives: dict[str, Any] = {}
+        sheets = []
+        for name, question in asked.items():
+            sheet = {"id": name, "cpus": alive[name]["Resources"].get("CPU", 0), "sent": 0}
+            try:
+                sheet |= ray.get(question, timeout=limit)
+                if "problem" not in sheet and sheet["toolkit"] != toolkit:
+                    sheet["problem"] = (
+                        f"another toolkit at {sheet['root']} (its files' sha256 begin with "
+                        f"{sheet['toolkit'][:12]}, here with {toolkit[:12]}): bring it up to date"
+                    )
+                if "problem" not in sheet:
+                    sheet["sent"] = self._send(name, sheet, inputs, archives, limit)
+            except (ray.exceptions.RayError, OSError) as error:
+                sheet["problem"] = _first_line(error)
+            sheet.setdefault("name", alive[name].get("NodeManagerHostname", name[:6]))
+            sheet["name"] = f"{sheet['name']}:{name[:6]}"
+            if "problem" not in sheet:
+                self._nodes[name] = sheet
+                self._places[name] = sheet["inputs"]
+            sheets.append(sheet)
+        return sheets
+
+    def _send(
+        self,
+        name: str,
+        sheet: dict[str, Any],
+        inputs: Inputs,
+        archives: dict[str, Any],
+        limit: float,
+    ) -> int:
+        """Bring a node what it lacks; an archive goes into Ray's store once, and to a node once."""
+        import ray
+
+        take = ray.remote(num_cpus=0, max_retries=0)(node.receive)
+        lacking = [digest for digest, path in sheet["inputs"].items() if path is None]
+        for digest in lacking:
+            folder, names = inputs[digest]
+            size = sum((Path(folder) / one).stat().st_size for one in names)
+            if size > _MOST:
+                raise OSError(
+                    f"it has no {folder} as it is here, whose {size / 1e9:.1f} GB are too much to "
+                    "send: put it there, at the same path"
+                )
+            if digest not in archives:
+                archives[digest] = ray.put(node.packed(folder, names))
+            sent = _at(take, name).remote(digest, Path(folder).name, names, archives[digest])
+            sheet["inputs"][digest] = ray.get(sent, timeout=limit)
+        return len(lacking)
+
+    def submit(self, jobs: list[dict]) -> None:
+        """Give Ray the jobs. Each has `words`, of which those that are an input's digest stand for
+        its path on the node, and `needs`: the resources that it asks for beside processors. One
+        whose resources no node offers is held back: Ray would refuse it."""
+        self._jobs = dict(enumerate(jobs))
+        self._held = dict.fromkeys(self._jobs, time.monotonic())
+        self._start_what_can()
+
+    def _start_what_can(self) -> list[dict]:
+        """Start the jobs that some node can take now; those that none could for too long."""
+        nodes = self._alive()
+        events = []
+        for number, since in list(self._held.items()):
+            needs = self._jobs[number]["needs"]
+            lacking = [one for one in needs if not any(one in has for has in nodes)]
+            if not lacking and nodes:
+                del self._held[number]
+                self._running[self._start(number)] = number
+            elif time.monotonic() - since > self._wait:
+                del self._held[number]
+                absent = {"absent": lacking[0]} if nodes else {"lost": _NONE_LEFT}
+                events.append({"job": number} | absent)
+        return events
+
+    def _start(self, number: int) -> Any:
+        job = self._jobs[number]
+        options: dict[str, Any] = {
+            "num_cpus": min(_CPUS, *(sheet["cpus"] for sheet in self._nodes.values())),
+            "label_selector": {_NODE_ID: f"in({','.join(self._nodes)})"},
+            "resources": dict.fromkeys(job["needs"], _A_LITTLE),
+            "num_gpus": int(any(one.startswith(_CARD) for one in job["needs"])),
+        }
+        return self._run.options(**options).remote(self._root, job["words"], self._places)
+
+    def _alive(self) -> list[dict[str, float]]:
+        """The resources of the nodes that can work and are still there."""
+        import ray
+
+        there = {one["NodeID"]: one["Resources"] for one in ray.nodes() if one["Alive"]}
+        return [there[name] for name in self._nodes if name in there]
+
+    def poll(self, seconds: float) -> list[dict]:
+        """What came to an end within so many seconds: `job`, its number, with what the command
+        printed (see `node.run_command`) and `node`, or with `absent`, the resource that nobody
+        offers, or `lost`, why it came to nothing."""
+        import ray
+
+        if self._running:
+            done, _ = ray.wait(list(self._running), timeout=seconds)
+        else:
+            done = []
+            time.sleep(seconds)
+        events = []
+        for reference in done:
+            number = self._running.pop(reference)
+            try:
+                told = ray.get(reference)
+                name = self._nodes[told["node"]]["name"]
+                events.append(told | {"job": number, "node": name})
+            except ray.exceptions.RayError as error:
+                events.append({"job": number, "lost": _first_line(error)})
+        return events + self._start_what_can() + self._lost()
+
+    def _lost(self) -> list[dict]:
+        """The running jobs, where no node has been left to run them for too long."""
+        if self._alive():
+            self._none_since = None
+            return []
+        self._none_since = self._none_since or time.monotonic()
+        if time.monotonic() - self._none_since < self._wait:
+            return []
+        numbers = list(self._running.values())
+        for number in numbers:
+            self._cancel(number)
+        return [{"job": number, "lost": _NONE_LEFT} for number in numbers]
+
+    def _cancel(self, number: int) -> None:
+        import ray
+
+        for reference in [one for one, of in self._running.items() if of == number]:
+            del self._running[reference]
+            with contextlib.suppress(ray.exceptions.RayError, TypeError, ValueError):
+                ray.cancel(reference)
+
+    def close(self) -> None:
+        """Cancel what runs, and leave the cluster."""
+        import ray
+
+        for number in list(self._running.values()):
+            self._cancel(number)
+        ray.shutdown()
+
+
+def _at(function: Any, name: str) -> Any:
+    """A remote function on this node only."""
+    return function.options(label_selector={_NODE_ID: name})
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,15 @@
+"""Make .venv-ray, which holds Ray: matrices on many machines (`make setup-ray`)."""
+
+import functools
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, f"{sys.path[0]}/..")
+    import common.start  # noqa: F401
+
+from common.cli import run
+from runtimes.environments import RAY
+from runtimes.install import install_by_itself
+
+if __name__ == "__main__":
+    run(functools.partial(install_by_itself, RAY, __doc__))
