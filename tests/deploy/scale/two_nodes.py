@@ -18,7 +18,7 @@ def main(folder: str) -> None:
         own = {"BUILD_DIR": f"{folder}/{name}/build", "XDG_CACHE_HOME": f"{folder}/{name}/cache"}
         return cluster.add_node(num_cpus=1, env_vars=own, **resources)
 
-    add("first")
+    add("first", include_dashboard=False)
     second = add("second", num_gpus=1, resources={"accelerator_type:T4": 1})
     print(cluster.address, flush=True)
     for line in sys.stdin:
