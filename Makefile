@@ -62,7 +62,7 @@ benchmark::  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS
 reference::  ## [MODEL=…] [JSON=1]: the published figures, and which of them are contested
 	$(call run,deploy/published.py)
 
-train::  ## MODEL=… DATA=… [PHOTOS=N] [SKIP_BAD=1] [EPOCHS=N] [INIT=official|path] [WEIGHTS_KEY=…] [BATCH=N] [LR=X] [DEVICES=gpu:4] [RESUME=1] [SEED=N] [LIMIT_STEPS=N] [OUT=folder]: train or fine-tune
+train::  ## MODEL=… DATA=… [PHOTOS=N] [SKIP_BAD=1] [EPOCHS=N] [INIT=official|path] [WEIGHTS_KEY=…] [BATCH=N] [LR=X] [DEVICES=gpu:4] [HOSTS=10.0.0.1,10.0.0.2] [PORT=6070] [RESUME=1] [SEED=N] [LIMIT_STEPS=N] [OUT=folder]: train or fine-tune
 	$(call run,training/train.py)
 
 adapt::  ## MODEL=… DATA=cifar10|folder [PHOTOS=N] [SKIP_BAD=1] [INIT=path|official|demo|random] [WEIGHTS_KEY=…] [SEED=N] [OUT=file]: a new classifier

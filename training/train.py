@@ -21,21 +21,20 @@ if __name__ == "__main__":
 
 import datetime
 import math
-import tempfile
 import time
 import warnings
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common import machine
 from common.cli import Exit, Parser, above_zero, positive, run, whole, word_or_path
 from common.console import progress, say, shown
-from common.errors import StepError, UserError
+from common.errors import StepError
 from common.paths import absolute
 from convert.builds import add_key_argument, words_for
 from data.images import BUILT_IN, set_name
@@ -44,8 +43,10 @@ from models.registry import find_model
 from models.split import HeldOutResult, read_split, split_beside, split_path
 from models.training_log import LOG
 from models.weights import WORDS, Weights, find_weights, weights_folder
+from training import hosts, team
 from training.batches import training_batches
 from training.curves import Curves
+from training.lead import LOST, lead
 from training.learner import Learner
 from training.plan import DROPOUT, Plan, few_steps, open_division
 from training.recipes import Recipe, recipe
@@ -75,7 +76,7 @@ def train(
     from data.crops import load_crops
 
     run_state = RunState(folder)
-    state = run_state.read(plan) if resume else None
+    state = run_state.read(plan) if resume and rank == 0 else None
     if not resume and rank == 0:
         run_state.begin(plan)
     judged = None
@@ -84,6 +85,9 @@ def train(
             judged = load_crops(
                 plan.validation, plan.spec.preprocess, skip_bad=plan.skip_bad, progress=update
             )
+    team.wait_for_first("photos to judge by")
+    if resume and plan.devices > 1:  # other hosts need not have the folder
+        state = _as_the_first(run_state, state)
     # Names count from 0 as in the run that wrote the checkpoint, whatever else this process made.
     with unique_name.guard():
         learner = Learner(plan, None if resume else init)
@@ -100,7 +104,24 @@ def train(
                 f"training of {plan.spec.name}: a process that reads photos died (for want of "
                 "memory, or by a photo that crashes the decoder); go on with --resume"
             ) from None
+        except RuntimeError as error:
+            if plan.devices == 1 or "gloo" not in str(error):
+                raise
+            raise team.LostDeviceError(
+                f"training of {plan.spec.name}: the process of another device is gone, or was "
+                "silent for 30 s; where an epoch was kept, go on with --resume"
+            ) from None
     return run_state
+
+
+def _as_the_first(run_state: RunState, state: dict[str, Any] | None) -> Any:
+    """What the first device read, on every device."""
+    import paddle
+
+    told = [(run_state.rows, run_state.charted, state)]
+    paddle.distributed.broadcast_object_list(told, src=0)
+    [(run_state.rows, run_state.charted, state)] = told
+    return state
 
 
 def _how_to_go_on(plan: Plan, run_state: RunState) -> str:
@@ -121,6 +142,7 @@ def _run_epochs(
     batches = _Waited(training_batches(plan, first, rank))
     with Curves(run_state.charts, run_state.charted) if rank == 0 else nullcontext() as curves:
         for epoch in range(first, plan.recipe.epochs):
+            team.wait_for_first(f"epoch {epoch}")
             paddle.seed(int(plan.random(DROPOUT, epoch, rank).integers(2**31)))
             begun, batches.seconds = time.monotonic(), 0.0
             loss = _run_epoch(plan, run_state, learner, batches, epoch, curves)
@@ -224,25 +246,35 @@ def main() -> int:
         before = split_beside(init) if init else None
     division = open_division(options.data, options.photos, seed=options.seed, before=before)
     device, count = options.devices
-    _require_devices(device, count, len(division.training))
-    if count > 1 and _team() == (0, 1):
-        if not options.resume:
-            RunState(folder).require_unused()
-        _launch(device, count)
-    rank, devices = _join(device)
+    on = len(options.hosts or ("here",))
+    team.require_devices(device, count, on, len(division.training))
     plan = Plan(
         spec,
         _changed(published, options.epochs, options.batch, options.lr),
         division,
         options.seed,
         options.limit_steps,
-        devices,
+        count * on,
         skip_bad=options.skip_bad,
     )
+    if plan.devices > 1 and team.rank_and_size() == (0, 1):
+        if options.hosts:
+            ours = hosts.find_hosts(options.hosts, options.port)
+            command = [str(Path(sys.argv[0]).resolve()), *sys.argv[1:]]
+            return lead(plan, RunState(folder), ours, command, device, resume=options.resume)
+        if not options.resume:
+            RunState(folder).require_unused()
+        team.launch(device, count)
+    rank, _ = team.join(device, count)
     if not rank:
         _say_plan(plan, device)
     take_back_signals()
-    run_state = train(plan, folder, init, resume=options.resume, rank=rank)
+    try:
+        run_state = train(plan, folder, init, resume=options.resume, rank=rank)
+    except team.LostDeviceError:
+        if options.hosts:  # that it is, and whose, this host's first process says
+            return LOST
+        raise
     if rank:
         return Exit.OK
     best, split = run_state.best_row, read_split(split_path(run_state.best))
@@ -281,52 +313,6 @@ def _changed(published: Recipe, epochs: int | None, batch: int | None, lr: float
     changed = published.shortened(epochs) if epochs else published
     changed = replace(changed, batch=batch) if batch else changed
     return changed.with_lr(lr) if lr else changed
-
-
-def _require_devices(device: str, count: int, photos: int) -> None:
-    import paddle
-
-    if count > photos:
-        raise UserError(f"{photos} photos cannot be shared by {count} devices; take fewer")
-
-    there = paddle.device.cuda.device_count() if paddle.device.is_compiled_with_cuda() else 0
-    if device == "gpu" and count > there:
-        raise UserError(
-            f"{there} GPUs are there that this PaddlePaddle could use, asked for {count}; train "
-            "with --devices cpu, or install paddlepaddle-gpu where GPUs are"
-        )
-
-
-def _team() -> tuple[int, int]:
-    """This process' rank and how many there are, as `paddle.distributed.launch` says."""
-    rank = os.environ.get("PADDLE_TRAINER_ID", "0")
-    return int(rank), int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
-
-
-def _launch(device: str, count: int) -> NoReturn:
-    """Go on as `count` processes of this same command, one for each device."""
-    logs = tempfile.mkdtemp(prefix="paddle-portage-launch-")
-    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(count)]
-    command += ["--log_level", "ERROR", "--log_dir", logs]
-    command += [str(Path(__file__).resolve()), *sys.argv[1:]]
-    # Not by --backend, which brings the launcher's older and noisier form.
-    backend = {"cpu": "gloo", "gpu": "nccl"}[device]
-    os.execve(command[0], command, os.environ | {"PADDLE_DISTRI_BACKEND": backend})
-
-
-def _join(device: str) -> tuple[int, int]:
-    """Take up the device, and the company of the other processes; returns rank and how many."""
-    import paddle
-
-    rank, devices = _team()
-    if devices > 1:
-        paddle.distributed.init_parallel_env()
-    if device == "gpu":
-        paddle.set_device(f"gpu:{paddle.distributed.ParallelEnv().device_id}")
-    else:
-        paddle.set_device("cpu")
-        paddle.base.core.set_num_threads(max(1, machine.threads() // devices))
-    return rank, devices
 
 
 def _parser() -> Parser:
@@ -370,6 +356,20 @@ def _parser() -> Parser:
         type=_devices,
         metavar="D",
         help="cpu (default), gpu, or with how many: gpu:4",
+    )
+    parser.add_argument(
+        "--hosts",
+        type=hosts.addresses,
+        metavar="A,B",
+        help="the addresses of several machines, of which each has --devices; type the same "
+        "command on every one",
+    )
+    parser.add_argument(
+        "--port",
+        type=whole(1, 65000),
+        default=hosts.PORT,
+        metavar="N",
+        help=f"of the first host, where they meet (default: {hosts.PORT})",
     )
     add_key_argument(parser)
     parser.add_argument("--resume", action="store_true", help="go on where a killed run was")

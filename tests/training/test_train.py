@@ -28,9 +28,8 @@ from models.split import read_split
 from models.state import read_state, write_state
 from models.weights import Weights
 from tests.conftest import assert_refused
-from training import batches
+from training import batches, team
 from training import learner as learning
-from training import train as training
 from training.curves import Curves
 from training.plan import Plan, few_steps, open_division
 from training.recipes import recipe
@@ -282,7 +281,7 @@ on_one_or_two(Path(sys.argv[2]), Path(sys.argv[3]))
 
 def on_one_or_two(photos: Path, out: Path) -> RunState:
     """Steps of 12 photos in all, without dropout, which would differ from device to device."""
-    rank, devices = training._join("cpu")
+    rank, devices = team.join("cpu", 2 if team.rank_and_size()[1] > 1 else 1)
     plan = replace(small_plan(photos, lr=0.01, batch=12 // devices), devices=devices)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models.squeezenet, "published_dropout", lambda: nn.Dropout(0.0))
