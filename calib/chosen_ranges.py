@@ -18,6 +18,7 @@ from calib.methods import METHODS
 from calib.placement import Placement
 from calib.quant_config import LOGITS
 from calib.ranges import RANGES, Ranges
+from calib.rounding import WEIGHTS, round_weights
 from common import console, files
 from convert.artifact import Artifact, Step, produce
 from convert.kind import Kind
@@ -112,6 +113,7 @@ def _search(
             LogitSearch,
             source=str(onnx.file(FILE)),
             placement=placement,
+            rounded=str(round_weights(onnx, crops, placement.grid).file(WEIGHTS)),
             proposals=proposals,
             batch=batch,
             runs=_RUNS * len(crops) - _LOADING,
