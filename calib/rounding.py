@@ -140,7 +140,7 @@ class _Layer:
 
     def _patches(self, image: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
         found = {one.name: list(one.ints) for one in self.node.attribute if one.ints}
-        kernel = found["kernel_shape"]
+        kernel = self.shape[2:]
         strides, dilations = (found.get(name, [1, 1]) for name in ("strides", "dilations"))
         top, left, bottom, right = found.get("pads", [0] * 4)
         padded = np.pad(image, ((0, 0), (top, bottom), (left, right)))
@@ -172,12 +172,14 @@ class Rounding:
             if node.op_type not in LAYERS or node.input[1] not in initializers:
                 continue
             weight = numpy_helper.to_array(initializers[node.input[1]])
-            layer = _Layer(node, weight.shape, by_group(weight, node))
             uses = [one for one in self._model.graph.node if node.input[1] in one.input]
-            if len(uses) == 1 and layer.weight.shape[2] <= _LARGEST and node.input[0]:
-                self._layers[node.name] = layer
-            else:
-                self._left += 1
+            rank = 4 if node.op_type == "Conv" else 2
+            if weight.ndim == rank and len(uses) == 1:
+                layer = _Layer(node, weight.shape, by_group(weight, node))
+                if layer.weight.shape[2] <= _LARGEST:
+                    self._layers[node.name] = layer
+                    continue
+            self._left += 1
         self._rounded: dict[str, np.ndarray] = {}
 
     def parts(self) -> list[list[str]]:
