@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from calib.fake_quant import FakeQuantGraph, Grid
-from calib.rounding import WEIGHTS, put_rounded, read_rounded, round_weights
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
 from data.crops import Crops
@@ -36,13 +35,11 @@ def measure_errors(
 ) -> None:
     """Open a `Correction` of an ONNX file in the worker, and show it some of the photos.
 
-    `ranges` by tensor, `skip` the layers that stay in float. The other layers' weights are those of
-    `calib.rounding`.
+    `ranges` by tensor, `skip` the layers that stay in float.
     """
     worker.open(
         Correction,
         source=str(onnx.file(FILE)),
-        rounded=str(round_weights(onnx, crops, grid).file(WEIGHTS)),
         ranges=ranges,
         grid=asdict(grid),
         skip=skip,
@@ -53,10 +50,7 @@ def measure_errors(
 
 
 class Correction:
-    """In a child process: runs a float ONNX file with a fake-quantized copy beside each layer.
-
-    `rounded` is a file of `calib.rounding`; what is not in it goes to the nearest integer.
-    """
+    """In a child process: runs a float ONNX file with a fake-quantized copy beside each layer."""
 
     def __init__(
         self,
@@ -64,14 +58,11 @@ class Correction:
         ranges: Mapping[str, tuple[float, float]],
         grid: Mapping[str, Any],
         skip: Sequence[str],
-        rounded: str,
     ):
         import onnx
 
         self._model = onnx.load(source)
-        self._skip = skip
-        self._rounded = read_rounded(rounded)
-        fake = FakeQuantGraph(self._model, ranges, Grid(**grid), self._rounded)
+        fake = FakeQuantGraph(self._model, ranges, Grid(**grid))
         self._weights = fake.weights
         del fake.model.graph.output[:]
         self._biases: list[str] = []
@@ -106,8 +97,7 @@ class Correction:
         return dict(zip(self._biases, self.shifts().values(), strict=True))
 
     def write(self, output: str) -> int:
-        """Write the float file with corrected biases, and weights that are on their grid where
-        they were rounded together; returns how many biases were corrected."""
+        """Write the float file with corrected biases; returns how many were corrected."""
         import onnx
         from onnx import numpy_helper
 
@@ -119,7 +109,6 @@ class Correction:
                 tensor.CopyFrom(
                     numpy_helper.from_array((values + shift).astype(np.float32), tensor.name)
                 )
-        put_rounded(self._model, self._rounded, self._skip)
         onnx.save(self._model, output)
         return len(shifts)
 

@@ -18,7 +18,6 @@ from calib.methods import METHODS
 from calib.placement import Placement
 from calib.quant_config import LOGITS
 from calib.ranges import RANGES, Ranges
-from calib.rounding import WEIGHTS, round_weights
 from common import console, files
 from convert.artifact import Artifact, Step, produce
 from convert.kind import Kind
@@ -36,8 +35,8 @@ _PHOTOS = 64  # half of them to choose by, half to check
 _SEED = 0
 # How often the network is run on a photo, in all: for each calibration photo, less what loading its
 # pieces takes. The pass over them runs it once, and looks at every tensor, which is more work than
-# the pairs are here: both, and rounding the weights, take about 5 times the time of the pass.
-_RUNS, _LOADING = 3.0, 67.0
+# the pairs are here: both together take no more than 5 times the time of the pass.
+_RUNS, _LOADING = 5.0, 67.0
 
 
 def chosen_ranges(
@@ -113,7 +112,6 @@ def _search(
             LogitSearch,
             source=str(onnx.file(FILE)),
             placement=placement,
-            rounded=str(round_weights(onnx, crops, placement.grid).file(WEIGHTS)),
             proposals=proposals,
             batch=batch,
             runs=_RUNS * len(crops) - _LOADING,

@@ -6,7 +6,6 @@ The copy reads the layer's own float input, so that what it shows is this layer'
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -55,18 +54,9 @@ class Grid:
 
 
 class FakeQuantGraph:
-    """Adds fake-quantized layers to a copy of a model, whose initializers by name are `weights`.
+    """Adds fake-quantized layers to a copy of a model, whose initializers by name are `weights`."""
 
-    `rounded` has some of the weights as they are on the grid; the others go to the nearest integer.
-    """
-
-    def __init__(
-        self,
-        model,
-        ranges: Mapping[str, tuple[float, float]],
-        grid: Grid,
-        rounded: Mapping[str, np.ndarray] = MappingProxyType({}),
-    ):
+    def __init__(self, model, ranges: Mapping[str, tuple[float, float]], grid: Grid):
         import onnx
         from onnx import numpy_helper
 
@@ -75,7 +65,7 @@ class FakeQuantGraph:
         self.weights = {
             tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
         }
-        self._ranges, self._grid, self._rounded = ranges, grid, rounded
+        self._ranges, self._grid = ranges, grid
 
     def possible(self, node) -> bool:
         """Whether a node is a layer: it multiplies what has a range by weights, or by such."""
@@ -104,9 +94,7 @@ class FakeQuantGraph:
         fake_output.output[0] = f"{name}/out"
         fake_output.input[0] = self._add_rounding(node.input[0], f"{name}/first")
         if self.has_weights(node):
-            weight = self._rounded.get(node.input[1])
-            if weight is None:
-                weight = self._grid.rounded(self.weights[node.input[1]], node)
+            weight = self._grid.rounded(self.weights[node.input[1]], node)
             self.constant(f"{name}/weight", weight)
             fake_output.input[1] = f"{name}/weight"
         else:

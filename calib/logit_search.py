@@ -20,7 +20,6 @@ from calib import tensors
 from calib.bias_correction import Correction
 from calib.chain import Chain
 from calib.placement import Placement, place_pairs
-from calib.rounding import put_rounded, read_rounded
 from common import machine
 from runtimes.one_thread import one_thread_session
 
@@ -38,16 +37,14 @@ _LOOKED = 0.6  # of the photos: what a proposal is tried on, on average
 class LogitSearch:
     """The search for one ONNX file and one placement.
 
-    `rounded` is the file of its weights on the grid, `proposals` has each method's ranges by
-    tensor, `batch` photos float32 [n, 3, S, S], in random order, and `runs` is how often the search
-    may run the network on a photo.
+    `proposals` has each method's ranges by tensor, `batch` photos float32 [n, 3, S, S], in random
+    order, and `runs` is how often the search may run the network on a photo.
     """
 
     def __init__(
         self,
         source: str,
         placement: Placement,
-        rounded: str,
         proposals: Mapping[str, Mapping[str, Bounds]],
         batch: np.ndarray,
         runs: float,
@@ -58,14 +55,13 @@ class LogitSearch:
         first = next(iter(proposals.values()))
         correcting = _correcting(len(batch))
         self._shifts = {
-            method: _shifts(source, rounded, ranges, placement, batch[:correcting])
+            method: _shifts(source, ranges, placement, batch[:correcting])
             for method, ranges in proposals.items()
         }
         model = onnx.load(source)
         roots = tensors.aliases(model)
         floats = [*tensors.observed(model), *roots]
         biases = list(next(iter(self._shifts.values())))
-        put_rounded(model, read_rounded(rounded))
         placed = place_pairs(model, first, placement, shown=False)
         del model
         threads = machine.threads()
@@ -200,14 +196,10 @@ def _correcting(photos: int) -> int:
 
 
 def _shifts(
-    source: str,
-    rounded: str,
-    ranges: Mapping[str, Bounds],
-    placement: Placement,
-    batch: np.ndarray,
+    source: str, ranges: Mapping[str, Bounds], placement: Placement, batch: np.ndarray
 ) -> dict[str, np.ndarray]:
     """What ranges make of the biases (see `calib.bias_correction`), by the biases' names."""
-    correction = Correction(source, ranges, asdict(placement.grid), skip=(), rounded=rounded)
+    correction = Correction(source, ranges, asdict(placement.grid), skip=())
     for photo in batch:
         correction.add(photo[None])
     return correction.by_bias()

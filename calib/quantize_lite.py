@@ -16,11 +16,9 @@ import numpy as np
 from calib.bias_correction import measure_errors
 from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import LAYERS, Grid
-from calib.lite_weights import OPERATORS, layer_weights, round_alike
 from calib.placement import LAYER_INPUTS
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
-from calib.rounding import WEIGHTS, read_rounded, round_weights
 from calib.tensor_ranges import write_tensor_ranges
 from convert import step_check
 from convert.artifact import Artifact, Step, produce
@@ -39,6 +37,7 @@ AS_WRITTEN = {"onednn": False, "optimize": False}
 
 GRID = Grid(symmetric=True, weight_limit=127)
 _BIASES = {"elementwise_add": "Y", "batch_norm": "Bias"}  # the operators with one, and its input
+_OPERATORS = ["conv2d", "depthwise_conv2d", "mul", "matmul", "matmul_v2"]
 _SAME = 1e-3  # of a tensor's size: float32's rounding, even in a deep network, stays below it
 
 
@@ -78,7 +77,6 @@ def quantize_lite(
                 photo=photo,
                 scales={name: high for name, (_, high) in scope.items()},
                 shifts=worker.use("shifts"),
-                rounded=str(round_weights(onnx, crops, GRID).file(WEIGHTS)),
                 keep_float=list(quant.keep_float),
             )
             rounded = facts.pop("rounded")
@@ -107,15 +105,13 @@ def write_quantized(
     photo: np.ndarray,
     scales: Mapping[str, float],
     shifts: Mapping[str, np.ndarray],
-    rounded: str,
     keep_float: list[str],
 ) -> dict:
     """In a child process: insert the rounding operators and write; returns facts, and what is
     rounded, by the ONNX file's names.
 
     `photo` is float32 [1, 3, S, S]; `scales` maps the ONNX file's tensors to the magnitude that
-    becomes 127, `shifts` some of them to what their bias needs more of, [channels];
-    `rounded` is a file of `calib.rounding`.
+    becomes 127, `shifts` some of them to what their bias needs more of, [channels].
     """
     import paddle
     from paddle.static.quantization import PostTrainingQuantization
@@ -129,8 +125,6 @@ def write_quantized(
     }
     program, feeds, fetched = paddle.static.load_inference_model(f"{source}/inference", executor)
     corrected = _correct_biases(program, shifts, names)
-    read_in_float, in_float = _staying_float(onnx_file, keep_float)
-    rounded_layers = round_alike(program, onnx_file, read_rounded(rounded), in_float)
     corrected_graph = Path(output) / "corrected"
     entry = [program.global_block().var(name) for name in feeds]
     paddle.static.save_inference_model(
@@ -139,11 +133,8 @@ def write_quantized(
     inputs = _layer_inputs(program)
     skipped = [
         *(name for name in inputs if name not in known),
-        *(name for name, (counterpart, _) in names.items() if counterpart in read_in_float),
+        *_readers_to_skip(onnx_file, keep_float, names),
     ]
-    weight_scales = {
-        name: np.abs(weight).max(axis=1).tolist() for name, weight in layer_weights(program).items()
-    }
     quantization = PostTrainingQuantization(
         executor,
         str(corrected_graph),
@@ -152,17 +143,17 @@ def write_quantized(
         data_loader=lambda: iter([{"x": photo}]),  # it insists on a run; its ranges are replaced
         batch_nums=1,
         algo="abs_max",
-        quantizable_op_type=list(OPERATORS),
+        quantizable_op_type=_OPERATORS,
         skip_tensor_list=skipped,
-        scale_dict=known | weight_scales,
+        scale_dict=known | _weight_scales(program),
     )
     quantized = quantization.quantize()
     _set_output_scales(quantized, known)
     quantization.save_quantized_model(output, GRAPH, PARAMETERS)
     shutil.rmtree(corrected_graph)
     block = quantized.global_block()
-    layers = [operator for operator in block.ops if operator.type in OPERATORS]
-    in_integers = {
+    layers = [operator for operator in block.ops if operator.type in _OPERATORS]
+    rounded = {
         name
         for operator in block.ops
         if operator.type.startswith("fake_quantize")
@@ -171,8 +162,7 @@ def write_quantized(
     in_onnx = [names[name][0] for name in inputs if name not in skipped]
     return {
         "layers": len(layers),
-        "layers_int8": sum(bool(in_integers & set(layer.input_arg_names)) for layer in layers),
-        "layers_rounded": rounded_layers,
+        "layers_int8": sum(bool(rounded & set(layer.input_arg_names)) for layer in layers),
         "rounded": {"rounded": in_onnx, "in_int8": _readers(onnx_file, in_onnx)},
         "corrected_biases": corrected,
         "without_range": len([name for name in inputs if name not in known]),
@@ -214,11 +204,30 @@ def _layer_inputs(program) -> list[str]:
     block = program.global_block()
     found: dict[str, None] = {}
     for operator in block.ops:
-        if operator.type in OPERATORS:
+        if operator.type in _OPERATORS:
             found |= dict.fromkeys(
                 name for name in operator.input_arg_names if not block.var(name).persistable
             )
     return list(found)
+
+
+def _weight_scales(program) -> dict[str, list[float]]:
+    """The layers' weights, each with the largest magnitude of every output channel."""
+    import paddle
+
+    block = program.global_block()
+    found: dict[str, list[float]] = {}
+    for operator in block.ops:
+        if operator.type in _OPERATORS:
+            for name in operator.input_arg_names:
+                if block.var(name).persistable:
+                    values = np.abs(
+                        np.array(paddle.static.global_scope().find_var(name).get_tensor())
+                    )
+                    axis = 0 if "conv" in operator.type else values.ndim - 1
+                    others = tuple(row for row in range(values.ndim) if row != axis)
+                    found[name] = [float(value) for value in values.max(others)]
+    return found
 
 
 def _onnx_values(onnx_file: str, photo: np.ndarray, names: Mapping[str, float]) -> dict:
@@ -296,8 +305,10 @@ def _readers(onnx_file: str, tensors: list[str]) -> list[str]:
     ]
 
 
-def _staying_float(onnx_file: str, keep_float: list[str]) -> tuple[set[str], list[str]]:
-    """The ONNX tensors that the layers to keep in float read, and all layers that stay so.
+def _readers_to_skip(
+    onnx_file: str, keep_float: list[str], names: Mapping[str, tuple[str, float]]
+) -> list[str]:
+    """The graph's tensors that the layers to keep in float read.
 
     Paddle skips by tensor, so every layer that reads one of them stays in float as well.
     """
@@ -305,8 +316,7 @@ def _staying_float(onnx_file: str, keep_float: list[str]) -> tuple[set[str], lis
 
     graph = onnx.load(onnx_file, load_external_data=False).graph
     read = {node.input[0] for node in graph.node if node.name in keep_float}
-    layers = [one.name for one in graph.node if one.op_type in LAYERS and one.input[0] in read]
-    return read, layers
+    return [name for name, (counterpart, _) in names.items() if counterpart in read]
 
 
 def _set_output_scales(program, scales: Mapping[str, float]) -> None:

@@ -18,7 +18,6 @@ from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import FakeQuantGraph, Grid
 from calib.placement import placement_of
 from calib.quant_config import DEFAULT_METHOD, NNCF, QuantConfig
-from calib.rounding import WEIGHTS, read_rounded, round_weights
 from common.console import Progress
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
@@ -62,7 +61,6 @@ def rank(
     """
     method = DEFAULT_METHOD if quant.method == NNCF else quant.method
     scope = chosen_ranges(onnx, ranges, crops, method, placement_of(onnx, grid))
-    rounded = str(round_weights(onnx, crops, grid).file(WEIGHTS))
     end = time.monotonic() + seconds
     rows = spread_rows(len(crops), PHOTOS)
     batch = next(crops.batches(len(rows), onnx.preprocess, rows))
@@ -72,7 +70,6 @@ def rank(
             source=str(onnx.file(FILE)),
             ranges=scope,
             grid=asdict(grid),
-            rounded=rounded,
             batch=batch,
         )
         found = sorted((Effect(*row) for row in worker.use("noise")), key=lambda one: -one.noise)
@@ -95,13 +92,12 @@ class Switches:
         source: str,
         ranges: Mapping[str, tuple[float, float]],
         grid: Mapping[str, Any],
-        rounded: str,
         batch: np.ndarray,
     ):
         import onnx
 
         model = onnx.load(source)
-        fake = FakeQuantGraph(model, ranges, Grid(**grid), read_rounded(rounded))
+        fake = FakeQuantGraph(model, ranges, Grid(**grid))
         self._layers = [
             (node.name, node.op_type) for node in model.graph.node if fake.possible(node)
         ]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 
 from calib.photos import Calibration
@@ -24,14 +23,6 @@ class Measured:
     ranges: Artifact
     crops: Crops
     others: list
-
-
-@pytest.fixture
-def nearest(tmp_path) -> str:
-    """A file of weights that were rounded together, without any: all go to the nearest."""
-    path = tmp_path / "weights.npz"
-    np.savez(path)
-    return str(path)
 
 
 @pytest.fixture(scope="session")

@@ -64,9 +64,9 @@ def batch():
 RANGES = {"x": (-2.0, 2.0), "r1": (0.0, 9.0), "f": (-8.0, 8.0)}  # tight: clipping shifts means
 
 
-def test_biases_take_up_the_mean_error(tmp_path, batch, nearest):
+def test_biases_take_up_the_mean_error(tmp_path, batch):
     model = write_network(tmp_path / "model.onnx")
-    correction = Correction(model, RANGES, asdict(GRID), skip=[], rounded=nearest)
+    correction = Correction(model, RANGES, asdict(GRID), skip=[])
     for part in (batch[:5], batch[5:]):  # the last batch may be smaller
         correction.add(part)
     assert correction.write(str(tmp_path / "corrected.onnx")) == 3
@@ -94,22 +94,20 @@ def first_layer_error(model, batch) -> np.ndarray:
     return (exact - quantized).mean((0, 2, 3))
 
 
-def test_a_skipped_layer_keeps_its_bias(tmp_path, batch, nearest):
+def test_a_skipped_layer_keeps_its_bias(tmp_path, batch):
     model = write_network(tmp_path / "model.onnx")
-    correction = Correction(model, RANGES, asdict(GRID), skip=["one"], rounded=nearest)
+    correction = Correction(model, RANGES, asdict(GRID), skip=["one"])
     correction.add(batch)
     assert correction.write(str(tmp_path / "corrected.onnx")) == 2
 
 
 @pytest.mark.parametrize(("worst", "factors"), [("one", {"first": 300}), ("two", {"second": 300})])
-def test_the_layer_with_the_outlying_weight_is_the_most_sensitive(
-    tmp_path, batch, nearest, worst, factors
-):
+def test_the_layer_with_the_outlying_weight_is_the_most_sensitive(tmp_path, batch, worst, factors):
     # Weights that matter share their scale with some 300 times as large, which see only zeros.
     model = write_network(tmp_path / "model.onnx", **factors)
     wide = {"x": (-5.0, 5.0), "r1": (0.0, 30.0), "f": (-30.0, 30.0)}
     batch[:, 0] = 0
-    switches = Switches(model, wide, asdict(GRID), nearest, batch)
+    switches = Switches(model, wide, asdict(GRID), batch)
     noise = {layer: value for layer, _, value in switches.noise()}
     effects = {layer: switches.effect(layer) for layer in noise}
     assert list(noise) == ["one", "two", "three"]
@@ -119,7 +117,7 @@ def test_the_layer_with_the_outlying_weight_is_the_most_sensitive(
     assert noise[worst] > max(noise[name] for name in others)
 
 
-def test_a_product_of_activations_is_ranked_like_a_layer(tmp_path, batch, nearest):
+def test_a_product_of_activations_is_ranked_like_a_layer(tmp_path, batch):
     nodes = [
         helper.make_node("Sigmoid", ["x"], ["s"], "gate"),
         helper.make_node("MatMul", ["x", "s"], ["p"], "product"),
@@ -138,7 +136,7 @@ def test_a_product_of_activations_is_ranked_like_a_layer(tmp_path, batch, neares
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "model.onnx")
     ranges = {"x": (-4.0, 4.0), "s": (0.0, 4.0), "f": (-30.0, 30.0)}
-    switches = Switches(str(tmp_path / "model.onnx"), ranges, asdict(GRID), nearest, batch)
+    switches = Switches(str(tmp_path / "model.onnx"), ranges, asdict(GRID), batch)
     (_, _, noise), _ = switches.noise()
     assert [layer for layer, _, _ in switches.noise()] == ["product", "last"]
     gate = 1 / (1 + np.exp(-batch))
@@ -146,8 +144,6 @@ def test_a_product_of_activations_is_ranked_like_a_layer(tmp_path, batch, neares
     exact, coarse = batch @ gate, rounded[0] @ rounded[1]
     error = sum(((a - b) ** 2).sum() for a, b in zip(exact, coarse, strict=True))
     assert noise == pytest.approx(error / sum((one**2).sum() for one in exact), rel=0.1)
-    correction = Correction(
-        str(tmp_path / "model.onnx"), ranges, asdict(GRID), skip=[], rounded=nearest
-    )
+    correction = Correction(str(tmp_path / "model.onnx"), ranges, asdict(GRID), skip=[])
     correction.add(batch)
     assert list(correction.shifts()) == ["logits"]

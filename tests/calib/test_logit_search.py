@@ -81,29 +81,29 @@ def run(search: LogitSearch) -> dict:
 
 
 @placements
-def test_each_tensor_takes_the_method_that_serves_it(model, batch, nearest, placement):
+def test_each_tensor_takes_the_method_that_serves_it(model, batch, placement):
     right = extremes(model, batch)
     wrong = {name: (low / 6, high / 6) for name, (low, high) in right.items()}
     proposals = {"one": {**right, "r1": wrong["r1"]}, "two": {**right, "x": wrong["x"]}}
-    found = run(LogitSearch(model, placement, nearest, proposals, batch, runs=1000))
+    found = run(LogitSearch(model, placement, proposals, batch, runs=1000))
     assert found["chosen"]["x"] == "one"
     assert found["chosen"]["r1"] == "two"
     by_one_method, by_tensor = found["check"]
     assert by_tensor < 0.7 * by_one_method
 
 
-def test_without_runs_to_spend_all_tensors_take_the_best_method(model, batch, nearest):
+def test_without_runs_to_spend_all_tensors_take_the_best_method(model, batch):
     right = extremes(model, batch)
     wrong = {name: (low / 6, high / 6) for name, (low, high) in right.items()}
     proposals = {"wrong": wrong, "right": right}
-    found = run(LogitSearch(model, LAYER_INPUTS, nearest, proposals, batch, runs=0))
+    found = run(LogitSearch(model, LAYER_INPUTS, proposals, batch, runs=0))
     assert set(found["chosen"].values()) == {"right"}
 
 
-def test_two_photos_are_enough_to_go_on(model, batch, nearest):
+def test_two_photos_are_enough_to_go_on(model, batch):
     right = extremes(model, batch)
     proposals = {"one": right, "two": {**right, "x": (-0.1, 0.1)}}
-    found = run(LogitSearch(model, LAYER_INPUTS, nearest, proposals, batch[:2], runs=1000))
+    found = run(LogitSearch(model, LAYER_INPUTS, proposals, batch[:2], runs=1000))
     assert found["chosen"]["x"] == "one"
 
 

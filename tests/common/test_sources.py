@@ -239,7 +239,6 @@ def within(definition: str):
         ("calib/methods.py", "mse", QUANTIZED),
         ("calib/logit_search.py", "LogitSearch", QUANTIZED),
         ("calib/bias_correction.py", "Correction", QUANTIZED),
-        ("calib/rounding.py", "round_together", QUANTIZED),
         ("models/vgg.py", "VGG11", {"export of VGG11", "adapt"}),
         ("models/layers.py", "recalibrate_batch_norms", {*EXPORTS, "adapt"}),
         ("training/ridge.py", "count_right", {"adapt"}),
