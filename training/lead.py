@@ -27,9 +27,10 @@ from training.plan import Plan
 from training.run_state import RunState
 from training.team import launcher, logs_folder, variables
 
-_LAUNCH_LOG = "launch.log"
+_LAUNCH_LOG, _FIRST_LOG = "launch.log", "workerlog.0"
 _ERROR = "error: "  # the last line of a command that fails
 _SIGNALS = 192  # from there on a status is a signal's number, less 256
+_ABORT = 256 - signal.SIGABRT  # the status where gloo's own thread finds that a peer is gone
 LOST = 75  # the status of a process whose peers are gone (sysexits.h: try again)
 
 
@@ -89,8 +90,8 @@ class _Watch:
                 self._echo()
                 if status is None and (status := self.child.poll()) is not None:
                     self._echo()
-                    # Its peers' end is why it ended; who that was is told within seconds.
-                    judged_at = time.monotonic() + (ANSWER if status == LOST else 0.0)
+                    # A peer's end may be why it ended; which one's is told within seconds.
+                    judged_at = time.monotonic() + (ANSWER if status in (LOST, _ABORT) else 0.0)
                 if status is not None and time.monotonic() >= judged_at:
                     return status
 
@@ -122,7 +123,7 @@ class _Watch:
         sys.stdout.flush()
 
 
-def _complain(status: int, logs: Path) -> None:
+def _complain(own: str, status: int, logs: Path) -> None:
     """Repeat what the process said that ended the training here. StepError: it said nothing."""
     # There the launcher repeats the log of the process that failed, whichever that was.
     lines = (logs / _LAUNCH_LOG).read_text(errors="replace").splitlines()
@@ -131,8 +132,11 @@ def _complain(status: int, logs: Path) -> None:
         print(complaints[-1], file=sys.stderr)
         return
     signed = status - 256 if status > _SIGNALS else status  # the launcher's exit(-9) is 247
-    how, line = process.ending(signed), process.first_line("\n".join(reversed(lines)))
-    raise StepError(process.sentence("a process of the training", how, line, f"its logs: {logs}"))
+    how = process.ending(signed)
+    if (logs / _FIRST_LOG).exists():
+        raise StepError(f"a process of the training on {own} {how}; its logs, there: {logs}")
+    line = process.first_line("\n".join(reversed(lines)))
+    raise StepError(process.sentence(f"Paddle's launcher on {own}", how, line))
 
 
 def _run(
@@ -160,13 +164,13 @@ def _run(
             preexec_fn=lambda: process.end_with_parent(signal.SIGKILL),
         )
     status: int | None = None
-    watch = _Watch(child, Path(logs) / "workerlog.0", peers)
+    watch = _Watch(child, Path(logs) / _FIRST_LOG, peers)
     try:
         status = watch.until_the_end()
         if status == LOST:
             raise StepError("the hosts lost each other (a process is gone, or was silent for 30 s)")
         if status:
-            _complain(status, Path(logs))
+            _complain(hosts.own, status, Path(logs))
     except StepError as error:
         for peer in peers:
             peer.send(lost=str(error))
