@@ -101,7 +101,7 @@ class Explainer:
             first=jumps.layer if jumps else None,
             logits=logits,
             signs=noticed,
-            found=findings.found(layers, jumps, noticed, logits, subject.precision),
+            found=findings.found(layers, jumps, noticed, logits, subject.precision, len(batches)),
             next=findings.next_step(subject, name, layers, jumps, logits),
             seconds=round(time.monotonic() - started, 2),
             peak_mib=peak,

@@ -19,11 +19,12 @@ def found(
     signs: Sequence[str],
     logits: Logits,
     precision: str,
+    photos: int,
 ) -> str:
-    """What was found out."""
+    """What was found out on so many photos."""
     end = f"the logits are {percent(logits.deployed)} off"
     if logits.flips:
-        end += f", and {logits.flips} of the decisions change"
+        end += f", and {logits.flips} of {photos} decisions change"
     if in_fusion(logits, precision):
         end += (
             f"; looked at layer by layer they are {percent(logits.error)} off, so that most of it "
