@@ -1,5 +1,6 @@
 """A run to report on: its results, which cell of the matrix each is, and where they are read."""
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,15 @@ from common.console import say, shown
 from common.errors import UserError
 from common.paths import build_root
 from common.strict_json import FormError, decode, encode, parse
+from convert.builds import exported
+from deploy.speed import latency
+from deploy.speed.published import published_block
 from deploy.targets import TARGETS
 from deploy.verdict.reasons import where
 from deploy.verdict.result import Result, check_schema, kept
 from models.registry import MODELS
 from runtimes.hosts.arm import Arm
+from runtimes.hosts.local import LOCAL
 from runtimes.session_pool import SIMULATED
 
 _WOULD = {"pass": "pass", "fail": "fail", "undecided": "be undecided"}
@@ -65,8 +70,22 @@ def anchor(one: Result) -> str:
 
 
 def results_here(names: Iterable[str]) -> list[Result]:
-    """The kept results of these builds, models and columns in their usual order."""
-    return _in_order(one for name in names for one in kept(name))
+    """The kept results of these builds, models and columns in their usual order, with what a
+    benchmark has measured of the very files since they were judged."""
+    return _in_order(_with_latency(one) for name in names for one in kept(name))
+
+
+def _with_latency(one: Result) -> Result:
+    graph = exported(one.name)
+    if one.latency or graph is None or one.host.name != LOCAL.name or one.target not in TARGETS:
+        return one
+    figures = latency.kept(one.name, one.target, one.precision, one.files or {})
+    if not figures:
+        return one
+    medians = {batch: figure.median_ms for batch, figure in figures.items()}
+    gpu = one.environment.gpu
+    block = published_block(graph, TARGETS[one.target], one.precision, gpu, medians)
+    return dataclasses.replace(one, latency=figures, published=block)
 
 
 def builds_with_results() -> list[str]:

@@ -81,6 +81,7 @@ def test_with_a_gpu_all_parts_run_and_what_is_done_is_not_done_again(
     page = (out / "gpu-check.html").read_text()
     assert "GPU check of trt-t4: Tesla T4" in page
     assert "Compared with simulated" in page
+    assert "No latency was measured" not in page
     assert str(tmp_path / "build") not in done.stdout  # all of it lies in its own folder
 
     # Had all but one ended well, that one is done, whatever becomes of it, and no other again.
