@@ -76,7 +76,7 @@ def _lines(printed: str) -> list[Line]:
 def _why_failed(done: process.Completed, results: Sequence[Line]) -> str:
     for one in results:
         if one["verdict"] == "fail":
-            return f"{one['target']} {one['precision']}: {one['reason']}"
+            return f"{one['target']} {one['precision']}: {one.get('reason', one['verdict'])}"
     complaints = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     said = complaints[-1].removeprefix("error: ") if complaints else process.last_line(done)
     return said or process.ending(done.status)
@@ -86,7 +86,8 @@ def _why_not_measured(step: Step, results: Sequence[Line]) -> str | None:
     """Why a part that belongs on the GPU did not run there."""
     for one in results:
         if step.on_gpu and "gpu" not in one.get("environment", {}) and one["verdict"] != "fail":
-            return f"{one['target']} {one['precision']} did not run on the GPU: {one['reason']}"
+            why = one.get("reason", one["verdict"])
+            return f"{one['target']} {one['precision']} did not run on the GPU: {why}"
     return None
 
 

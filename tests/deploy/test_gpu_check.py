@@ -1,6 +1,7 @@
 """`make gpu-check`: all unavailable without a GPU; with one each part goes on where others fail."""
 
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from common.errors import UserError
 from deploy.gpu.decisions import compare_decisions
 from deploy.gpu.record import Check, Machine, Part, finished, read_check
-from deploy.gpu.steps import REAL, SIMULATED, Wanted
+from deploy.gpu.running import run_step
+from deploy.gpu.steps import REAL, SIMULATED, Step, Wanted
 from deploy.verdict.changes import Change, Changes
 from models.registry import MODELS
 from runtimes import nvidia
@@ -115,6 +117,35 @@ def changed(path: str, new: int, precision: str = "fp16") -> Change:
         new=new,
         **probabilities,
     )
+
+
+@pytest.mark.parametrize(
+    ("printed", "status", "said"),
+    [
+        (
+            {"verdict": "unavailable", "reason": "simulated"},
+            "unavailable",
+            "did not run on the GPU",
+        ),
+        ({"verdict": "undecided", "environment": {"gpu": "T4"}}, "ok", "fp16 undecided"),
+        ({"verdict": "fail", "environment": {"gpu": "T4"}, "exit": 1}, "failed", "fp16: fail"),
+    ],
+)
+def test_what_a_command_prints_decides_what_became_of_its_part(tmp_path, printed, status, said):
+    line = json.dumps({"target": "trt-t4", "precision": "fp16", **printed})
+    script = tmp_path / "played.py"
+    script.write_text(f"print({line!r})\nraise SystemExit({printed.get('exit', 3)})\n")
+    one = run_step(Step("drift", (str(script),), 30, lambda: None))
+    assert one.status == status
+    assert said in one.reason
+    assert one.command == f"python {script}"
+
+
+def test_a_command_that_hangs_fails_its_part(tmp_path):
+    (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
+    one = run_step(Step("drift", (str(tmp_path / "slow.py"),), 0.5, lambda: None))
+    assert one.status == "failed"
+    assert "did not end within" in one.reason
 
 
 def test_changed_decisions_are_compared_photo_by_photo(tmp_path):
