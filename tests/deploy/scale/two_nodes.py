@@ -6,9 +6,13 @@ Each node has a cache and a build folder of its own below FOLDER; the second pre
 The cluster's address is printed, and "kill" on standard input ends the second node.
 """
 
+import os
 import sys
 
 from ray.cluster_utils import Cluster
+
+# Ray's workers are niced by 15, and would wait for every other test.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it
 
 
 def main(folder: str) -> None:
