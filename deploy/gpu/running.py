@@ -12,18 +12,18 @@ from common.cli import Exit
 from common.console import say
 from common.errors import StepError
 from deploy.gpu.record import Part, Status
-from deploy.gpu.steps import Step, command_line
+from deploy.gpu.steps import Task, command_line
 
 Line = Mapping[str, Any]
 
 
-def typed(step: Step) -> str:
+def typed(step: Task) -> str:
     """A part's command as one would type it in the project's folder."""
     settings = [f"{name}={shlex.quote(value)}" for name, value in step.environment.items()]
     return " ".join([*settings, "python", shlex.join(step.words)])
 
 
-def run_step(step: Step) -> Part:
+def run_step(step: Task) -> Part:
     """Do a part, and never raise for its failure. Its progress goes to standard error."""
     command = typed(step)
     started = time.monotonic()
@@ -82,7 +82,7 @@ def _why_failed(done: process.Completed, results: Sequence[Line]) -> str:
     return said or process.ending(done.status)
 
 
-def _why_not_measured(step: Step, results: Sequence[Line]) -> str | None:
+def _why_not_measured(step: Task, results: Sequence[Line]) -> str | None:
     """Why a part that belongs on the GPU did not run there."""
     for one in results:
         if step.on_gpu and "gpu" not in one.get("environment", {}) and one["verdict"] != "fail":

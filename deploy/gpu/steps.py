@@ -38,7 +38,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Step:
+class Task:
     """A part that a command of the toolkit does; `words` are its Python file and its arguments.
 
     `absent` says before it starts why it cannot run here, `after` once it has ended well.
@@ -63,27 +63,27 @@ class Comparison:
     model: str
 
 
-def steps(wanted: Wanted, target: str) -> list[Step | Comparison]:
+def steps(wanted: Wanted, target: str) -> list[Task | Comparison]:
     """All parts, in their order."""
     setup = ("runtimes/install.py", "--only", TRT.name)
-    found: list[Step | Comparison] = [Step("set-up", setup, _HOUR, nvidia.missing, TRT.problem)]
+    found: list[Task | Comparison] = [Task("set-up", setup, _HOUR, nvidia.missing, TRT.problem)]
     for model in wanted.models:
         found += _of_model(wanted, target, model)
     return [*found, _training(wanted, 1), _training(wanted, 2)]
 
 
-def _of_model(wanted: Wanted, target: str, model: str) -> list[Step | Comparison]:
+def _of_model(wanted: Wanted, target: str, model: str) -> list[Task | Comparison]:
     cells: tuple[str, ...] = ("--model", model, "--target", target)
     cells += tuple(f"--precision={one}" for one in wanted.precisions)
     weights = wanted.weights or ("" if available(MODELS[model]) else "random")
     photos = (*((f"--weights={weights}",) if weights else ()), *wanted.photos)
 
-    def judged(name: str, folder: str, **hidden: str) -> Step:
+    def judged(name: str, folder: str, **hidden: str) -> Task:
         changes = wanted.changes(folder, model)
         words = ("deploy/validate.py", *cells, *photos, f"--changes={changes}", "--json")
         place = {"BUILD_DIR": str(wanted.out / folder), **hidden}
         on_gpu = folder == REAL
-        return Step(
+        return Task(
             f"{name} {model}", words, 6 * _HOUR, TRT.problem, environment=place, on_gpu=on_gpu
         )
 
@@ -92,7 +92,7 @@ def _of_model(wanted: Wanted, target: str, model: str) -> list[Step | Comparison
         judged("drift", REAL),
         judged("simulation", SIMULATED, CUDA_VISIBLE_DEVICES=""),
         Comparison(model),
-        Step(
+        Task(
             f"latency {model}",
             (*timing, "--json"),
             _HOUR,
@@ -102,12 +102,12 @@ def _of_model(wanted: Wanted, target: str, model: str) -> list[Step | Comparison
     ]
 
 
-def _training(wanted: Wanted, devices: int) -> Step:
+def _training(wanted: Wanted, devices: int) -> Task:
     """An epoch in mixed precision, which training on a GPU always is."""
     out = wanted.out / f"{TRAINING}-{devices}"
     device = "gpu" if devices == 1 else f"gpu:{devices}"
     words = ("training/train.py", "--model", _TRAINED, *_TRAINED_ON, "--epochs", "1")
-    return Step(
+    return Task(
         "training" if devices == 1 else f"training on {devices} GPUs",
         (*words, "--devices", device, f"--out={out}"),
         2 * _HOUR,
@@ -145,7 +145,7 @@ def target_here() -> TensorRt:
     return named[0] if named else next(one for one in targets if one.published_gpu == "T4")
 
 
-def command_line(step: Step) -> list[str]:
+def command_line(step: Task) -> list[str]:
     """The program that does it, to be run from anywhere."""
     script, *rest = step.words
     return [str(MAIN.python), str(ROOT / script), *rest]

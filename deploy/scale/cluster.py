@@ -5,6 +5,7 @@ nodes that have this very toolkit, and every input, are asked.
 """
 
 import contextlib
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from common.errors import UserError
 from deploy.scale import node
 
+_CLIENT = "ray://"
+_REACHED = 5.0  # seconds
 _TRIES = 3  # of a cell whose node is lost
 _CPUS = 2  # of a cell, where the nodes have so many
 _MOST = 2 << 30  # bytes of an input, which goes through memory where it travels
@@ -33,6 +36,9 @@ class Cluster:
 
         ray.cloudpickle.register_pickle_by_value(node)
         try:
+            if address.startswith(_CLIENT):  # which tries for half a minute
+                host, _, port = address.removeprefix(_CLIENT).rpartition(":")
+                socket.create_connection((host, int(port)), _REACHED).close()
             ray.init(address, log_to_driver=False, logging_level="error")
         except (ConnectionError, OSError, ValueError, RuntimeError) as error:
             told = str(error).splitlines()[0] if str(error) else type(error).__name__

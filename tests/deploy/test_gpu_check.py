@@ -10,7 +10,7 @@ from common.errors import UserError
 from deploy.gpu.decisions import compare_decisions
 from deploy.gpu.record import Check, Machine, Part, finished, read_check
 from deploy.gpu.running import run_step
-from deploy.gpu.steps import REAL, SIMULATED, Step, Wanted
+from deploy.gpu.steps import REAL, SIMULATED, Task, Wanted
 from deploy.verdict.changes import Change, Changes
 from models.registry import MODELS
 from runtimes import nvidia
@@ -135,7 +135,7 @@ def test_what_a_command_prints_decides_what_became_of_its_part(tmp_path, printed
     line = json.dumps({"target": "trt-t4", "precision": "fp16", **printed})
     script = tmp_path / "played.py"
     script.write_text(f"print({line!r})\nraise SystemExit({printed.get('exit', 3)})\n")
-    one = run_step(Step("drift", (str(script),), 30, lambda: None))
+    one = run_step(Task("drift", (str(script),), 30, lambda: None))
     assert one.status == status
     assert said in one.reason
     assert one.command == f"python {script}"
@@ -143,7 +143,7 @@ def test_what_a_command_prints_decides_what_became_of_its_part(tmp_path, printed
 
 def test_a_command_that_hangs_fails_its_part(tmp_path):
     (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
-    one = run_step(Step("drift", (str(tmp_path / "slow.py"),), 0.5, lambda: None))
+    one = run_step(Task("drift", (str(tmp_path / "slow.py"),), 0.5, lambda: None))
     assert one.status == "failed"
     assert "did not end within" in one.reason
 

@@ -290,7 +290,7 @@ def test_bad_lists_are_refused(tmp_path, content, words):
     [
         (["--model", "SqueezNet1_1", "--target", "onnx"], ["'SqueezNet1_1'", "SqueezeNet1_1"]),
         (
-            ["--model", MODEL, "--target", "openvino"],
+            ["--model", MODEL, "--target", "trt-t4"],
             ["trt-t4", "only onnx, openvino, mnn, ncnn, opencv, lite-arm"],
         ),
         (
@@ -307,7 +307,7 @@ def test_bad_lists_are_refused(tmp_path, content, words):
             ["demo", "the model has 7"],
         ),
         ([], ["no model is named"]),
-        (["--model", MODEL, "--precision", "bf16"], ["packages have no precision 'bf16'"]),
+        (["--model", MODEL, "--precision", "fp64"], ["packages have no precision 'fp64'"]),
     ],
 )
 def test_mistakes_are_refused_before_any_work(command, tmp_path, arguments, words):

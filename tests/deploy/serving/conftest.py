@@ -61,7 +61,7 @@ class Server:
     def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
         """Send it a signal; its status, and what it still said."""
         self.process.send_signal(number)
-        return self.process.wait(30), self.process.stderr.read()
+        return self.process.wait(90), self.process.stderr.read()
 
 
 def _counted(data: bytes) -> bytes:
