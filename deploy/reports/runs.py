@@ -42,7 +42,7 @@ def column(one: Result) -> Column:
     """Where a result stands in the matrix; an emulated CPU is a place of its own."""
     place = where(one).removeprefix(one.target).strip(" ()")
     if one.host.name == Arm.name and one.environment.cpu:
-        place = f"{place} {one.environment.cpu.split()[0]}".strip()
+        place = f"{place} {one.environment.cpu.partition(',')[0]}".strip()
     targets, precisions = list(TARGETS), ["fp32", "bf16", "fp16", "int8"]
     rank = tuple(
         words.index(word) if word in words else len(words)
