@@ -16,7 +16,7 @@ def emulated(cpu: str):
     return a_result(
         host=Host(name="arm", isa=("asimd",)),
         execution="emulated",
-        environment=Environment(cpu=f"{cpu} (QEMU)"),
+        environment=Environment(cpu=f"{cpu}, executed by QEMU 7.2.22 on a CPU"),
     )
 
 
