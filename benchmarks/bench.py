@@ -17,16 +17,17 @@ if __name__ == "__main__":
 
 from statistics import median
 
+from benchmarks.arguments import add_input_arguments, add_rounds_argument
 from benchmarks.parts import COMPARISONS, Part, Sample, Setting, build, run_baseline
 from common import console, files, machine
-from common.cli import Exit, Parser, choice, positive, run, word_or_path
+from common.cli import Exit, Parser, choice, run
 from common.errors import StepError, UserError
 from common.paths import build_root
-from data.images import BUILT_IN, ImageSet
+from data.images import ImageSet
 from deploy.targets import TARGETS
 from deploy.targets.base import Target
 from models.registry import ModelSpec, find_model
-from models.weights import WORDS, Weights, find_weights
+from models.weights import Weights, find_weights
 from runtimes.environments import ENVIRONMENTS
 
 _PARTS = {part.name: part for part in COMPARISONS}
@@ -140,21 +141,8 @@ def _inputs(setting: Setting) -> dict:
 def _parse():
     parser = Parser(prog="python benchmarks/bench.py", description=__doc__)
     parser.add_argument("--model", default="SqueezeNet1_1", metavar="NAME")
-    parser.add_argument(
-        "--data",
-        type=word_or_path(*BUILT_IN),
-        default="demo",
-        metavar="DIR",
-        help="a folder with val_list.txt, one folder per class, or demo (default)",
-    )
-    parser.add_argument(
-        "--weights",
-        type=word_or_path(*WORDS),
-        default="demo",
-        metavar="W",
-        help="a .pdparams file, a folder of them, official or demo (default)",
-    )
-    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="default: 3")
+    add_input_arguments(parser, weights="demo")
+    add_rounds_argument(parser, 3)
     parser.add_argument(
         "--only",
         action="append",

@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks.arguments import add_input_arguments, add_rounds_argument
 from common import console, files
-from common.cli import Exit, Parser, choice, positive, run, word_or_path
+from common.cli import Exit, Parser, choice, run
 from common.paths import ROOT, build_root
-from data.images import BUILT_IN
-from models.weights import WORDS
 
 _PHOTOS = {"SqueezeNet1_1": 300, "VGG16": 60, "ResNeSt50": 60}
 _FLAT = ("SqueezeNet1_1", 60, 600)  # the model and the numbers of photos that memory must not mind
@@ -218,21 +217,8 @@ def _parse():
         metavar="NAME",
         help=", ".join(_PHOTOS),
     )
-    parser.add_argument(
-        "--data",
-        type=word_or_path(*BUILT_IN),
-        default="demo",
-        metavar="DIR",
-        help="photos as for validate.py (default: demo); repeated where there are too few",
-    )
-    parser.add_argument(
-        "--weights",
-        type=word_or_path(*WORDS),
-        default="random",
-        metavar="W",
-        help="as for build.py (default: random)",
-    )
-    parser.add_argument("--rounds", type=positive, default=2, metavar="N", help="default: 2")
+    add_input_arguments(parser, weights="random", photos="; repeated where there are too few")
+    add_rounds_argument(parser, 2)
     return parser.parse_args()
 
 

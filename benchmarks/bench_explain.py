@@ -24,12 +24,11 @@ if __name__ == "__main__":
 
 import psutil
 
+from benchmarks.arguments import add_input_arguments, add_rounds_argument
 from benchmarks.parts import BASELINES, run_command
 from common import console, files
-from common.cli import Exit, Parser, positive, run, word_or_path
+from common.cli import Exit, Parser, positive, run
 from common.paths import ROOT, build_root
-from data.images import BUILT_IN
-from models.weights import WORDS
 
 _MIB = 2**20
 _LOOK = 0.1  # seconds
@@ -93,22 +92,9 @@ def main() -> int:
 def _parse():
     parser = Parser(prog="python benchmarks/bench_explain.py", description=__doc__)
     parser.add_argument("--model", default="SqueezeNet1_1", metavar="NAME")
-    parser.add_argument(
-        "--data",
-        type=word_or_path(*BUILT_IN),
-        default="demo",
-        metavar="DIR",
-        help="photos as for validate.py (default: demo); the others calibrate",
-    )
-    parser.add_argument(
-        "--weights",
-        type=word_or_path(*WORDS),
-        default="random",
-        metavar="W",
-        help="as for build.py (default: random)",
-    )
+    add_input_arguments(parser, weights="random", photos="; the others calibrate")
     parser.add_argument("--photos", type=positive, default=8, metavar="N", help="default: 8")
-    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="default: 3")
+    add_rounds_argument(parser, 3)
     return parser.parse_args()
 
 

@@ -23,6 +23,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
+from benchmarks.arguments import add_input_arguments
 from calib.chosen_ranges import KINDS, chosen_ranges
 from calib.photos import Calibration
 from calib.placement import LAYER_INPUTS, on_cpu
@@ -32,7 +33,7 @@ from calib.quantize_onnx import quantize_onnx
 from calib.quantize_openvino import quantize_openvino
 from calib.quantize_trt import quantize_trt
 from common import console, files
-from common.cli import Exit, Parser, choice, positive, run, whole, word_or_path
+from common.cli import Exit, Parser, choice, positive, run, whole
 from common.errors import UserError
 from common.paths import build_root
 from convert.artifact import Artifact, load
@@ -42,9 +43,9 @@ from convert.to_onnx import SESSION as ONNX
 from convert.to_onnx import to_onnx
 from convert.to_openvino import SESSION as OPENVINO
 from data.crops import Crops, load_crops
-from data.images import BUILT_IN, ImageSet
+from data.images import ImageSet
 from models.registry import MODELS, ModelSpec, find_model
-from models.weights import WORDS, find_weights
+from models.weights import find_weights
 from runtimes.session_pool import NATIVE, SessionSpec, open_sessions
 
 _MODELS = ("SqueezeNet1_0", "SqueezeNet1_1")
@@ -212,20 +213,7 @@ def _parse():
         metavar="M",
         help=f"repeatable (default: {', '.join(METHODS)}, and {NNCF} for openvino)",
     )
-    parser.add_argument(
-        "--data",
-        type=word_or_path(*BUILT_IN),
-        default="demo",
-        metavar="DIR",
-        help="photos as for validate.py (default: demo)",
-    )
-    parser.add_argument(
-        "--weights",
-        type=word_or_path(*WORDS),
-        default="demo",
-        metavar="W",
-        help="as for build.py (default: demo)",
-    )
+    add_input_arguments(parser, weights="demo")
     parser.add_argument("--splits", type=positive, default=3, metavar="N", help="default: 3")
     parser.add_argument(
         "--part",

@@ -21,16 +21,15 @@ import numpy as np
 from common import console, files
 from common.console import Progress
 from common.errors import UserError
-from common.version import VERSION
 from convert.artifact import Artifact
 from convert.builds import GRAPH, PARAMETERS
 from convert.cut_graph import cut_graph
 from data.crops import Crops
-from deploy.layers.cuts import SCHEMA, Cut, Cuts
+from deploy.layers.cuts import Cut, Cuts
 from deploy.layers.inside import Looked, look_inside
+from deploy.layers.keeping import about
 from deploy.targets.base import Options, Target
 from deploy.targets.paddle import REFERENCE
-from deploy.verdict.result import Data, Host
 from runtimes.inside.base import Tensor
 from runtimes.session_pool import SessionSpec, open_sessions
 from runtimes.worker import Worker
@@ -113,20 +112,9 @@ def bisect(box: BlackBox, crops: Crops, rows: Sequence[int]) -> Cuts:
         first, steady = _search(tries.places, tries.trunk, tries.is_wrong)
     cuts = tuple(sorted(tries.cuts.values(), key=lambda one: one.place))
     return Cuts(
-        schema=SCHEMA,
-        toolkit=VERSION,
-        model=graph.model,
-        name=graph.name,
-        target=box.target.name,
-        precision=box.precision,
-        weights=graph.facts["weights"],
-        host=Host(name=box.session_spec.host.name, isa=tuple(box.session_spec.host.isa)),
-        execution=box.session_spec.execution,
+        **about(graph, box.target, box.precision, box.session_spec, crops, len(rows)),
         files=graph.digests((GRAPH, PARAMETERS)) if box.own_file is None else _digests(graph),
         own_file=box.own_file,
-        data=Data(
-            name=crops.name, images=len(rows), skipped=len(crops.skipped), sha256=crops.sha256
-        ),
         limit=limit,
         cuts=cuts,
         first=None if first is None else tries.cuts[first].tensor,

@@ -19,16 +19,15 @@ from calib.qdq import layer_names
 from calib.quant_config import DEFAULT_METHOD, NNCF
 from common import console, machine
 from common.errors import UserError
-from common.version import VERSION
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
 from data.images import spread_rows
-from deploy.layers.costs import SCHEMA, Cost, Costs, Errors
+from deploy.layers.costs import Cost, Costs, Errors
 from deploy.layers.deployed import Deployed
+from deploy.layers.keeping import about
 from deploy.request.values import FP16, INT8
 from deploy.targets.base import Target
 from deploy.verdict.judging_photos import Part
-from deploy.verdict.result import Data, Host
 from runtimes.worker import Worker
 
 PRECISIONS = (INT8, FP16, "bf16")
@@ -141,26 +140,16 @@ def blame(deployed: Deployed, blamed: Blamed) -> Costs:
         rows = part.rows[: deployed.session_spec.photos]
         able = Part(part.images, part.crops, rows)
     reference = deployed.photos.reference([able])
-    crops = part.crops
     return Costs(
-        schema=SCHEMA,
-        toolkit=VERSION,
-        model=graph.model,
-        name=graph.name,
-        target=target.name,
-        precision=deployed.precision,
-        weights=graph.facts["weights"],
-        host=Host(name=deployed.session_spec.host.name, isa=tuple(deployed.session_spec.host.isa)),
-        files=target.digests(deployed.built),
-        data=Data(
-            name=crops.name, images=len(crops), skipped=len(crops.skipped), sha256=crops.sha256
+        **about(
+            graph, target, deployed.precision, deployed.session_spec, part.crops, len(part.crops)
         ),
+        files=target.digests(deployed.built),
         photos=len(part),
         in_float=blamed.in_float,
         everything=everything,
         file=Errors.of(reference, np.asarray(deployed.logits(able))),
         file_photos=len(able),
-        execution=deployed.session_spec.execution,
         costs=tuple(costs),
         left_out=blamed.left_out,
         seconds=round(seconds, 1),

@@ -6,25 +6,17 @@ It is made by `make explain BLAME=1`, written and read here, and shown by
 Errors are of logits, held against the float network's on the same photos.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from calib.one_by_one import errors
-from common import files
-from common.paths import build_root
-from common.strict_json import STRICT, encode
+from common.strict_json import STRICT
 from deploy.layers import keeping
+from deploy.layers.keeping import Finding
 from deploy.verdict.result import (
     Count,
-    Data,
-    Digest,
-    Host,
-    Name,
     NotNegative,
     Positive,
     Share,
@@ -32,7 +24,7 @@ from deploy.verdict.result import (
 )
 from runtimes.session_pool import Execution
 
-SCHEMA = 1
+_KIND = "blame"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -96,7 +88,7 @@ class Shortest:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Costs:
+class Costs(Finding):
     """What the layers of a target's file cost.
 
     All errors but those of `file` are simulated, on `photos` of those in `data`: `everything` of
@@ -107,22 +99,11 @@ class Costs:
     file has in float anyway. The seconds are those of blaming, without the file's making.
     """
 
-    schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
-    toolkit: Text
-    model: Text
-    name: Name
-    target: Text
-    precision: Text
-    weights: Text
-    host: Host
-    files: Mapping[Text, Digest]
-    data: Data
     photos: Positive
     in_float: tuple[Text, ...] = ()
     everything: Errors
     file: Errors
     file_photos: Positive
-    execution: Execution
     costs: tuple[Cost, ...]
     left_out: Count = 0
     shortest: Shortest | None = None
@@ -142,17 +123,10 @@ class Costs:
 
 
 def write(costs: Costs, device: str = "") -> Path:
-    """Keep costs as `build/<name>/blame/<target>-<precision>[-<device>].json`."""
-    parts = filter(None, (costs.target, costs.precision, device))
-    path = _folder(costs.name) / f"{'-'.join(parts)}.json"
-    files.write_json(path, encode(costs))
-    return path
+    """Keep costs in `build/<name>/blame`, as `keeping.write` says."""
+    return keeping.write(costs, _KIND, device)
 
 
 def kept(name: str) -> list[Costs]:
     """The costs of a build's layers that are kept, in the order of their files' names."""
-    return keeping.kept(_folder(name), Costs, f"make explain BLAME=1 MODEL={name} …")
-
-
-def _folder(name: str) -> Path:
-    return build_root() / name / "blame"
+    return keeping.kept(name, _KIND, Costs, f"make explain BLAME=1 MODEL={name} …")

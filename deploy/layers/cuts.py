@@ -3,20 +3,15 @@
 It is made by `make explain` (`deploy.layers.bisect`), written and shown here.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from common import console, files
-from common.paths import build_root
-from common.strict_json import STRICT, encode
-from deploy.verdict.result import Data, Digest, Host, Name, NotNegative, Text
-from runtimes.session_pool import Execution
-
-SCHEMA = 1
+from common import console
+from common.strict_json import STRICT
+from deploy.layers import keeping
+from deploy.layers.keeping import Finding
+from deploy.verdict.result import NotNegative, Text
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -36,7 +31,7 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Cuts:
+class Cuts(Finding):
     """What was found: `cuts` are all that were tried, in order of execution; `first` is the tensor
     of the first whose error is beyond `limit`, absent where the last one's is not.
 
@@ -45,18 +40,7 @@ class Cuts:
     that the user gave in the place of the build's.
     """
 
-    schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
-    toolkit: Text
-    model: Text
-    name: Name
-    target: Text
-    precision: Text
-    weights: Text
-    host: Host
-    execution: Execution
-    files: Mapping[Text, Digest]
     own_file: Text | None = None
-    data: Data
     limit: NotNegative
     cuts: tuple[Cut, ...]
     first: Text | None = None
@@ -66,11 +50,8 @@ class Cuts:
 
 
 def write(cuts: Cuts, device: str = "") -> Path:
-    """Keep them as `build/<name>/cuts/<target>-<precision>[-<device>][-file].json`."""
-    parts = cuts.target, cuts.precision, device, "file" if cuts.own_file else ""
-    path = build_root() / cuts.name / "cuts" / f"{'-'.join(filter(None, parts))}.json"
-    files.write_json(path, encode(cuts))
-    return path
+    """Keep them in `build/<name>/cuts`, as `keeping.write` says."""
+    return keeping.write(cuts, "cuts", device, cuts.own_file)
 
 
 def show(cuts: Cuts) -> None:

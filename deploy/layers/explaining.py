@@ -10,23 +10,22 @@ import numpy as np
 
 from calib.fake_quant import LAYERS
 from common.console import Progress, progress
-from common.version import VERSION
 from convert.artifact import Artifact, Step
 from convert.to_onnx import to_onnx
 from data.crops import Crops
 from deploy.layers import findings, jump
 from deploy.layers.inside import INSIDE, look_inside
+from deploy.layers.keeping import about
 from deploy.layers.mapping import FLOAT_ONNX, KIND, Mapped, keep, map_reference, map_tensors
 from deploy.layers.mapping import Mapping as Mappings
 from deploy.layers.matching import NEAR
 from deploy.layers.measuring import LOGITS, Pair, Seen, Tally, measure, relative_to, sources
-from deploy.layers.profile import SCHEMA, Layer, Logits, Profile
+from deploy.layers.profile import Layer, Logits, Profile
 from deploy.layers.signs import signs, swapped_colours
 from deploy.layers.subject import Subject
 from deploy.request.values import FP16, INT8
 from deploy.targets.base import Options
 from deploy.targets.paddle import REFERENCE
-from deploy.verdict.result import Data, Host
 from runtimes.session_pool import open_sessions
 
 
@@ -82,35 +81,23 @@ class Explainer:
             for step in steps
         )
         jumps = next((one for one in layers if first and one.tensor == first.tensor), None)
-        host, name = subject.session_spec.host, self._graph.name
         return Profile(
-            schema=SCHEMA,
-            toolkit=VERSION,
-            model=self._graph.model,
-            name=name,
-            target=subject.target.name,
-            precision=subject.precision,
-            weights=self._graph.facts["weights"],
-            host=Host(name=host.name, isa=tuple(host.isa)),
-            execution=subject.session_spec.execution,
+            **about(
+                *(self._graph, subject.target, subject.precision),
+                *(subject.session_spec, self._crops, len(batches)),
+            ),
             files=subject.files,
             own_file=subject.own_file,
-            data=self._data(len(batches)),
             layers=layers,
             unmapped=_unseen(mapping, layers),
             first=jumps.layer if jumps else None,
             logits=logits,
             signs=noticed,
             found=findings.found(layers, jumps, noticed, logits, subject.precision, len(batches)),
-            next=findings.next_step(subject, name, layers, jumps, logits),
+            next=findings.next_step(subject, self._graph.name, layers, jumps, logits),
             seconds=round(time.monotonic() - started, 2),
             peak_mib=peak,
         )
-
-    def _data(self, count: int) -> Data:
-        crops = self._crops
-        skipped = len(crops.skipped)
-        return Data(name=crops.name, images=count, skipped=skipped, sha256=crops.sha256)
 
     def _mapping(self, onnx: Artifact, subject: Subject, pair: Pair, paddle: Mappings) -> Mappings:
         """Where the ONNX file's tensors are in the subject; kept where that is an artifact."""

@@ -8,31 +8,23 @@ the target's values y and the reference's r, and SQNR, the signal-to-quantizatio
 decibels, 10 log₁₀(Σr² / Σ(y − r)²), so -20 log₁₀ of it.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from common import files
-from common.paths import build_root
-from common.strict_json import STRICT, encode
+from common.strict_json import STRICT
 from deploy.layers import keeping
+from deploy.layers.keeping import Finding
 from deploy.verdict.result import (
     Count,
-    Data,
-    Digest,
-    Host,
-    Name,
     NotNegative,
     Positive,
     Share,
     Text,
 )
-from runtimes.session_pool import Execution
 
-SCHEMA = 1
+_KIND = "explain"
 
 Bounds = tuple[float, float]
 
@@ -89,28 +81,17 @@ class Logits:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Profile:
+class Profile(Finding):
     """Where a target leaves Paddle.
 
-    `files` are those that were looked into, by name with their sha256; `own_file` is the path of
-    one that the user gave in their place. `layers` are in order of execution; `unmapped` are the
-    layers of the reference that were not found in the target's file, nor are `fused` there.
-    `first` is the layer where the error jumps, by its name, absent where none does; `signs` what
-    was noticed about it. `found` and `next` say in words what was found, and what to do.
+    `own_file` is the path of a file that the user gave in the place of the target's. `layers` are
+    in order of execution; `unmapped` are the layers of the reference that were not found in the
+    target's file, nor are `fused` there. `first` is the layer where the error jumps, by its name,
+    absent where none does; `signs` what was noticed about it. `found` and `next` say in words what
+    was found, and what to do.
     """
 
-    schema: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
-    toolkit: Text
-    model: Text
-    name: Name
-    target: Text
-    precision: Text
-    weights: Text
-    host: Host
-    execution: Execution
-    files: Mapping[Text, Digest]
     own_file: Text | None = None
-    data: Data
     layers: tuple[Layer, ...]
     unmapped: tuple[Text, ...]
     first: Text | None = None
@@ -123,20 +104,10 @@ class Profile:
 
 
 def write(profile: Profile, device: str = "") -> Path:
-    """Keep a profile as `build/<name>/explain/<target>-<precision>[-<device>][-file].json`.
-
-    `device` is a host's label, as for results; "file" marks one of a file that the user gave.
-    """
-    parts = profile.target, profile.precision, device, "file" if profile.own_file else ""
-    path = _folder(profile.name) / ("-".join(filter(None, parts)) + ".json")
-    files.write_json(path, encode(profile))
-    return path
+    """Keep a profile in `build/<name>/explain`, as `keeping.write` says."""
+    return keeping.write(profile, _KIND, device, profile.own_file)
 
 
 def kept(name: str) -> list[Profile]:
     """The profiles of a build that are kept, in the order of their files' names."""
-    return keeping.kept(_folder(name), Profile, f"make explain MODEL={name} …")
-
-
-def _folder(name: str) -> Path:
-    return build_root() / name / "explain"
+    return keeping.kept(name, _KIND, Profile, f"make explain MODEL={name} …")
