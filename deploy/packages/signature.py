@@ -5,6 +5,7 @@ every file's sha256 in a DSSE envelope), made with an own key pair and without a
 has that tool can check it without this toolkit. The keys are of NIST's curve P-256, in PEM files.
 """
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -145,8 +146,6 @@ def _read(path: Path) -> bytes:
 
 
 def _fingerprint(key: "ec.EllipticCurvePublicKey") -> str:
-    import hashlib
-
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import UserError
 from deploy.scale import node
+from deploy.scale.node import Inputs
 
 _CLIENT = "ray://"
 _REACHED = 5.0  # seconds
@@ -22,9 +23,6 @@ _A_LITTLE = 0.001  # of a resource that only says what a node is; a card's is ta
 _CARD = "accelerator_type:"
 _NONE_LEFT = "no node is left that could run it"
 _NODE_ID = "ray.io/node-id"
-
-# Digest → the folder on the driver, and the names of the files that belong to it.
-Inputs = dict[str, tuple[str, list[str]]]
 
 
 class Cluster:

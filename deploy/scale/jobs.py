@@ -11,7 +11,7 @@ from common.errors import UserError
 from convert.builds import Chosen, weights_of
 from data.images import BUILT_IN
 from deploy.request.values import Cell, cell_name
-from deploy.scale.node import digest_of
+from deploy.scale.node import Inputs, digest_of
 from runtimes.hosts.local import LOCAL
 from runtimes.hosts.phone import Phone
 from runtimes.hosts.ssh import Ssh
@@ -19,8 +19,6 @@ from runtimes.hosts.ssh import Ssh
 _OWN = ("model", "name", "target", "precision", "weights", "jobs", "ray", "ray_wait", "only")
 _SOURCES = ("data", "more", "calib", "config")
 _SMALL = (".txt", ".json", ".yml", ".yaml", ".csv")  # what may say something of a checkpoint
-
-Inputs = dict[str, tuple[str, list[str]]]  # see `cluster.Inputs`
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
+# Digest → the folder on the driver, and the names of the files that belong to it.
+Inputs = dict[str, tuple[str, list[str]]]
+
 _KEPT_LINES = 40  # of what a command printed on standard error
 
 
@@ -68,7 +71,7 @@ def packed(folder: str, names: list[str]) -> bytes:
     return stream.getvalue()
 
 
-def describe(root: str, wanted: dict[str, tuple[str, list[str]]]) -> dict[str, Any]:
+def describe(root: str, wanted: Inputs) -> dict[str, Any]:
     """What this node is: its name, its toolkit's digest or what is wrong with it, and where each of
     the `wanted` inputs is (digest → the folder here), None where it is not. An input is a folder,
     where it lies on the driver, and the names of its files."""

@@ -14,8 +14,8 @@ from common.errors import UserError
 from common.paths import ROOT, build_root
 from common.strict_json import FormError, decode, encode, parse
 from deploy.request.values import INT8, Cell
-from deploy.scale.jobs import Inputs, Job
-from deploy.scale.node import toolkit_digest
+from deploy.scale.jobs import Job
+from deploy.scale.node import Inputs, toolkit_digest
 from deploy.verdict import result
 from deploy.verdict.result import Result
 from deploy.verdict.tables import verdict

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 from common import process
 from common.errors import StepError, UserError
 from common.paths import ROOT, tools_home
@@ -88,7 +90,7 @@ class Triton:
     def __init__(self, folder: Path, repository: Path, addresses: Addresses):
         self._folder, self._repository, self._addresses = folder, repository, addresses
         self._wheel = _Wheel.find()
-        self._backends: dict[int, str] = {}  # process to model
+        self._backends: dict[psutil.Process, str] = {}  # and whose they are
 
     def __enter__(self) -> "Triton":
         started = time.monotonic()
@@ -99,7 +101,7 @@ class Triton:
             self._end()
             raise
         self.seconds = time.monotonic() - started
-        self._backends = {pid: _model_of(pid) for pid in _children(self._child.pid)}
+        self._backends = {child: _model_of(child) for child in _children(self._child.pid)}
         return self
 
     def __exit__(
@@ -109,8 +111,7 @@ class Triton:
 
     def memory_mib(self) -> int:
         """The memory that the server and its backends take, shared parts counted once."""
-        pids = _descendants(self._child.pid)
-        return sum(_proportional_kib(pid) for pid in pids) // 1024
+        return _proportional_mib(self._child.pid)
 
     def watch(self) -> None:
         """Wait until it ends by itself, or one of its backends does: StepError that says it.
@@ -121,8 +122,8 @@ class Triton:
             time.sleep(_PERIOD)
             if self._child.poll() is not None:
                 raise self._death()
-            for pid, model in self._backends.items():
-                if not _runs(pid):
+            for child, model in self._backends.items():
+                if not _runs(child):
                     said = _DIED.findall(self._said())
                     why = f": {said[-1]}" if said else ", killed or out of memory"
                     raise StepError(
@@ -220,41 +221,36 @@ class Triton:
         os.close(self._ours)
 
 
-# ---- processes, as Linux shows them ----
+# ---- processes ----
 
 
-def _children(pid: int) -> list[int]:
+def _children(pid: int) -> list[psutil.Process]:
     try:
-        found = [one.read_text().split() for one in Path(f"/proc/{pid}/task").glob("*/children")]
-    except OSError:  # it has just ended
+        return psutil.Process(pid).children()
+    except psutil.NoSuchProcess:  # it has just ended
         return []
-    return [int(child) for children in found for child in children]
 
 
-def _descendants(pid: int) -> list[int]:
-    return [pid, *(one for child in _children(pid) for one in _descendants(child))]
-
-
-def _runs(pid: int) -> bool:
+def _runs(child: psutil.Process) -> bool:
     """Whether a process is there, and no zombie."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
+        return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return state not in "ZX"
 
 
-def _model_of(pid: int) -> str:
+def _model_of(backend: psutil.Process) -> str:
     """The model of a backend: it is started with the path of its model.py."""
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    path = next((word for word in words if word.endswith(b"/model.py")), b"")
-    return Path(os.fsdecode(path)).parent.parent.name
+    path = next((word for word in backend.cmdline() if word.endswith("/model.py")), "")
+    return Path(path).parent.parent.name
 
 
-def _proportional_kib(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0
-    found = re.search(r"^Pss: *(\d+) kB", text, re.M)
-    return int(found[1]) if found else 0
+def _proportional_mib(parent: int) -> int:
+    """The memory of a process and of all that it started, shared parts counted once."""
+    found = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        one = psutil.Process(parent)
+        for each in (one, *one.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                found += each.memory_full_info().pss
+    return found >> 20
