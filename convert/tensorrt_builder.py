@@ -1,7 +1,7 @@
 """ONNX to engine with TensorRT 8.5 to 11, and TensorRT-RTX, whose module differs by its name only.
 
-Flags are used only where the version has them. Runs in .venv-trt (CPython 3.10), where the GPU is;
-TensorRT-RTX in .venv, and builds without one.
+Flags are used only where the version has them. TensorRT runs in .venv-trt (CPython 3.10), where a
+GPU is; TensorRT-RTX in .venv, and builds without one.
 """
 
 import importlib
@@ -23,7 +23,7 @@ class Network:
     """An ONNX file as TensorRT's parser reads it. StepError names the nodes that it refuses."""
 
     def __init__(self, source: str, library: str):
-        self._trt = trt = importlib.import_module(library)
+        self.library = trt = importlib.import_module(library)
         self._log = log(trt)
         self._builder = trt.Builder(self._log)
         self._network = self._builder.create_network(_network_flags(trt))
@@ -38,9 +38,10 @@ class Network:
         """Write the engine; facts about it. StepError quotes why it cannot be built.
 
         `profiles` are batches (smallest, best, largest), `cache` is the path of a timing cache,
-        read and renewed. `architecture` ("SM75") asks TensorRT-RTX for a GPU that is not here.
+        read and renewed. `architecture` ("sm_75") tells TensorRT-RTX, which would build for many
+        GPUs, the only one.
         """
-        trt = self._trt
+        trt = self.library
         config = self._builder.create_builder_config()
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
         config.clear_flag(trt.BuilderFlag.TF32)  # ten bits of mantissa are not fp32
@@ -48,7 +49,7 @@ class Network:
             config.set_flag(getattr(trt.BuilderFlag, precision.upper()))
         if architecture:
             config.num_compute_capabilities = 1
-            config.set_compute_capability(getattr(trt.ComputeCapability, architecture), 0)
+            config.set_compute_capability(getattr(trt.ComputeCapability, _member(architecture)), 0)
         shape = tuple(self._network.get_input(0).shape)[1:]
         for batches in profiles:
             profile = self._builder.create_optimization_profile()
@@ -65,17 +66,23 @@ class Network:
         return {"engine_bytes": engine.nbytes, "layers": self._network.num_layers}
 
 
-def build_here(source, output, precision, profiles, cache, gpu) -> dict:
+def build_here(source, output, precision, profiles, cache, gpu, library) -> dict:
     """Build `source` for the GPU at hand, and put beside the engine what it is valid for."""
     from runtimes.sessions.cuda import Device
 
     Device(gpu["index"])
-    network = Network(source, "tensorrt")
-    facts = network.build(output, precision, profiles, cache)
+    network = Network(source, library)
+    architecture = gpu["architecture"] if hasattr(network.library, "ComputeCapability") else None
+    facts = network.build(output, precision, profiles, cache, architecture)
     Path(output).with_name(FACTS).write_text(
-        json.dumps({"valid_for": validity(gpu), "profiles": profiles})
+        json.dumps({"valid_for": validity(gpu, library), "profiles": profiles})
     )
     return facts
+
+
+def _member(architecture: str) -> str:
+    """ "sm_75" as TensorRT-RTX names it."""
+    return architecture.replace("sm_", "SM")
 
 
 def _network_flags(trt) -> int:

@@ -18,8 +18,9 @@ from convert import step_check, tensorrt_folder, tensorrt_operators
 from convert.artifact import Artifact, Step, produce
 from convert.fp16_graph import write_fp16
 from convert.to_onnx import FILE as ONNX_FILE
-from runtimes.environments import MAIN, TRT
+from runtimes.environments import MAIN
 from runtimes.nvidia import Gpu
+from runtimes.tensorrt_library import RTX, RTX_BUILDS_FOR, TENSORRT, Library
 from runtimes.worker import Worker
 
 ENGINE = "model.engine"
@@ -31,21 +32,19 @@ WANTED = "8.6.0"  # what requirements/trt.in pins: the version that a file is ch
 # tables one by one, and any from 1 to 8 for deployment, which must be the last.
 PROFILES = ((1, 1, 1), (4, 4, 4), (8, 8, 8), (1, 4, 8))
 
-_RTX = "tensorrt_rtx"
-RTX_PACKAGE = "tensorrt_rtx_cu13"
-RTX_BUILDS_FOR = {"sm_75": "SM75"}  # Volta (sm_70) is in no TensorRT-RTX
 _NETWORK = "convert.tensorrt_builder:Network"
 _LIMIT = 3600.0  # seconds: choosing kernels for four profiles takes minutes
 
 
-def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
+def to_engine(
+    onnx: Artifact, kind: str, precision: str, gpu: Gpu, library: Library = TENSORRT
+) -> Artifact:
     """The engine `model.engine` of an ONNX file, built on and for a GPU of this machine.
 
-    Its key holds TensorRT's version, the GPU's name, the driver, the ONNX file, the precision and
-    the profiles: an engine is worth nothing where one of them differs. For int8 the ONNX file has
-    its quantization in it. Checked against the ONNX file's logits, on the GPU.
+    Its key holds the library and its version, the GPU's name, the driver, the ONNX file, the
+    precision and the profiles: an engine is worth nothing where one of them differs. For int8 the
+    ONNX file has its quantization in it. Checked against the ONNX file's logits, on the GPU.
     """
-    version = str(TRT.version("tensorrt"))
     step = Step(
         name="to_tensorrt",
         build=onnx.build,
@@ -58,39 +57,50 @@ def to_engine(onnx: Artifact, kind: str, precision: str, gpu: Gpu) -> Artifact:
             "driver": gpu.driver,
             "profiles": PROFILES,
         },
-        tools={"tensorrt": version},
+        tools={library.module: library.version},
         code=(to_engine,),
     )
     label = f"{kind} {precision} of {onnx.name}"
 
     def make(folder: Path) -> dict:
-        with Worker("main", label) as main, Worker("trt", label) as worker:
-            checked = _check(main, onnx, version)
-            typed = worker.call("convert.tensorrt_builder:is_strongly_typed", library="tensorrt")
-            fp16 = typed and precision == "fp16"
-            with _source(main, onnx, folder, fp16) as source, _alone(version, gpu) as cache:
-                built = worker.call(
-                    "convert.tensorrt_builder:build_here",
-                    limit=_LIMIT,
-                    source=str(source),
-                    output=str(folder / ENGINE),
-                    precision=precision,
-                    profiles=PROFILES,
-                    cache=str(cache),
-                    gpu=vars(gpu),
-                )
-            compared = step_check.verify(worker, SESSION, folder, onnx, precision, gpu=vars(gpu))
+        with Worker("main", label) as main, Worker(library.environment, label) as worker:
+            checked = _check(main, onnx, library.version if library == TENSORRT else WANTED)
+            name = library.module
+            typed = worker.call("convert.tensorrt_builder:is_strongly_typed", library=name)
+
+            def build(fp16: bool) -> dict:
+                with _source(main, onnx, folder, fp16) as source, _alone(library, gpu) as cache:
+                    return worker.call(
+                        "convert.tensorrt_builder:build_here",
+                        limit=_LIMIT,
+                        source=str(source),
+                        output=str(folder / ENGINE),
+                        precision=precision,
+                        profiles=PROFILES,
+                        cache=str(cache),
+                        gpu=vars(gpu),
+                        library=name,
+                    )
+
+            try:
+                built = build(fp16=typed and precision == "fp16")
+            except StepError:
+                if not (library == RTX and precision == "int8"):
+                    raise
+                built = build(fp16=True)  # see _ahead_of_time
+            options = {"gpu": vars(gpu), "library": name}
+            compared = step_check.verify(worker, SESSION, folder, onnx, precision, **options)
         return {**onnx.inherited_facts, **checked, **built, **compared}
 
     return produce(step, make, shows=ENGINE)
 
 
-def is_for(engine: Artifact, gpu: Gpu) -> bool:
-    """Whether an artifact is an engine that this machine's TensorRT runs on a GPU."""
+def is_for(engine: Artifact, gpu: Gpu, library: Library = TENSORRT) -> bool:
+    """Whether an artifact is an engine that this machine's library runs on a GPU."""
     parameters, tools = engine.manifest["parameters"], engine.manifest["tools"]
     return (
         ENGINE in engine.manifest["files"]
-        and tools["tensorrt"] == TRT.version("tensorrt")
+        and tools.get(library.module) == library.version
         and (gpu.name, gpu.architecture, gpu.driver)
         == tuple(parameters[name] for name in ("gpu", "architecture", "driver"))
     )
@@ -114,7 +124,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, gpu: str, architectur
         precision=precision,
         inputs={"onnx": onnx.key},
         parameters={"gpu": gpu, "architecture": architecture, "checked_for": WANTED},
-        tools={_RTX: MAIN.version(RTX_PACKAGE), "onnx": MAIN.version("onnx")},
+        tools={RTX.module: RTX.version, "onnx": MAIN.version("onnx")},
         code=(to_portable,),
     )
     label = f"{kind} {precision} of {onnx.name}"
@@ -130,7 +140,7 @@ def to_portable(onnx: Artifact, kind: str, precision: str, gpu: str, architectur
             **checked,
             "input": entry,
             "stored": tensorrt_folder.STORED[precision],
-            "parsed_by": f"{_RTX} {MAIN.version(RTX_PACKAGE)}",
+            "parsed_by": f"{RTX.module} {RTX.version}",
             "ahead_of_time": built,
             "peak_mib": worker.peak_mib,
         }
@@ -190,7 +200,7 @@ def _ahead_of_time(
 
 def _parse(worker: Worker, onnx: Artifact, folder: Path, floats: str) -> None:
     with _source(worker, onnx, folder, fp16=floats == "fp16") as source:
-        worker.open(_NETWORK, source=str(source), library=_RTX)
+        worker.open(_NETWORK, source=str(source), library=RTX.module)
 
 
 def _build(worker: Worker, folder: Path, precision: str, architecture: str, floats: str) -> dict:
@@ -202,22 +212,22 @@ def _build(worker: Worker, folder: Path, precision: str, architecture: str, floa
         output=str(folder / name),
         precision=precision,
         profiles=PROFILES[-1:],
-        architecture=RTX_BUILDS_FOR[architecture],
+        architecture=architecture,
     )
     return {
         **built,
         "file": name,
         "capability": f"{capability[:-1]}.{capability[-1]}",
-        "loaded_by": f"TensorRT-RTX {MAIN.version(RTX_PACKAGE)}",
+        "loaded_by": f"{RTX.title} {RTX.version}",
         "seconds": round(time.monotonic() - started, 2),
         "floats": floats,
     }
 
 
 @contextlib.contextmanager
-def _alone(version: str, gpu: Gpu) -> Iterator[Path]:
-    """The timing cache of that TensorRT on that GPU, while no other build disturbs the timing."""
-    name = re.sub(r"[^\w.]+", "-", f"{version} {gpu.name} {gpu.driver}")
+def _alone(library: Library, gpu: Gpu) -> Iterator[Path]:
+    """The timing cache of that library on that GPU, while no other build disturbs the timing."""
+    name = re.sub(r"[^\w.]+", "-", f"{library.module} {library.version} {gpu.name} {gpu.driver}")
     cache = cache_root() / "tensorrt" / f"{name}.cache"
     with files.locked(cache.with_name("build.lock")):
         yield cache

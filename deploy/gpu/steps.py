@@ -13,6 +13,7 @@ from models.registry import MODELS
 from models.weights import available
 from runtimes import nvidia
 from runtimes.environments import MAIN, TRT
+from runtimes.tensorrt_library import problem
 
 REAL, SIMULATED, TRAINING = "real", "simulated", "training"  # folders of a check
 BATCHES = "1,4,8"  # those of the published tables
@@ -83,9 +84,7 @@ def _of_model(wanted: Wanted, target: str, model: str) -> list[Task | Comparison
         words = ("deploy/validate.py", *cells, *photos, f"--changes={changes}", "--json")
         place = {"BUILD_DIR": str(wanted.out / folder), **hidden}
         on_gpu = folder == REAL
-        return Task(
-            f"{name} {model}", words, 6 * _HOUR, TRT.problem, environment=place, on_gpu=on_gpu
-        )
+        return Task(f"{name} {model}", words, 6 * _HOUR, problem, environment=place, on_gpu=on_gpu)
 
     timing = ("deploy/benchmark.py", *cells, "--batch", BATCHES, f"--limit={wanted.seconds:g}")
     return [
@@ -96,7 +95,7 @@ def _of_model(wanted: Wanted, target: str, model: str) -> list[Task | Comparison
             f"latency {model}",
             (*timing, "--json"),
             _HOUR,
-            TRT.problem,
+            problem,
             environment={"BUILD_DIR": str(wanted.out / REAL)},
         ),
     ]

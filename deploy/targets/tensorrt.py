@@ -21,8 +21,6 @@ from convert.to_tensorrt import (
     ENGINE,
     PROFILES,
     RESIDENT,
-    RTX_BUILDS_FOR,
-    RTX_PACKAGE,
     SESSION,
     is_for,
     to_engine,
@@ -33,20 +31,22 @@ from deploy.targets.base import Options, Serving, Target, Tool
 from runtimes import nvidia
 from runtimes.environments import TRT
 from runtimes.session_pool import NATIVE, SIMULATED, SessionSpec
+from runtimes.tensorrt_library import RTX, RTX_BUILDS_FOR, TENSORRT, Library, problem, usable
 
 
 class TensorRt(Target):
     """A GPU by its name ("T4") and architecture ("sm_75").
 
-    On another NVIDIA GPU the same code builds and runs a real engine; the result is then a
-    simulation of the GPU that the target names. Without any, the arithmetic is simulated on the
-    CPU. These two GPUs have no TF32, so that fp32 means float32.
+    On another NVIDIA GPU, and where TensorRT-RTX must take TensorRT's place, the same code builds
+    and runs a real engine; the result is then a simulation of what the target names. Without any
+    GPU, the arithmetic is simulated on the CPU. These two GPUs have no TF32, so that fp32 means
+    float32.
     """
 
     precisions = ("fp32", "fp16", "int8")
     fits_ranges = True
     kernels = FP32_SUMS
-    tools = (Tool("onnxruntime"), Tool(RTX_PACKAGE), Tool("tensorrt", TRT))
+    tools = (Tool("onnxruntime"), Tool(RTX.package), Tool(TENSORRT.package, TRT))
 
     def __init__(self, name: str, gpu: str, architecture: str):
         self.name = name
@@ -58,7 +58,7 @@ class TensorRt(Target):
 
     @property
     def kinds(self) -> tuple[Kind, ...]:  # type: ignore[override] # it depends on the machine
-        file = ENGINE if self._gpu() else ONNX_FILE
+        file = ENGINE if self._here() else ONNX_FILE
         return (INFERENCE, ONNX, Kind(self.name, (file,), shown=file))
 
     def file_pattern(self) -> str:
@@ -70,32 +70,38 @@ class TensorRt(Target):
         return self._of(self.float_onnx(inference, precision, options), precision)
 
     def _of(self, onnx: Artifact, precision: str) -> Artifact:
-        gpu = self._gpu()
-        if gpu:
-            return to_engine(onnx, self.name, precision, gpu)
+        if here := self._here():
+            return to_engine(onnx, self.name, precision, *here)
         return to_portable(onnx, self.name, precision, self._gpu_name, self._architecture)
 
     def fits(self, artifact: Artifact) -> bool:
-        gpu = self._gpu()
-        return is_for(artifact, gpu) if gpu else ONNX_FILE in artifact.manifest["files"]
+        here = self._here()
+        return is_for(artifact, *here) if here else ONNX_FILE in artifact.manifest["files"]
 
     def refit(self, artifact: Artifact) -> Artifact:
         return self._of(source_of(artifact, self.name, QDQ.name), "int8")
 
     def session_spec(self, precision: str) -> SessionSpec:
-        gpu = self._gpu()
-        if gpu is None:
-            reason = f"it takes a {self.published_gpu}, and {TRT.problem()}"
+        here = self._here()
+        if here is None:
+            reason = f"it takes a {self.published_gpu}, and {problem()}"
             if precision == "fp16":
                 reason += f"; {BLIND}"
             # Casts and quantization live in the file's nodes: an optimizer would take them out.
             options: dict[str, Any] = {} if precision == "fp32" else {"optimize": False}
             return SessionSpec(SIMULATED, ONNX_SESSION, reason=reason, options=options)
-        options = {"gpu": vars(gpu)}
-        if self.is_named(gpu):
-            return SessionSpec(NATIVE, SESSION, "trt", options=options)
-        reason = f"this GPU, {gpu.name} ({gpu.architecture}), is not a {self.published_gpu}"
-        return SessionSpec(SIMULATED, SESSION, "trt", reason, options, real=True)
+        gpu, library = here
+        options = {"gpu": vars(gpu), "library": library.module}
+        reasons = []
+        if not self.is_named(gpu):
+            named = f"{gpu.name} ({gpu.architecture})"
+            reasons.append(f"this GPU, {named}, is not a {self.published_gpu}")
+        if library == RTX:
+            reasons.append(f"{RTX.title} ran it in TensorRT's place: {TENSORRT.missing()}")
+        if not reasons:
+            return SessionSpec(NATIVE, SESSION, library.environment, options=options)
+        reason = "; ".join(reasons)
+        return SessionSpec(SIMULATED, SESSION, library.environment, reason, options, real=True)
 
     def timed_session_spec(self, precision: str) -> SessionSpec:
         session_spec = self.session_spec(precision)
@@ -105,9 +111,11 @@ class TensorRt(Target):
             else session_spec
         )
 
-    def serving(self, precision: str) -> Serving:
+    def serving(self, precision: str) -> Serving | None:
         largest = PROFILES[-1][-1]
-        if self._gpu():
+        if here := self._here():
+            if here[1] == RTX:  # no server loads its engines
+                return None
             every_batch = {"profile": [str(len(PROFILES) - 1)]}
             names = {ENGINE: "model.plan"}
             return Serving("tensorrt", True, names, largest, instances=every_batch)
@@ -147,17 +155,20 @@ class TensorRt(Target):
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
     ):
-        if self._gpu() or precision == "int8":  # its integers are in the file
+        if self._here() or precision == "int8":  # its integers are in the file
             return artifact
         onnx = self.float_onnx(inference, precision, options)
         return simulate(onnx, precision) if precision == "fp16" else onnx
 
-    def _gpu(self) -> nvidia.Gpu | None:
-        """The GPU to run on: the one that is named, else the first; None where none can be used."""
-        if TRT.problem():
-            return None
+    def _here(self) -> tuple[nvidia.Gpu, Library] | None:
+        """The GPU to run on, the one that is named, else the first, and what runs it; None where
+        nothing does."""
         found, _ = nvidia.find()
-        return next(filter(self.is_named, found), found[0])
+        if not found:
+            return None
+        gpu = next(filter(self.is_named, found), found[0])
+        library = usable(gpu)
+        return (gpu, library) if library else None
 
     def is_named(self, gpu: nvidia.Gpu) -> bool:
         """Whether a GPU is the one that the target names."""

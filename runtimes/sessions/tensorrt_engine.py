@@ -1,7 +1,7 @@
 """TensorRT 8.5 to 11, and TensorRT-RTX, whose Python module is the same by another name.
 
-One path for all: tensors by name, `execute_async_v3`, flags only where the version has them. Runs
-in .venv-trt (CPython 3.10), where the GPU is; TensorRT-RTX in .venv, and builds without one.
+One path for all: tensors by name, `execute_async_v3`, flags only where the version has them.
+TensorRT runs in .venv-trt (CPython 3.10), TensorRT-RTX in .venv; both where a GPU is.
 """
 
 import importlib
@@ -22,7 +22,8 @@ def version(library: str) -> str:
 
 
 class Session:
-    """Runs `model.engine` of a folder on a GPU {"index", "name", "driver"}.
+    """Runs `model.engine` of a folder on a GPU {"index", "name", "driver"} by the library (its
+    module's name) that built it.
 
     A batch with a profile of its own runs in that one, any other in the last, which is for
     deployment; a larger one is taken in parts.
@@ -30,16 +31,17 @@ class Session:
 
     TRANSFERS = "timed"  # copies to the GPU and back
 
-    def __init__(self, folder: str, precision: str, threads: int, gpu: dict):
-        import tensorrt as trt
-
+    def __init__(
+        self, folder: str, precision: str, threads: int, gpu: dict, library: str = "tensorrt"
+    ):
         from runtimes.sessions.cuda import Device
 
+        trt = importlib.import_module(library)
         facts = json.loads(Path(folder, FACTS).read_text())
-        if facts["valid_for"] != validity(gpu):
+        here = validity(gpu, library)
+        if facts["valid_for"] != here:
             raise StepError(
-                f"{folder}/{ENGINE} was built for {facts['valid_for']}, and is not loaded by "
-                f"{validity(gpu)}"
+                f"{folder}/{ENGINE} was built for {facts['valid_for']}, and is not loaded by {here}"
             )
         self._profiles = [tuple(batches) for batches in facts["profiles"]]
         self._largest = max(batches[-1] for batches in self._profiles)
@@ -53,6 +55,7 @@ class Session:
         self._profile: int | None = None
         self._buffers: dict = {}
         self._gpu = gpu
+        self._library = library
         self._precision = precision
         self._threads = threads
 
@@ -72,7 +75,7 @@ class Session:
             "arithmetic": self._precision,
             "cuda_graph": False,
             "transfers": self.TRANSFERS,
-            "versions": {"tensorrt": version("tensorrt")},
+            "versions": {self._library: version(self._library)},
         }
 
     def _hold(self, batch: np.ndarray) -> None:
@@ -155,9 +158,9 @@ class Resident(Session):
         return self._answer
 
 
-def validity(gpu: dict) -> dict:
+def validity(gpu: dict, library: str) -> dict:
     """What an engine is good for: one TensorRT, one kind of GPU, one driver."""
-    return {"tensorrt": version("tensorrt"), "gpu": gpu["name"], "driver": gpu["driver"]}
+    return {library: version(library), "gpu": gpu["name"], "driver": gpu["driver"]}
 
 
 def log(trt):

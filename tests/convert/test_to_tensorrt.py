@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import pickle
+import re
 import sys
 
 import numpy as np
@@ -20,6 +21,7 @@ from runtimes import nvidia
 from runtimes.environments import TRT
 from runtimes.nvidia import Gpu
 from runtimes.sessions import cuda, tensorrt_engine
+from runtimes.tensorrt_library import RTX, TENSORRT, problem, usable
 from tests.convert.toy import CONV, CONVOLUTIONAL, FLATTEN, FULLY_CONNECTED, POOL, SHAPE, make
 from tests.runtimes.gpu import DRIVER, T4, Machine
 from tests.runtimes.tensorrt_surface import fake
@@ -157,7 +159,7 @@ def test_an_opset_that_is_too_new_is_refused_with_the_one_to_ask_for(toy):
 
 
 def test_the_version_checked_for_is_the_one_that_is_installed_where_a_gpu_is():
-    pins = (to_tensorrt.TRT.lock_path.with_suffix(".in")).read_text().split()
+    pins = (TRT.lock_path.with_suffix(".in")).read_text().split()
     assert f"tensorrt=={to_tensorrt.WANTED}" in pins
 
 
@@ -177,42 +179,46 @@ def in_process(machine, monkeypatch):
     def install(version: str) -> dict:
         machine.plug_in(*T4)
         ctypes.CDLL(str(machine.driver))  # loaded under its name, so that nobody looks for another
-        monkeypatch.setitem(sys.modules, "tensorrt", fake.module(version))
-        return {"index": 0, "name": "Tesla T4", "driver": DRIVER}
+        made = fake.module(version)
+        monkeypatch.setitem(sys.modules, made.__name__, made)
+        return {"index": 0, "name": "Tesla T4", "architecture": "sm_75", "driver": DRIVER}
 
     return install
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-@pytest.mark.parametrize("version", fake.VERSIONS)
+@pytest.mark.parametrize("version", [*fake.VERSIONS, fake.RTX])
 def test_what_is_called_is_there_in_every_version(toy, in_process, tmp_path, version, precision):
     """The stand-in raises for what its version lacks."""
     gpu = in_process(version)
     source = toy(FULLY_CONNECTED)
     file = source.file("model.onnx")
-    major = int(version.partition(".")[0])
+    rtx = version == fake.RTX
+    library = "tensorrt_rtx" if rtx else "tensorrt"
+    major = 11 if rtx else int(version.partition(".")[0])
     half = precision == "fp16" and major >= 11
-    assert tensorrt_builder.is_strongly_typed("tensorrt") == (major >= 11)
+    assert tensorrt_builder.is_strongly_typed(library) == (major >= 11)
     if half:
         write_fp16(str(file), str(tmp_path / "half.onnx"))
         file = tmp_path / "half.onnx"
     engine, cache = tmp_path / "model.engine", tmp_path / "cache"
     for _ in range(2):  # without timings of an earlier build, and with
-        tensorrt_builder.build_here(file, engine, precision, PROFILES, cache, gpu)
+        tensorrt_builder.build_here(file, engine, precision, PROFILES, cache, gpu, library)
         assert cache.read_bytes() == b"timings"
 
     how = pickle.loads(engine.read_bytes())
     assert how["profiles"] == list(PROFILES)
+    assert how["gpus"] == (["SM75"] if rtx else [])
     expected = {"EXPLICIT_BATCH"} if major < 10 else set() if major < 11 else {"STRONGLY_TYPED"}
     assert how["network"] == expected
     flags = {"fp16": {"FP16"}, "int8": {"INT8"}}.get(precision, set())  # and never TF32
     assert how["flags"] == (flags if major < 11 else set())
 
-    session = tensorrt_engine.Session(str(tmp_path), precision, 1, gpu)
+    session = tensorrt_engine.Session(str(tmp_path), precision, 1, gpu, library)
     logits = session.run(step_check.images(SHAPE))
     expected = np.load(source.file(step_check.FILE))
     assert np.abs(logits - expected).max() < (1e-2 if half else 1e-5) * np.abs(expected).max()
-    assert session.environment()["versions"] == {"tensorrt": version}
+    assert session.environment()["versions"] == {library: version.removeprefix("rtx-")}
 
 
 @pytest.mark.parametrize("kind", [tensorrt_engine.Session, tensorrt_engine.Resident])
@@ -220,7 +226,9 @@ def test_batches_of_any_size(toy, in_process, tmp_path, kind):
     gpu = in_process("8.6.0")
     source = toy(FULLY_CONNECTED).file("model.onnx")
     engine = tmp_path / "model.engine"
-    tensorrt_builder.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    tensorrt_builder.build_here(
+        source, engine, "fp32", PROFILES, tmp_path / "cache", gpu, "tensorrt"
+    )
     session = kind(str(tmp_path), "fp32", 1, gpu)
     judge = onnxruntime.InferenceSession(source)
     images = np.tile(step_check.images(SHAPE), (3, 1, 1, 1))
@@ -250,7 +258,9 @@ def test_what_is_timed_is_the_whole_batch_without_its_transfers(
     gpu = in_process("8.6.0")
     source = toy(FULLY_CONNECTED).file("model.onnx")
     engine = tmp_path / "model.engine"
-    tensorrt_builder.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    tensorrt_builder.build_here(
+        source, engine, "fp32", PROFILES, tmp_path / "cache", gpu, "tensorrt"
+    )
     session = tensorrt_engine.Resident(str(tmp_path), "fp32", 1, gpu)
     batch = np.tile(step_check.images(SHAPE), (3, 1, 1, 1))[:20]
     for _ in range(3):
@@ -272,7 +282,9 @@ def test_a_timing_cache_that_tensorrt_refuses_is_replaced(toy, in_process, tmp_p
     cache = tmp_path / "cache"
     cache.write_bytes(b"rubbish")
     source = toy(CONVOLUTIONAL).file("model.onnx")
-    tensorrt_builder.build_here(source, tmp_path / "e.engine", "fp32", PROFILES, cache, gpu)
+    tensorrt_builder.build_here(
+        source, tmp_path / "e.engine", "fp32", PROFILES, cache, gpu, "tensorrt"
+    )
     assert cache.read_bytes() == b"timings"
 
 
@@ -283,7 +295,9 @@ def test_an_engine_is_loaded_by_what_it_was_built_for_only(toy, in_process, tmp_
     gpu = in_process("8.6.0")
     source = toy(CONVOLUTIONAL).file("model.onnx")
     engine = tmp_path / "model.engine"
-    tensorrt_builder.build_here(source, engine, "fp32", PROFILES, tmp_path / "cache", gpu)
+    tensorrt_builder.build_here(
+        source, engine, "fp32", PROFILES, tmp_path / "cache", gpu, "tensorrt"
+    )
     in_process(other.get("tensorrt", "8.6.0"))
     with pytest.raises(StepError, match=r"was built for .* and is not loaded by"):
         tensorrt_engine.Session(str(tmp_path), "fp32", 1, gpu | other)
@@ -317,6 +331,54 @@ def test_an_engine_is_built_checked_and_described(toy, machine, version, precisi
         how = pickle.loads(made.file("model.engine").read_bytes())
         weights = onnx.load_from_string(how["onnx"]).graph.initializer
         assert {tensor.data_type for tensor in weights} == {TensorProto.FLOAT16}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_where_tensorrt_cannot_be_had_an_engine_of_rtx_is_built(toy, machine, precision):
+    machine.plug_in(*T4)
+    machine.install_rtx()
+    ((gpu,), _) = nvidia.find()
+    made = to_engine(toy(CONVOLUTIONAL), "trt-t4", precision, gpu, RTX)
+    assert made.manifest["tools"] == {"tensorrt_rtx": RTX.version}
+    assert made.facts["probe_difference"] < 1e-2
+    how = pickle.loads(made.file("model.engine").read_bytes())
+    assert how["gpus"] == ["SM75"]
+    weights = onnx.load_from_string(how["onnx"]).graph.initializer
+    half = precision == "fp16"
+    assert {one.data_type for one in weights} == {
+        TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    }
+    assert is_for(made, gpu, RTX) and not is_for(made, gpu)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "cuda", "said"),
+    [
+        (("Tesla V100-SXM2-16GB", "70"), "13000", "it has no kernels for sm_70"),
+        (
+            T4,
+            "12040",
+            r"it takes a driver for CUDA 13, and this one is 535\.104\.05 \(CUDA 12\.4\)",
+        ),
+        (T4, "13000", None),
+    ],
+)
+def test_rtx_serves_on_the_gpus_and_with_the_drivers_that_it_takes(
+    machine, monkeypatch, gpu, cuda, said
+):
+    machine.install_rtx()
+    monkeypatch.setenv("GPU_CUDA", cuda)
+    machine.plug_in(*gpu)
+    ((here,), _) = nvidia.find()
+    assert usable(here) == (None if said else RTX)
+    assert (
+        re.search(rf"nor does TensorRT-RTX serve: {said}$", problem() or "")
+        if said
+        else (problem() is None)
+    )
+    machine.install("8.6.0")
+    assert usable(here) == TENSORRT
+    assert problem() is None
 
 
 def test_an_engine_is_built_anew_for_another_gpu(toy, machine):

@@ -185,6 +185,25 @@ def test_an_engine_is_judged_on_photos(machine, built, weights, photos, monkeypa
         assert exit_status([one], accept_simulated=True) == 0
 
 
+def test_an_engine_of_rtx_is_judged_where_tensorrt_cannot_be_had(
+    machine, built, weights, photos, monkeypatch
+):
+    """It is real, and not what the target names: no verdict comes of it."""
+    machine.plug_in(*T4)
+    machine.install_rtx()
+    monkeypatch.setenv("BUILD_DIR", str(built))
+    target = TARGETS["trt-t4"]
+    (one,) = validate(
+        [choose(MODEL)], [(target, "fp32")], Files(str(weights)), Photos(str(photos(20)))
+    )
+    assert (one.execution, one.verdict) == (SIMULATED, "unavailable")
+    assert one.environment.gpu == T4[0]
+    assert list(one.environment.versions) == ["tensorrt_rtx"]
+    assert "TensorRT-RTX ran it in TensorRT's place: " in one.reason
+    assert one.drift.max_rel < 1e-4
+    assert target.serving("fp32") is None  # no server loads such an engine
+
+
 @pytest.mark.parametrize("gpu", [T4, H100])
 def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
     machine, built, weights, photos, monkeypatch, capsys, gpu

@@ -16,9 +16,8 @@ import pytest
 
 from common import files
 from common.paths import ROOT
-from convert import to_tensorrt
-from deploy.targets import tensorrt
 from runtimes import environments, nvidia
+from tests.runtimes.tensorrt_surface import fake
 
 HERE = Path(__file__).parent / "tensorrt_surface"
 T4 = ("Tesla T4", "75")
@@ -28,7 +27,7 @@ _MODULE = """
 import sys
 sys.path.insert(0, {root!r})
 from tests.runtimes.tensorrt_surface import fake
-vars(sys.modules["tensorrt"]).update(vars(fake.module({version!r})))
+vars(sys.modules[__name__]).update(vars(fake.module({version!r})))
 """
 
 
@@ -76,8 +75,17 @@ class Machine:
         (packages / "tensorrt.py").write_text(_MODULE.format(root=str(ROOT), version=version))
         trt = dataclasses.replace(environments.TRT, folder=os.fspath(folder))
         self._patch.setitem(environments.ENVIRONMENTS, "trt", trt)
-        for module in (to_tensorrt, tensorrt):
-            self._patch.setattr(module, "TRT", trt)
+
+    def install_rtx(self) -> None:
+        """Make TensorRT-RTX one that runs here, with a driver that it takes, and no TensorRT."""
+        packages = self._folder / "rtx"
+        packages.mkdir()
+        (packages / "tensorrt_rtx.py").write_text(_MODULE.format(root=str(ROOT), version=fake.RTX))
+        self._patch.setenv("PYTHONPATH", str(packages))
+        self._patch.setenv("GPU_CUDA", "13000")
+        absent = dataclasses.replace(environments.TRT, folder=str(self._folder / "no venv"))
+        self._patch.setitem(environments.ENVIRONMENTS, "trt", absent)
+        nvidia.find.cache_clear()
 
     def install_for_commands(self, version: str) -> None:
         """The same for all that is started from now on; `make setup` finds nothing to do."""

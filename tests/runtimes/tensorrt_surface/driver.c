@@ -1,5 +1,5 @@
 /* A stand-in for libcuda.so.1 and libnvidia-ml.so.1: one GPU, named by GPU_NAME and GPU_ARCHITECTURE (75 for sm_75),
-   whose memory is the host's. HANG makes it wait for ever, as a broken driver does. */
+   for CUDA 12.2 or what GPU_CUDA (13000) says, whose memory is the host's. HANG makes it wait for ever, as a broken driver does. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,9 @@ int cuInit(unsigned flags) {
     while (getenv("HANG")) sleep(1);
     return visible && !*visible ? 100 : 0; /* CUDA_ERROR_NO_DEVICE */
 }
-int cuDriverGetVersion(int *version) { return *version = 12020, 0; }
+int cuDriverGetVersion(int *version) {
+    return *version = getenv("GPU_CUDA") ? atoi(getenv("GPU_CUDA")) : 12020, 0;
+}
 int cuDeviceGetCount(int *count) { return *count = 1, 0; }
 int cuDeviceGet(int *device, int index) { return *device = index, 0; }
 int cuDeviceGetName(char *name, int size, int device) {
@@ -35,6 +37,10 @@ int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *stream) {
     return memcpy((void *)to, from, bytes), stream == 0;
 }
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *stream) {
+    return memcpy((void *)to, (void *)from, bytes), stream == 0;
+}
+int cuMemFree_v2(uint64_t address) { return free((void *)address), 0; }
 int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *stream) {
     return memcpy(to, (void *)from, bytes), stream == 0;
 }

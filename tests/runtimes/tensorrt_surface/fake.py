@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-VERSIONS = sorted(path.stem for path in HERE.glob("*.json"))
+RTX = "rtx-1.7.1.116"
+VERSIONS = sorted({path.stem for path in HERE.glob("*.json")} - {RTX})
 
 
 def module(version: str) -> types.ModuleType:
-    """The module `tensorrt` of a recorded version."""
+    """The module `tensorrt`, or `tensorrt_rtx`, of a recorded version."""
     surface = json.loads((HERE / f"{version}.json").read_text())
-    made = types.ModuleType("tensorrt")
+    made = types.ModuleType("tensorrt_rtx" if version == RTX else "tensorrt")
     made.__version__ = surface["version"]
     enums = {path: enum.IntEnum(path, values) for path, values in surface["enums"].items()}
     for path, values in enums.items():
@@ -101,7 +102,7 @@ class _Builder:
         return _make(self.trt, "INetworkDefinition", flags=known)
 
     def create_builder_config(self):
-        return _make(self.trt, "IBuilderConfig", flags={"TF32"}, profiles=[])
+        return _make(self.trt, "IBuilderConfig", flags={"TF32"}, profiles=[], gpus=[])
 
     def create_optimization_profile(self):
         return _make(self.trt, "IOptimizationProfile", batches=None)
@@ -112,6 +113,7 @@ class _Builder:
             "network": network.facts.flags,
             "flags": config.facts.flags,
             "profiles": config.facts.profiles,
+            "gpus": config.facts.gpus,
         }
         return _make(self.trt, "IHostMemory", pickle.dumps(engine))
 
@@ -140,6 +142,11 @@ class _IBuilderConfig:
 
     def clear_flag(self, flag):
         self.facts.flags.discard(flag.name)
+
+    def set_compute_capability(self, compute_capability, index):
+        assert index < self.num_compute_capabilities
+        self.facts.gpus.append(compute_capability.name)
+        return True
 
     def add_optimization_profile(self, profile):
         self.facts.profiles.append(profile.facts.batches)

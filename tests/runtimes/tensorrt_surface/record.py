@@ -1,6 +1,7 @@
 """Record what a TensorRT version's Python module offers, as JSON on standard output.
 
     python record.py tensorrt > 8.6.0.json
+    python record.py tensorrt_rtx > rtx-1.7.1.116.json
 
 Signatures are those that pybind11 writes into every docstring. The module of a version whose
 libraries are not at hand can be imported all the same, beside libraries of the same names that
@@ -29,6 +30,7 @@ CLASSES = (
 )
 ENUMS = (
     "BuilderFlag",
+    "ComputeCapability",  # of TensorRT-RTX
     "DataType",
     "ILogger.Severity",
     "MemoryPoolType",
@@ -44,7 +46,9 @@ def record(module) -> dict:
         "source": f"introspection of the module {module.__name__} of {module.__version__}",
         "names": sorted(name for name in vars(module) if not name.startswith("_")),
         "classes": {name: members(getattr(module, name)) for name in CLASSES},
-        "enums": {name: values(module, name) for name in ENUMS},
+        "enums": {
+            name: values(module, name) for name in ENUMS if name.partition(".")[0] in vars(module)
+        },
     }
 
 
