@@ -7,7 +7,7 @@ before anything is built.
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,34 +65,50 @@ def to_engine(
     def make(folder: Path) -> dict:
         with Worker("main", label) as main, Worker(library.environment, label) as worker:
             checked = _check(main, onnx, library.version if library == TENSORRT else WANTED)
-            name = library.module
-            typed = worker.call("convert.tensorrt_builder:is_strongly_typed", library=name)
-
-            def build(fp16: bool) -> dict:
-                with _source(main, onnx, folder, fp16) as source, _alone(library, gpu) as cache:
-                    return worker.call(
-                        "convert.tensorrt_builder:build_here",
-                        limit=_LIMIT,
-                        source=str(source),
-                        output=str(folder / ENGINE),
-                        precision=precision,
-                        profiles=PROFILES,
-                        cache=str(cache),
-                        gpu=vars(gpu),
-                        library=name,
-                    )
-
-            try:
-                built = build(fp16=typed and precision == "fp16")
-            except StepError:
-                if not (library == RTX and precision == "int8"):
-                    raise
-                built = build(fp16=True)  # see _ahead_of_time
-            options = {"gpu": vars(gpu), "library": name}
+            source, engine = onnx.file(ONNX_FILE), folder / ENGINE
+            built = build_engine(worker, main, source, engine, precision, gpu, library)
+            options = {"gpu": vars(gpu), "library": library.module}
             compared = step_check.verify(worker, SESSION, folder, onnx, precision, **options)
         return {**onnx.inherited_facts, **checked, **built, **compared}
 
     return produce(step, make, shows=ENGINE)
+
+
+def build_engine(
+    worker: Worker,
+    main: Worker,
+    source: Path,
+    engine: Path,
+    precision: str,
+    gpu: Gpu,
+    library: Library,
+    profiles: Sequence[tuple[int, int, int]] = PROFILES,
+) -> dict:
+    """Build an ONNX file's engine for a GPU of this machine in the library's worker, and put what
+    it is valid for beside it; facts about it. `main` is a worker of the main environment.
+    """
+    typed = worker.call("convert.tensorrt_builder:is_strongly_typed", library=library.module)
+
+    def build(fp16: bool) -> dict:
+        with _source(main, source, engine.parent, fp16) as parsed, _alone(library, gpu) as cache:
+            return worker.call(
+                "convert.tensorrt_builder:build_here",
+                limit=_LIMIT,
+                source=str(parsed),
+                output=str(engine),
+                precision=precision,
+                profiles=profiles,
+                cache=str(cache),
+                gpu=vars(gpu),
+                library=library.module,
+            )
+
+    try:
+        return build(fp16=typed and precision == "fp16")
+    except StepError:
+        if not (library == RTX and precision == "int8"):
+            raise
+        return build(fp16=True)  # see _ahead_of_time
 
 
 def is_for(engine: Artifact, gpu: Gpu, library: Library = TENSORRT) -> bool:
@@ -165,13 +181,13 @@ def _check(worker: Worker, onnx: Artifact, version: str) -> dict:
 
 
 @contextlib.contextmanager
-def _source(worker: Worker, onnx: Artifact, folder: Path, fp16: bool) -> Iterator[Path]:
+def _source(worker: Worker, onnx: Path, folder: Path, fp16: bool) -> Iterator[Path]:
     """The file to parse: the ONNX file, or, for as long as it is needed, its float16 form."""
     if not fp16:
-        yield onnx.file(ONNX_FILE)
+        yield onnx
         return
     narrow = folder / "fp16.onnx"
-    worker.call(write_fp16, source=str(onnx.file(ONNX_FILE)), output=str(narrow))
+    worker.call(write_fp16, source=str(onnx), output=str(narrow))
     yield narrow
     narrow.unlink()
 
@@ -199,7 +215,7 @@ def _ahead_of_time(
 
 
 def _parse(worker: Worker, onnx: Artifact, folder: Path, floats: str) -> None:
-    with _source(worker, onnx, folder, fp16=floats == "fp16") as source:
+    with _source(worker, onnx.file(ONNX_FILE), folder, fp16=floats == "fp16") as source:
         worker.open(_NETWORK, source=str(source), library=RTX.module)
 
 

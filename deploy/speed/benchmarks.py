@@ -1,11 +1,13 @@
 """Each cell's latency, two cells by turns, and other tools on the same files by turns with ours."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common.console import say
 from common.errors import StepError, UserError
 from common.strict_json import encode
 from convert.artifact import Artifact
@@ -14,7 +16,7 @@ from convert.to_onnx import to_onnx
 from deploy.request.building import build_files, inference_graph
 from deploy.request.opening import ready_to_make
 from deploy.request.values import Cell, Files
-from deploy.speed import latency, roofline
+from deploy.speed import gpu_floor, latency, roofline
 from deploy.speed.peers import Peer
 from deploy.speed.published import published_block
 from deploy.speed.roofline import Peak, Work
@@ -69,11 +71,7 @@ def benchmark(
     running, options = ready_to_make(graph, to_run, wanted)
     sitting.leave_out(planned([cell for cell in to_run if cell not in running], ways))
     built = build_files(graph, running, options)
-    taken = {_cores_of(cell, ways) for cell in running if _on_cpu_in_fp32(cell)}
-    floors = {}
-    if taken:
-        onnx = to_onnx(graph, wanted.options.opset)
-        floors = {cores: roofline.floors(onnx, ways.batches, cores) for cores in taken}
+    floors = _Floors(graph, wanted, ways)
     for target, precision in (cell for cell in cells if cell in (*running, *absent)):
         session_spec, artifact = (
             target.timed_session_spec(precision),
@@ -111,7 +109,7 @@ def _measure(
     precision: str,
     artifact: Artifact,
     ways: Ways,
-    floors: dict[tuple[int, ...], dict[int, tuple]],
+    floors: "_Floors",
     sitting: Sitting,
 ) -> dict[str, Any]:
     """The figures of a cell that runs here, and what belongs beside them."""
@@ -138,8 +136,7 @@ def _measure(
         "taken": taken,
         "environment": environment,
     }
-    if _on_cpu_in_fp32((target, precision)):
-        reached = floors[_cores_of((target, precision), ways)]
+    if reached := floors.of((target, precision)):
         outcome["floor"] = {
             batch: _floor(reached[int(batch)], figure["median_ms"])
             for batch, figure in figures.items()
@@ -166,10 +163,37 @@ def _way(batch: int, ways: Ways) -> dict[str, Any]:
     return {"batch": batch, "cores": list(ways.cores), "limit": ways.limit}
 
 
-def _on_cpu_in_fp32(cell: Cell) -> bool:
-    """Whether the floor, which is this CPU's in float32, is about this cell."""
-    target, precision = cell
-    return precision == "fp32" and target.published_gpu is None
+class _Floors:
+    """What a model's cells could reach by batch: on this CPU in float32, on its GPU in each
+    precision. Each is measured once."""
+
+    def __init__(self, graph: Artifact, wanted: Files, ways: Ways):
+        self._onnx = functools.partial(to_onnx, graph, wanted.options.opset)
+        self._ways = ways
+        self._known: dict[tuple, dict[int, tuple[Work, Peak]]] = {}
+
+    def of(self, cell: Cell) -> dict[int, tuple[Work, Peak]]:
+        """Empty for a cell that has no floor, and where what would show it fails, which is said."""
+        target, precision = cell
+        gpu = target.gpu_here()
+        if gpu:
+            about: tuple = (precision, *gpu)
+        elif precision == "fp32":
+            about = _cores_of(cell, self._ways)
+        else:
+            return {}
+        if about not in self._known:
+            batches = self._ways.batches
+            try:
+                self._known[about] = (
+                    gpu_floor.floors(self._onnx(), batches, precision, *gpu)
+                    if gpu
+                    else roofline.floors(self._onnx(), batches, about)
+                )
+            except StepError as error:
+                say(f"no floor: {error}")
+                self._known[about] = {}
+        return self._known[about]
 
 
 def _cores_of(cell: Cell, ways: Ways) -> tuple[int, ...]:

@@ -17,23 +17,31 @@ def show(results: list[dict]) -> None:
         for batch, figure in outcome.get("latency", {}).items():
             if figure["noisy"]:
                 print(f"{name} batch {batch}: noisy: {'; '.join(figure['noisy'])}")
-    floors = {
-        (outcome["name"], outcome["environment"]["threads"], batch): _parts(floor)
-        for outcome in results
-        for batch, floor in outcome.get("floor", {}).items()
-    }
-    if floors:
-        print()
-        console.table(
-            "The floor in fp32: what a batch takes, and what these cores reached",
-            ["model", *(f">{name}" for name in ("threads", "batch", *_PARTS)), "bound by"],
-            [
-                [model, str(threads), batch, *parts]
-                for (model, threads, batch), parts in floors.items()
-            ],
-        )
+    _show_floors(results)
     _show_peers(results)
     show_beside(results)
+
+
+def _show_floors(results: list[dict]) -> None:
+    on_cores, on_gpus = {}, {}
+    for outcome in results:
+        environment, name = outcome.get("environment", {}), outcome["name"]
+        for batch, floor in outcome.get("floor", {}).items():
+            if gpu := environment.get("gpu"):
+                on_gpus[name, gpu, outcome["precision"], batch] = _parts(floor)
+            else:
+                on_cores[name, str(environment["threads"]), batch] = _parts(floor)
+    for title, columns, rows in (
+        ("in fp32: what a batch takes, and what these cores reached", (">threads",), on_cores),
+        ("on a GPU, in the engine's precision", ("GPU", "precision"), on_gpus),
+    ):
+        if rows:
+            print()
+            console.table(
+                f"The floor {title}",
+                ["model", *columns, *(f">{name}" for name in ("batch", *_PARTS)), "bound by"],
+                [[*key, *parts] for key, parts in rows.items()],
+            )
 
 
 def _show_peers(results: list[dict]) -> None:

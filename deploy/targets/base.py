@@ -25,7 +25,9 @@ from runtimes.hosts.arm import Arm
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL, Local
 from runtimes.hosts.ssh import Ssh
+from runtimes.nvidia import Gpu
 from runtimes.session_pool import EMULATED, NATIVE, SessionSpec
+from runtimes.tensorrt_library import Library
 
 # Those that run what has wheels for x86-64 and ARM64.
 EVERY_CPU = (Local.name, Arm.name, Ssh.name)
@@ -201,6 +203,10 @@ class Target(abc.ABC):
     def served_session_spec(self, precision: str) -> SessionSpec:
         """How it runs behind the server here, in batches of any size."""
         return self.session_spec(precision)
+
+    def gpu_here(self) -> tuple[Gpu, Library] | None:
+        """The GPU of this machine that it runs on, and the library that it runs in, if any."""
+        return None
 
     def serving(self, precision: str) -> Serving | None:
         """How servers run its files; None where they do not."""

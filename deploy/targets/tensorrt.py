@@ -58,7 +58,7 @@ class TensorRt(Target):
 
     @property
     def kinds(self) -> tuple[Kind, ...]:  # type: ignore[override] # it depends on the machine
-        file = ENGINE if self._here() else ONNX_FILE
+        file = ENGINE if self.gpu_here() else ONNX_FILE
         return (INFERENCE, ONNX, Kind(self.name, (file,), shown=file))
 
     def file_pattern(self) -> str:
@@ -70,19 +70,19 @@ class TensorRt(Target):
         return self._of(self.float_onnx(inference, precision, options), precision)
 
     def _of(self, onnx: Artifact, precision: str) -> Artifact:
-        if here := self._here():
+        if here := self.gpu_here():
             return to_engine(onnx, self.name, precision, *here)
         return to_portable(onnx, self.name, precision, self._gpu_name, self._architecture)
 
     def fits(self, artifact: Artifact) -> bool:
-        here = self._here()
+        here = self.gpu_here()
         return is_for(artifact, *here) if here else ONNX_FILE in artifact.manifest["files"]
 
     def refit(self, artifact: Artifact) -> Artifact:
         return self._of(source_of(artifact, self.name, QDQ.name), "int8")
 
     def session_spec(self, precision: str) -> SessionSpec:
-        here = self._here()
+        here = self.gpu_here()
         if here is None:
             reason = f"it takes a {self.published_gpu}, and {problem()}"
             if precision == "fp16":
@@ -113,7 +113,7 @@ class TensorRt(Target):
 
     def serving(self, precision: str) -> Serving | None:
         largest = PROFILES[-1][-1]
-        if here := self._here():
+        if here := self.gpu_here():
             if here[1] == RTX:  # no server loads its engines
                 return None
             every_batch = {"profile": [str(len(PROFILES) - 1)]}
@@ -155,12 +155,12 @@ class TensorRt(Target):
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options
     ):
-        if self._here() or precision == "int8":  # its integers are in the file
+        if self.gpu_here() or precision == "int8":  # its integers are in the file
             return artifact
         onnx = self.float_onnx(inference, precision, options)
         return simulate(onnx, precision) if precision == "fp16" else onnx
 
-    def _here(self) -> tuple[nvidia.Gpu, Library] | None:
+    def gpu_here(self) -> tuple[nvidia.Gpu, Library] | None:
         """The GPU to run on, the one that is named, else the first, and what runs it; None where
         nothing does."""
         found, _ = nvidia.find()

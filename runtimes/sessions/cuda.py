@@ -56,6 +56,11 @@ class Device:
         )
         self.wait()
 
+    def copy(self, to: int, start: int, count: int) -> None:
+        """Copy so many bytes within the GPU's memory."""
+        ends = _Address(to), _Address(start), ctypes.c_size_t(count)
+        self._call("cuMemcpyDtoDAsync_v2", *ends, ctypes.c_void_p(self.stream))
+
     def wait(self) -> None:
         """Return when everything on the stream is done."""
         self._call("cuStreamSynchronize", ctypes.c_void_p(self.stream))

@@ -10,7 +10,7 @@ from common.errors import UserError
 from deploy.gpu.decisions import compare_decisions
 from deploy.gpu.record import Check, Machine, Part, finished, read_check
 from deploy.gpu.running import run_step
-from deploy.gpu.steps import REAL, SIMULATED, Task, Wanted
+from deploy.gpu.steps import REAL, SIMULATED, Task, Wanted, steps
 from deploy.verdict.changes import Change, Changes
 from models.registry import MODELS
 from runtimes import nvidia
@@ -100,6 +100,19 @@ def test_with_a_gpu_all_parts_run_and_what_is_done_is_not_done_again(
     assert again[f"latency {MODEL}"].reason.startswith(f"no weights for {MODEL} here")
     assert all(again[one.name] == one for one in well)
     assert "training: done before" in done.stderr  # it went on
+
+
+def test_where_tensorrt_cannot_be_had_the_parts_run_with_rtx(machine, monkeypatch, tmp_path):
+    machine.install_rtx()
+    setup, *others = steps(Wanted(tmp_path, [MODEL], ["fp32"], None, [], 1.0), "trt-t4")
+    assert setup.name == "set-up"
+    parts = [one for one in others if isinstance(one, Task) and "training" not in one.name]
+    assert [(one.name, one.absent()) for one in parts] == [
+        (f"{kind} {MODEL}", None) for kind in ("drift", "simulation", "latency")
+    ]
+    monkeypatch.setenv("GPU_CUDA", "12020")
+    nvidia.find.cache_clear()
+    assert all("TensorRT-RTX" in one.absent() for one in parts)
 
 
 def part(name: str, status: str = "ok", **more) -> Part:

@@ -10,6 +10,7 @@ from common.cli import Exit
 from convert.builds import choose
 from deploy import matrix
 from deploy.request.values import Files, Photos
+from deploy.speed import gpu_floor
 from deploy.speed import tables as speed_tables
 from deploy.speed.benchmarks import Ways, benchmark, planned
 from deploy.speed.sitting import Sitting
@@ -211,6 +212,7 @@ def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
     machine.plug_in(*gpu)
     machine.install("8.6.0")
     monkeypatch.setenv("BUILD_DIR", str(built))
+    monkeypatch.setattr(gpu_floor, "_CHANNELS", 32)  # here a CPU multiplies
     ways = Ways(batches=(1, 2), cores=(0,), limit=0, peers=False)
     cells = [(TARGETS["trt-t4"], "fp32")]
     sitting = Sitting(planned(cells, ways))
@@ -220,7 +222,14 @@ def test_a_latency_is_held_against_the_published_one_of_the_same_gpu_only(
     environment = one["environment"]
     assert (environment["gpu"], environment["transfers"]) == (gpu[0], "not timed")
     assert environment["gpu_clocks_mhz"] == {"sm": 1590, "memory": 5001}
-    assert "floor" not in one  # it is the CPU's
+    floor = one["floor"]["1"]
+    assert floor["ms"] == pytest.approx(
+        1e3
+        * max(
+            floor["gmacs"] / floor["peak_gmacs_per_s"], floor["gbytes"] / floor["peak_gbytes_per_s"]
+        )
+    )
+    assert floor["times"] == pytest.approx(one["latency"]["1"]["median_ms"] / floor["ms"])
     rows = one["published"]["batch"]
     assert list(rows) == ["1", "4", "8"]
     if gpu == T4:

@@ -40,7 +40,6 @@ int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *stre
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *stream) {
     return memcpy((void *)to, (void *)from, bytes), stream == 0;
 }
-int cuMemFree_v2(uint64_t address) { return free((void *)address), 0; }
 int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *stream) {
     return memcpy(to, (void *)from, bytes), stream == 0;
 }
