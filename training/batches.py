@@ -1,6 +1,7 @@
 """Photos to train on, augmented and mixed in processes of their own, step by step."""
 
 import signal
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -117,3 +118,17 @@ def _require_readable(plan: Plan, rows: np.ndarray, readable: np.ndarray) -> Non
         f"{printable(path)} cannot be read ({reason}); repair or remove it, or go on without such "
         "photos with --skip-bad"
     )
+
+
+class Waited:
+    """An iterator that counts the seconds that were spent waiting for its next item."""
+
+    def __init__(self, items: Iterator):
+        self._items, self.seconds = items, 0.0
+
+    def __next__(self):
+        begun = time.monotonic()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.monotonic() - begun

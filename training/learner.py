@@ -61,20 +61,26 @@ class Learner:
         paddle.distributed.all_reduce(total)
         return float(total) / self._plan.devices
 
-    def count_right(self, crops: "Crops") -> int:
-        """How many photos the network in evaluation mode gets right."""
+    def judge(self, crops: "Crops") -> tuple[int, bool]:
+        """How many photos the network in evaluation mode gets right, and whether it is dead: photos
+        that differ all have the same logits, to the last bit."""
         import paddle
 
         self.network.eval()
         right, preprocess = 0, self._plan.spec.preprocess
+        first, photos_differ, logits_differ = None, False, False
         with paddle.no_grad(), progress("judging", "photos") as update:
             for start in range(0, len(crops), _JUDGED_AT_ONCE):
                 rows = range(start, min(start + _JUDGED_AT_ONCE, len(crops)))
                 [images] = crops.batches(len(rows), preprocess, rows)
-                decisions = self.network(paddle.to_tensor(images)).numpy().argmax(1)
-                right += int((decisions == crops.truth[list(rows)]).sum())
+                logits = self.network(paddle.to_tensor(images)).numpy()
+                right += int((logits.argmax(1) == crops.truth[list(rows)]).sum())
+                if not logits_differ:
+                    first = first or (images[0].copy(), logits[0])
+                    photos_differ = photos_differ or bool((images != first[0]).any())
+                    logits_differ = bool((logits != first[1]).any())
                 update(rows.stop, len(crops))
-        return right
+        return right, photos_differ and not logits_differ
 
     def weights(self) -> dict[str, np.ndarray]:
         """The network's state dict."""

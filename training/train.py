@@ -24,7 +24,6 @@ import math
 import time
 import warnings
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -44,7 +43,7 @@ from models.split import HeldOutResult, read_split, split_beside, split_path
 from models.training_log import LOG
 from models.weights import WORDS, Weights, find_weights, weights_folder
 from training import hosts, team
-from training.batches import training_batches
+from training.batches import Waited, training_batches
 from training.curves import Curves
 from training.lead import LOST, lead
 from training.learner import Learner
@@ -56,6 +55,7 @@ from training.signals import take_back_signals
 if TYPE_CHECKING:
     from data.crops import Crops
 
+_DEAD = "all held-out photos have the same logits"
 _BOUND_BY_PHOTOS = 0.2  # the share of waiting from which on faster steps would gain little
 
 
@@ -139,7 +139,7 @@ def _run_epochs(
     import paddle
 
     first, started = len(run_state.rows), time.monotonic()
-    batches = _Waited(training_batches(plan, first, rank))
+    batches = Waited(training_batches(plan, first, rank))
     with Curves(run_state.charts, run_state.charted) if rank == 0 else nullcontext() as curves:
         for epoch in range(first, plan.recipe.epochs):
             team.wait_for_first(f"epoch {epoch}")
@@ -149,7 +149,10 @@ def _run_epochs(
             seconds = time.monotonic() - begun
             if judged is None or curves is None:
                 continue  # the first device keeps for all
-            held_out = HeldOutResult.of(learner.count_right(judged), len(judged))
+            right, dead = learner.judge(judged)
+            if dead:  # no gradient passes through units that no photo turns on
+                raise _diverged(plan, run_state, epoch, f"{_DEAD} after epoch {epoch + 1}")
+            held_out = HeldOutResult.of(right, len(judged))
             row = {
                 "epoch": epoch + 1,
                 "loss": loss,
@@ -165,25 +168,11 @@ def _run_epochs(
             _say_epoch(plan, row, left * (time.monotonic() - started) / done)
 
 
-class _Waited:
-    """An iterator that counts the seconds that were spent waiting for its next item."""
-
-    def __init__(self, items: Iterator):
-        self._items, self.seconds = items, 0.0
-
-    def __next__(self):
-        begun = time.monotonic()
-        try:
-            return next(self._items)
-        finally:
-            self.seconds += time.monotonic() - begun
-
-
 def _run_epoch(
     plan: Plan,
     run_state: RunState,
     learner: Learner,
-    batches: _Waited,
+    batches: Waited,
     epoch: int,
     curves: Curves | None,
 ) -> float:
@@ -288,12 +277,12 @@ def main() -> int:
 
 def _say_plan(plan: Plan, device: str) -> None:
     """What is trained on, and judged by; and a warning where an epoch has hardly a step."""
-    at_once, held_out = plan.batch * plan.devices, len(plan.validation)
+    at_once = plan.batch * plan.devices
     devices = f", {plan.devices} devices" if plan.devices > 1 else ""
     say(
         f"  {plan.spec.name}: {len(plan.training)} photos of {plan.classes} classes, "
-        f"{held_out} held out to judge by, {plan.recipe.epochs} epochs of {plan.steps} steps of "
-        f"{at_once} photos, on {device}{devices}"
+        f"{len(plan.validation)} held out to judge by, {plan.recipe.epochs} epochs of "
+        f"{plan.steps} steps of {at_once} photos, on {device}{devices}"
     )
     if advice := few_steps(plan):
         say(f"  warning: {advice}")

@@ -366,6 +366,22 @@ def test_weights_that_are_not_finite_end_the_training(photos, tmp_path):
     assert not run_state.checkpoint.exists()
 
 
+def test_a_network_that_tells_no_photos_apart_ends_the_training(photos, tmp_path):
+    """Its last convolution is so far below zero that nothing passes the ReLU after it."""
+    plan, run_state = small_plan(photos), RunState(tmp_path / "run")
+    weights = learning.Learner(plan, None).weights()
+    weights["_conv9.bias"] -= 1e3
+    write_state(tmp_path / "dead.pdparams", weights)
+    init = Weights(plan.spec.name, "file", tmp_path / "dead.pdparams", "")
+    with pytest.raises(StepError) as caught:
+        train(plan, run_state.folder, init)
+    assert re.search(
+        r"all held-out photos have the same logits after epoch 1; .*lower --lr than 0\.02$",
+        str(caught.value),
+    )
+    assert not run_state.checkpoint.exists()
+
+
 def test_an_unreadable_photo(tmp_path):
     photos = write_photos(tmp_path / "photos", train=4, val=1)
     (photos / "train" / "red" / "0.png").write_bytes(b"not a photo")
