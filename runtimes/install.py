@@ -64,6 +64,8 @@ def install(environment: Environment) -> bool:
     if shutil.which("uv"):
         _run(["uv", "venv", "--quiet", "--python", interpreter, environment.path])
         installer = ["uv", "pip", "install", "--quiet", "--python", environment.python]
+        # As pip does: where nobody may write bytecode later, each start would compile everything.
+        installer.append("--compile-bytecode")
     else:
         _run([interpreter, "-m", "venv", environment.path])
         installer = [environment.python, "-m", "pip", "install", "--quiet"]
