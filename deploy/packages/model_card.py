@@ -214,13 +214,14 @@ def _gaps(manifest: Mapping[str, Any], results: Sequence[Result], in_app: bool) 
     if not any(result.drift for result in results):
         gaps.append("Whether this file decides as Paddle does: no run of it was there.")
     if not any(result.environment.device for result in results):
+        where = "a phone" if in_app else "the devices that it is for"
         measures = (
             "The app's check screen measures the first two; `python deploy/validate.py --import` "
             "takes its result in."
+            if in_app
+            else "README.md says how a program there runs the golden photos."
         )
-        if not in_app:
-            measures = "README.md says how a program there runs the golden photos."
-        gaps.append(f"Anything on a phone: drift, latency, memory, heat. {measures}")
+        gaps.append(f"Anything on {where}: drift, latency, memory, heat. {measures}")
     unlabelled = " (which have no labels: the reference's decisions stand in their place)"
     unlabelled *= not manifest["data"].get("labelled", True)
     gaps.append(
