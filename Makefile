@@ -122,6 +122,9 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --constraints requirements/toolkit-no-deps.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
 	"$(PYTHON)" runtimes/debian.py
 
+clean-cache::  ## [DOWNLOADS=1]: free what the cache holds of decoded photos and the like, and say how much
+	$(call run,deploy/clean_cache.py)
+
 clean:  ## remove build/ (downloads stay in the cache)
 	$(no_words)rm -rf build
 

@@ -81,6 +81,17 @@ def place(source: Path, destination: Path) -> None:
         shutil.copyfile(source, destination)
 
 
+def write_at(handle: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of some bytes into an open file from an offset on.
+
+    A disk that gets full takes the beginning of a write without a word; the rest then raises.
+    """
+    left = memoryview(data).cast("B")
+    while left:
+        written = os.pwrite(handle, left, offset)
+        left, offset = left[written:], offset + written
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, indented, with a final line break."""
     with atomic(path) as stream:
