@@ -89,7 +89,7 @@ package::  ## MODEL=… [NAME=…] [TARGET=onnx|openvino|mnn|ncnn|opencv|lite-ar
 verify::  ## PACKAGE=folder|zip [KEY=public.pem]: a package from elsewhere: is it whole, and who signed it
 	$(call run,deploy/verify.py)
 
-apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
+apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [KEY=public.pem|folder] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
 cpp::  ## [MODEL=…] [NAME=…] [TARGET=openvino|onnx] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [COMPARE=photos] [BENCH=1]: the C++ program of examples/cpp, built, and checked with packages
