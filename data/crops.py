@@ -4,7 +4,6 @@ The key of a cache entry (see `data.crop_files`) is made of the photos' contents
 the preprocess, the code that makes crops and the versions of the libraries that decode.
 """
 
-import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from common.console import say_once
 from common.errors import UserError
 from common.files import locked, sha256_of
+from common.mapped import release
 from common.sources import code_of
 from data.crop_files import Entry, finish
 from data.crop_room import make_room, note_use
@@ -63,12 +63,11 @@ class Crops:
         rows = range(len(self.array)) if rows is None else rows
         for start in range(0, len(rows), size):
             yield preprocess.normalize(self.array[list(rows[start : start + size])])
+            self.release()
 
     def release(self) -> None:
         """Let go of the photos read so far: mapped pages count as this process's memory."""
-        mapped = getattr(self.array, "_mmap", None)
-        if mapped is not None:
-            mapped.madvise(mmap.MADV_DONTNEED)
+        release(self.array)
 
 
 def load_crops(

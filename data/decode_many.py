@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]  # photos done, photos in all
 # and start at once, where a process takes 0.2 s. From this many photos on that no longer shows,
 # and processes also scale to many cores, and survive a photo that kills the decoder.
 PROCESSES_FROM = 4000
-_PER_TASK = 8  # few, since the last tasks leave cores idle; a task's overhead is 0.2 ms
+PER_TASK = 8  # few, since the last tasks leave cores idle; a task's overhead is 0.2 ms
 
 
 _LABEL = "processes that decode photos do not start"
@@ -88,15 +88,15 @@ def decode_many(
         pool = ThreadPoolExecutor(workers)
         known = known or {}
         bad = {start + row: why for start, one in known.items() for row, why in one.items()}
-        starts = [start for start in range(0, len(paths), _PER_TASK) if start not in known]
-        done = sum(min(_PER_TASK, len(paths) - start) for start in known)
+        starts = [start for start in range(0, len(paths), PER_TASK) if start not in known]
+        done = sum(min(PER_TASK, len(paths) - start) for start in known)
         if progress and done:
             progress(done, len(paths))  # so that the time left is not told by what was done before
         try:
-            tasks = ((start, task.part(start, start + _PER_TASK)) for start in starts)
+            tasks = ((start, task.part(start, start + PER_TASK)) for start in starts)
             for start, found in _completed(pool, decode, tasks, 4 * workers):
                 bad |= {start + row: why for row, why in found.items()}
-                done += min(_PER_TASK, len(paths) - start)
+                done += min(PER_TASK, len(paths) - start)
                 if note:
                     note(start, found)
                 if progress:
@@ -121,7 +121,8 @@ def _completed(
 
 
 def _ended(waiting: dict[Future, int]) -> Iterator[tuple[int, dict[int, Bad]]]:
-    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+    done = wait(waiting, return_when=FIRST_COMPLETED).done
+    for future in [one for one in waiting if one in done]:
         yield waiting.pop(future), future.result()
 
 
