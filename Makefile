@@ -111,6 +111,9 @@ bench:: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: s
 	$(if $(value ONLY)$(value MODEL),,$(call run,benchmarks/bench_calibration.py))
 	$(if $(value ONLY)$(value MODEL),,$(call run,benchmarks/bench_explain.py))
 
+bench-many::  ## [PHOTOS="1000 50000"] [MODEL=…] [WEIGHTS=…] [CLASSES=N] [ONLY=validate|calibrate] [KILL=1] [FOLDER=…]: memory, and the time left as it was shown, of many photos
+	$(call run,benchmarks/bench_many.py)
+
 lock:  ## renew requirements/*.txt from *.in (needs uv)
 	$(no_words)uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit.in -o requirements/toolkit.txt
 	uv pip compile --quiet --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/toolkit-no-deps.in -o requirements/toolkit-no-deps.txt

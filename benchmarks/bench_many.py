@@ -30,7 +30,7 @@ if __name__ == "__main__":
 import psutil
 
 from common import console, files, machine
-from common.cli import Exit, Parser, positive, run, word_or_path
+from common.cli import Exit, Parser, choice, positive, run, word_or_path
 from common.errors import StepError
 from common.paths import ROOT, absolute, build_root
 from data.decode_many import PER_TASK
@@ -109,6 +109,7 @@ def _parse():
     parser.add_argument(
         "--only",
         action="append",
+        type=choice("validate", "calibrate"),
         metavar="COMMAND",
         help="validate or calibrate; repeatable (default: both)",
     )
