@@ -46,9 +46,11 @@ def atomic(path: Path, mode: str = "w") -> Iterator:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # what a write to a full disk does not say
         raise
 
 

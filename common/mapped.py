@@ -34,7 +34,10 @@ def gathered(parts: Iterable["np.ndarray"]) -> "np.ndarray":
 
 
 def save(stream: IO[bytes], array: "np.ndarray") -> None:
-    """Write an array as an .npy file."""
+    """Write an array as an .npy file.
+
+    What `numpy.save` raises on a full disk does not say that it is full.
+    """
     import numpy as np
 
     about = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False}
