@@ -8,9 +8,11 @@ A format that OpenCV cannot read goes through Pillow with the same rules.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import zlib
+from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 _SILENT = 0  # of OpenCV's log levels
+# More than any camera's photo has; a file of some kilobytes can say that it has 2^32, and take the
+# machine's memory. A photo of as many takes 0.8 GB.
+_MOST_PIXELS = 2**28
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers that begin a frame
 
 
 class BadPhotoError(Exception):
@@ -54,7 +60,7 @@ def _opencv() -> ModuleType:
 
 
 def _damage(data: bytes) -> str | None:
-    """Why a photo is known to be damaged before any decoder sees it, or None.
+    """Why a photo is known to be damaged, or too large, before any decoder sees it, or None.
 
     Decoders differ here: some fill the missing part with grey and say nothing, others also write
     to standard error, past every setting.
@@ -63,15 +69,38 @@ def _damage(data: bytes) -> str | None:
         return "empty file"
     if data.startswith(b"version https://git-lfs"):
         return "no photo but what Git LFS has for it: run git lfs pull"
-    if data.startswith(b"\xff\xd8") and not _jpeg_ends(data):
-        return "truncated JPEG"
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_damage(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return _png_damage(data)
+    if image_kind(data) != "WebP":  # which has no more than that
+        return _size_damage(data)
     return None
 
 
-def _jpeg_ends(data: bytes) -> bool:
-    """Whether an end-of-image marker follows the first scan (ITU-T T.81, annex B).
+def _too_many(width: int, height: int) -> str | None:
+    if width * height > _MOST_PIXELS:
+        return f"too many pixels ({width}x{height})"
+    return None
+
+
+def _size_damage(data: bytes) -> str | None:
+    """Whether Pillow, which reads no more than a head here, tells of too many pixels."""
+    import io
+
+    from PIL import Image
+
+    with _without_limit():
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                return _too_many(*image.size)
+        except Exception:  # noqa: BLE001 - what it is, the decoders will tell
+            return None
+
+
+def _jpeg_damage(data: bytes) -> str | None:
+    """Whether a frame has too many pixels, or no end-of-image marker follows the first scan
+    (ITU-T T.81, annex B).
 
     The segments before the scan are stepped over, since an EXIF thumbnail is a JPEG of its own.
     Inside a scan 0xFF is always followed by 0x00 or a restart marker, so nothing looks like the
@@ -82,15 +111,22 @@ def _jpeg_ends(data: bytes) -> bool:
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
-        elif marker == 0xDA:  # start of scan
-            return data.rfind(b"\xff\xd9", at) > 0
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
+            continue
+        if marker == 0xDA:  # start of scan
+            return None if data.rfind(b"\xff\xd9", at) > 0 else "truncated JPEG"
+        if marker in _FRAMES:
+            height, width = (int.from_bytes(data[at + n : at + n + 2], "big") for n in (5, 7))
+            if reason := _too_many(width, height):
+                return reason
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return "truncated JPEG"
 
 
 def _png_damage(data: bytes) -> str | None:
     """Walk the chunks of a PNG: all there, and those that carry pixels undamaged."""
+    sizes = (int.from_bytes(data[n : n + 4], "big") for n in (16, 20))
+    if reason := _too_many(*sizes):
+        return reason
     at, view = 8, memoryview(data)
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -111,16 +147,28 @@ def _png_damage(data: bytes) -> str | None:
 _one_at_a_time = threading.Lock()  # Pillow's pixel limit and Python's warnings are global
 
 
+@contextlib.contextmanager
+def _without_limit() -> Iterator[None]:
+    """Pillow without its own limit, which guards servers against strangers' files, and is lower."""
+    import warnings
+
+    from PIL import Image
+
+    with _one_at_a_time, warnings.catch_warnings(action="ignore"):
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
 def _decode_with_pillow(data: bytes) -> np.ndarray:
     import io
-    import warnings
 
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    with _one_at_a_time, warnings.catch_warnings(action="ignore"):
-        # The limit guards servers against strangers' files; these photos are the user's own.
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    with _without_limit():
         try:
             with Image.open(io.BytesIO(data)) as image:
                 if image.mode[0] in "IF":  # Pillow would clip these to white, not scale them
@@ -134,5 +182,3 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
             raise
         except Exception as error:  # its plugins raise a dozen types on damaged data
             raise BadPhotoError(f"damaged: {error}") from error
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit

@@ -1,6 +1,8 @@
 """Every kind of photo decodes to what OpenCV makes of it, or is refused with its reason."""
 
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -169,6 +171,26 @@ def test_a_refused_photo_leaves_no_noise_on_standard_error(kind, capfd):
     with pytest.raises(BadPhotoError):
         decode_photo(KINDS[kind][:-100])
     assert capfd.readouterr().err == ""
+
+
+def with_size(kind: str, width: int, height: int) -> bytes:
+    """A small photo whose head says that it has another size."""
+    data = bytearray(KINDS[kind])
+    if kind == "PNG":
+        data[16:24] = struct.pack(">II", width, height)
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    elif kind == "GIF":
+        data[6:10] = struct.pack("<HH", width, height)
+    else:
+        frame = data.index(b"\xff\xc0")
+        data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["baseline JPEG", "PNG", "GIF"])
+def test_a_small_file_of_very_many_pixels_takes_no_memory(kind):
+    with pytest.raises(BadPhotoError, match=r"too many pixels \(65500x65400\)"):
+        decode_photo(with_size(kind, 65500, 65400))
 
 
 @pytest.mark.parametrize(
