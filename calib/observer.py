@@ -9,7 +9,7 @@ import concurrent.futures
 import ctypes
 import math
 import queue
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +86,11 @@ class Observer:
         try:
             with np.load(path) as kept:
                 if str(kept["key"]) == key:
-                    self._tallies[0].take(kept)
-                    self._photos = int(kept["photos"])
-        except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            pass
+                    tally, photos = _Tally.of(kept, len(self._names)), int(kept["photos"])
+                    if photos > 0:
+                        self._tallies[0], self._photos = tally, photos
+        except Exception:  # noqa: BLE001 - what damaged archives raise is nearly anything
+            return 0
         return self._photos
 
     def write(self, folder: str) -> dict:
@@ -157,11 +158,25 @@ class _Tally:
             "highest": self.highest,
         }
 
-    def take(self, arrays) -> None:
-        """The reverse of `arrays`."""
-        rows = zip(arrays["counts"], arrays["states"], strict=True)
-        self.histograms = [Histogram(counts.copy(), state.copy()) for counts, state in rows]
-        self.lowest, self.highest = arrays["lowest"], arrays["highest"]
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], size: int) -> "_Tally":
+        """The reverse of `arrays`; ValueError where they are not those of so many tensors."""
+        counts, states = arrays["counts"], arrays["states"]
+        lowest, highest = arrays["lowest"], arrays["highest"]
+        empty = Histogram()
+        kinds = [(one.dtype, one.shape) for one in (counts, states, lowest, highest)]
+        logits = lowest.shape if lowest.ndim == 1 else ()
+        if kinds != [
+            (empty.counts.dtype, (size, BINS)),
+            (empty.state.dtype, (size, STATE)),
+            *[(np.dtype("f4"), logits)] * 2,
+        ]:
+            raise ValueError(f"not the tallies of {size} tensors: {kinds}")
+        found = cls(0)
+        rows = zip(counts, states, strict=True)
+        found.histograms = [Histogram(*(one.copy() for one in row)) for row in rows]
+        found.lowest, found.highest = lowest, highest
+        return found
 
 
 def open_with_outputs(source: str, added: list[str], scratch: Path) -> onnxruntime.InferenceSession:

@@ -46,11 +46,9 @@ def atomic(path: Path, mode: str = "w") -> Iterator:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # what a write to a full disk does not say
         raise
 
 
@@ -83,17 +81,6 @@ def place(source: Path, destination: Path) -> None:
         shutil.copyfile(source, destination)
 
 
-def write_at(handle: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of some bytes into an open file from an offset on.
-
-    A disk that gets full takes the beginning of a write without a word; the rest then raises.
-    """
-    left = memoryview(data).cast("B")
-    while left:
-        written = os.pwrite(handle, left, offset)
-        left, offset = left[written:], offset + written
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, indented, with a final line break."""
     with atomic(path) as stream:
@@ -104,7 +91,7 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file, or None where the file is absent or not JSON."""
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
 
 

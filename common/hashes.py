@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 from common import files
 from common.paths import cache_root
@@ -11,6 +13,11 @@ from common.paths import cache_root
 # A file that changed within this time could change again under the same time stamp, since
 # kernels stamp files in ticks of some milliseconds (and some file systems in seconds).
 SETTLED_NS = 2_000_000_000
+
+
+def is_digest(value: Any) -> bool:
+    """Whether a value is a SHA-256 in hexadecimal."""
+    return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
 
 
 def cached_sha256(path: Path) -> str:
@@ -23,7 +30,7 @@ def cached_sha256(path: Path) -> str:
     stamp = files.stamp(path)
     note = cache_root() / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()}.json"
     known = files.read_json(note)
-    if isinstance(known, dict) and known.get("stamp") == stamp:
+    if isinstance(known, dict) and known.get("stamp") == stamp and is_digest(known.get("sha256")):
         return known["sha256"]
     digest = files.sha256(path)
     settled = time.time_ns() - path.stat().st_ctime_ns > SETTLED_NS

@@ -16,13 +16,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common import files
 from common.console import report
 from common.errors import StepError, UserError
-from common.hashes import cached_sha256
+from common.hashes import cached_sha256, is_digest
 from common.paths import build_root
 from common.sources import Code, code_of
 from data.preprocess import Preprocess
@@ -129,18 +129,51 @@ def load(folder: Path) -> Artifact | None:
     control systems do it; a bit that the disk flipped is not noticed here.
     """
     manifest = files.read_json(folder / MANIFEST)
-    if not isinstance(manifest, dict) or "files" not in manifest:
+    if not _is_manifest(manifest):
         return None
     for name, fact in manifest["files"].items():
         try:
             stamp = files.stamp(folder / name)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # it is not there; or no file could have such a name
             return None
         if stamp[0] != fact["bytes"]:
             return None
         if stamp != fact["stamp"] and cached_sha256(folder / name) != fact["sha256"]:
             return None
     return Artifact(folder, manifest)
+
+
+def _is_manifest(value: Any) -> bool:
+    """Whether a JSON value has what is asked of every manifest, and names files of its folder only:
+    one that was damaged is as good as none."""
+    if not isinstance(value, dict):
+        return False
+    kinds: dict[type, tuple[str, ...]] = {
+        str: ("model", "key", "build", "step", "kind", "precision"),
+        dict: ("files", "facts", "inputs", "parameters", "tools"),
+    }
+    return (
+        value.keys() >= {"model", "key", "facts", "files"}
+        and all(
+            isinstance(value[name], kind)
+            for kind, names in kinds.items()
+            for name in names
+            if name in value
+        )
+        and all(map(_is_file, value["files"].items()))
+    )
+
+
+def _is_file(named: tuple[str, Any]) -> bool:
+    name, fact = named
+    inside = name.isprintable() and PurePosixPath(name).parts and not name.startswith("/")
+    return bool(
+        inside
+        and ".." not in PurePosixPath(name).parts
+        and isinstance(fact, dict)
+        and fact.keys() >= {"bytes", "sha256", "stamp"}
+        and is_digest(fact["sha256"])
+    )
 
 
 def produce(

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import console, files, machine
-from common.hashes import SETTLED_NS
+from common.hashes import SETTLED_NS, is_digest
 from common.paths import cache_root
 
 UNREADABLE = ""  # stands for the hash of a file that cannot be read
@@ -50,9 +50,14 @@ def _stamp(name: str) -> list[int] | None:
 
 def _recall(note: Path, count: int) -> list[list]:
     known = files.read_json(note)
-    if isinstance(known, list) and len(known) == count:
+    if isinstance(known, list) and len(known) == count and all(map(_is_row, known)):
         return known
     return [[None, UNREADABLE]] * count
+
+
+def _is_row(row: object) -> bool:
+    """Whether a value is a row of a note; a damaged one says nothing."""
+    return isinstance(row, list) and len(row) == 2 and (row[1] == UNREADABLE or is_digest(row[1]))
 
 
 def _remember(note: Path, stamps: list[list[int] | None], hashes: list[str], now: int) -> None:

@@ -62,7 +62,7 @@ class Preprocess:
         try:
             return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"not a description of a preprocess: {error}") from error
+            raise UserError(f"not a description of a preprocess: {str(error)[:200]}") from error
 
     @property
     def geometry(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from common import files
 from common.console import shown
 from common.errors import UserError
 from models.split import HeldOutResult, split_path, write_split
-from models.state import load_arrays, write_state
+from models.state import load_arrays, printable, write_state
 from models.training_log import BEST, CHARTS, LAST, LOG
 from training.learner import Learner
 from training.plan import Plan
@@ -78,8 +78,13 @@ class RunState:
         if not isinstance(kept, dict) or kept.keys() != _KEPT:
             raise UserError(f"{self.checkpoint} is not a checkpoint of a training")
         theirs, ours = kept["identity"], plan.identity
+        rows, charted = kept["rows"], kept["charted"]
+        if not (isinstance(theirs, dict) and isinstance(charted, int) and _are_rows(rows)):
+            raise UserError(
+                f"{self.checkpoint} is damaged; start another training in another --out"
+            )
         different = [
-            f"{name} {theirs.get(name)} not {value}"
+            f"{name} {printable(theirs.get(name))} not {value}"
             for name, value in ours.items()
             if theirs.get(name) != value
         ]
@@ -88,7 +93,7 @@ class RunState:
                 f"{shown(self.checkpoint)} is of another training: {', '.join(different)}; repeat "
                 "its settings, or start another training in another --out"
             )
-        self.rows, self.charted = kept["rows"], kept["charted"]
+        self.rows, self.charted = rows, charted
         return kept["learner"]
 
     def keep(
@@ -117,6 +122,13 @@ class RunState:
         with files.atomic(self.checkpoint, "wb") as stream:
             pickle.dump(kept, stream, protocol=4)
         self.rows, self.charted = rows, charted
+
+
+def _are_rows(rows: object) -> bool:
+    """Whether a value is a log's rows, of which the best can be told."""
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and isinstance(row.get("top1"), float) for row in rows
+    )
 
 
 def _best(rows: list[dict[str, Any]]) -> dict[str, Any]:

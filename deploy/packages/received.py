@@ -79,7 +79,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         except FileNotFoundError:
             raise UserError(f"{shown(path)} is not there; name a package or its zip") from None
         except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-            raise UserError(f"{shown(path)} is no whole zip: {error}") from None
+            raise UserError(f"{shown(path)} is no whole zip: {str(error)[:150]}") from None
         except OSError as error:
             raise UserError(f"{shown(path)} cannot be unpacked: {error.strerror}") from None
         yield folder

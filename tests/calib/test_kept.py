@@ -43,7 +43,13 @@ def an_artifact(folder: Path, content: str, made_of: str = "") -> Artifact:
     path.write_text(content)
     fact = {"bytes": len(content), "sha256": files.sha256(path), "stamp": files.stamp(path)}
     manifest = {
-        **{"kind": folder.parent.name, "key": f"of {content}", "inputs": {"": made_of}},
+        **{
+            "model": "Toy",
+            "facts": {},
+            "kind": folder.parent.name,
+            "key": f"of {content}",
+            "inputs": {"": made_of},
+        },
         "files": {path.name: fact},
     }
     files.write_json(folder / "manifest.json", manifest)

@@ -15,7 +15,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("content", [None, "", "{"])
+@pytest.mark.parametrize("content", [None, "", "{", "[" * 100_000])
 def test_what_is_no_json_file_reads_as_none(tmp_path, content):
     path = tmp_path / "x.json"
     if content is not None:

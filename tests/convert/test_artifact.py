@@ -102,6 +102,26 @@ def test_a_missing_file_is_built_again(made, name):
     assert maker.calls == 2
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"files": 7},
+        {"files": {"model.onnx": None}},
+        {"files": {"../../outside": {"bytes": 1, "sha256": "0" * 64, "stamp": []}}},
+        {"files": {"a\0b": {"bytes": 1, "sha256": "0" * 64, "stamp": []}}},
+        {"facts": []},
+        {"key": None},
+    ],
+)
+def test_a_damaged_manifest_is_as_good_as_none(made, damage):
+    result, maker = made
+    path = result.folder / "manifest.json"
+    files.write_json(path, files.read_json(path) | damage)
+    assert load(result.folder) is None
+    produce(step(), maker, shows="model.onnx")
+    assert maker.calls == 2
+
+
 def test_a_failed_step_leaves_the_old_artifact_and_nothing_else(made):
     result, _ = made
 

@@ -18,6 +18,7 @@ from tests.conftest import assert_refused
 from tests.deploy.verdict.results import a_result
 
 MODEL = "SqueezeNet1_1"
+WHOLE = {"model": MODEL, "key": "k", "facts": {}}  # what every manifest has
 
 
 def phones_words(images: int = 4) -> dict:
@@ -85,7 +86,7 @@ def built_file(folder, content: bytes = b"a model") -> str:
     path.write_bytes(content)
     digest = files.sha256(path)
     fact = {"bytes": len(content), "sha256": digest, "stamp": files.stamp(path)}
-    files.write_json(folder / "manifest.json", {"files": {path.name: fact}})
+    files.write_json(folder / "manifest.json", WHOLE | {"files": {path.name: fact}})
     return digest
 
 

@@ -79,7 +79,7 @@ def test_ranges_that_cannot_be_read_are_left_out_and_said(build_folder, capsys):
 def test_a_trainings_curves_are_those_of_its_checkpoint(build_folder, tmp_path):
     best, _ = a_training(tmp_path / "run")
     facts = {"weights": best.sha256, "weights_sha256": best.sha256, "weights_path": str(best.path)}
-    manifest = {"model": NAME, "facts": facts, "files": {}}
+    manifest = {"model": NAME, "key": "k", "facts": facts, "files": {}}
     place = build_folder / NAME / "inference" / "fp32" / "manifest.json"
     files.write_json(place, manifest)
     shown = said(a_result())
@@ -176,7 +176,9 @@ def test_what_layers_cost_is_drawn_with_the_list_that_was_found(build_folder):
 
 def test_multiply_adds_are_counted_in_the_file_or_follow_from_what_is_published(build_folder):
     place = build_folder / NAME / "onnx" / "fp32" / "manifest.json"
-    files.write_json(place, {"facts": {"multiply_adds": 349_151_936}, "files": {}})
+    files.write_json(
+        place, {"model": NAME, "key": "k", "facts": {"multiply_adds": 349_151_936}, "files": {}}
+    )
     shown = said(a_result(), a_result(name="VGG16", model="VGG16"))
     assert f"{NAME} 0.349 0.690" in shown
     assert "VGG16 15.405 (published) 30.810" in shown
