@@ -64,3 +64,14 @@ def test_of_several_outputs_the_one_with_the_classes():
 def test_what_cannot_be_judged_is_a_sentence(changes, said):
     with pytest.raises(UserError, match=said):
         described(**changes)
+
+
+@pytest.mark.parametrize(
+    "wrong", [7, [], {"inputs": [7]}, {"name": "y", "inputs": 7}, {"name": []}]
+)
+def test_what_is_not_in_the_protocols_form_is_a_sentence(wrong):
+    for place in range(3):
+        parts = [{"name": "triton"}, {"name": "y"}, {}]
+        parts[place] = wrong if place == 1 else 7
+        with pytest.raises(UserError, match="does not speak KServe v2"):
+            describe("http://host:8000", *parts, 10, 224)
