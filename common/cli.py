@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from common import make_words, paths, process
+from common.console import harmless
 from common.errors import StepError, UserError, suggest
 
 
@@ -176,9 +177,6 @@ def word_or_path(*known: str) -> Callable[[str], str]:
 _DISK_ERRORS = {
     errno.ENOSPC: "no space left on the disk; free some and run the command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the command again",
-    errno.EFBIG: "larger than a file may be there (ulimit -f, or a FAT disk); choose another place "
-    "with BUILD_DIR or XDG_CACHE_HOME",
-    errno.EIO: "the disk failed (input/output error); see its health, or choose another place",
     errno.EROFS: "that place is read-only; choose another with BUILD_DIR or XDG_CACHE_HOME",
     errno.EACCES: "no permission; make it accessible or choose another place",
 }
@@ -273,7 +271,7 @@ def _terminal_encoding(stream: TextIO) -> str:
 def complain(error: BaseException) -> Exit:
     """Say in one line on standard error why a command ends; returns its exit status."""
     status, sentence = _explain(error)
-    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"error: {harmless(' '.join(sentence.split()))}", file=sys.stderr)
     return status
 
 

@@ -17,7 +17,15 @@ _terminal = threading.Lock()  # a terminal shows one bar at a time
 
 def say(text: str) -> None:
     """Print a line about the work. Standard output stays free for results (`--json`)."""
-    print(text, file=sys.stderr, flush=True)
+    print(harmless(text), file=sys.stderr, flush=True)
+
+
+def harmless(text: str) -> str:
+    """A text as a terminal may show it: what would control the terminal, or turn the direction of
+    the line, is written as its code. Files' names and contents come into sentences as they are."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 @functools.cache
@@ -91,17 +99,7 @@ def _bar(title: str, unit: str) -> Iterator[Progress]:
     )
     with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as display:
         task = display.add_task(title, total=None)
-        begun = False
-
-        def update(done: int, total: int | None) -> None:
-            nonlocal task, begun
-            if not begun:  # what was done before must not count as speed
-                display.remove_task(task)
-                task = display.add_task(title, total=total, completed=done)
-                begun = True
-            display.update(task, completed=done, total=total)
-
-        yield update
+        yield lambda done, total: display.update(task, completed=done, total=total)
 
 
 def _plain_lines(title: str, unit: str) -> Progress:
@@ -111,10 +109,9 @@ def _plain_lines(title: str, unit: str) -> Progress:
     first: int | None = None  # what was done already, as of a download that is continued
 
     def update(done: int, total: int | None) -> None:
-        nonlocal last, first, began
+        nonlocal last, first
+        first = done if first is None else first
         now = time.monotonic()
-        if first is None:
-            first, began = done, now
         if now - last >= 10:
             last, left = now, ""
             if total and done > first:

@@ -116,6 +116,11 @@ def test_many_columns_that_are_all_needed_stand_in_parts(monkeypatch, capsys):
                 assert any(word in line.split() for line in lines)
 
 
+def test_a_name_does_not_control_the_terminal(capsys):
+    console.say("  a \x1b[31mred\u202e file\x07, Größe 猫")
+    assert capsys.readouterr().err == r"  a \x1b[31mred\u202e file\x07, Größe 猫" + "\n"
+
+
 def test_a_cell_is_shown_as_it_is(capsys):
     console.table("[b]", ["[red]"], [["cat [/b]"], ["dog [small]"]])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
