@@ -21,6 +21,8 @@ def _enter() -> None:
     python = ROOT / ".venv" / "bin" / "python"
     entered = os.path.realpath(sys.prefix) == os.path.realpath(str(python.parents[1]))
     os.environ["PYTHONUTF8"] = "1"
+    # ONNX Runtime, from 1.29 on, would tell its maker which networks are run.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if entered and sys.getfilesystemencoding() == "utf-8":
         return
     if not python.exists():

@@ -21,10 +21,12 @@ from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL
 
 # Paddle's older graph format is what Paddle Lite and Paddle2ONNX's stable path read; the switch
-# must stand before Paddle is imported. Paddle2ONNX would otherwise let Polygraphy run pip.
+# must stand before Paddle is imported. Paddle2ONNX would otherwise let Polygraphy run pip, and ONNX
+# Runtime, from 1.29 on, tell its maker which networks are run.
 _SETTINGS = {
     "FLAGS_enable_pir_api": "0",
     "POLYGRAPHY_AUTOINSTALL_DEPS": "0",
+    "ORT_DISABLE_TELEMETRY": "1",
     "GLOG_minloglevel": "2",
     "PYTHONWARNINGS": "ignore",
 }
@@ -71,8 +73,8 @@ class Worker:
         "module:name"; any other is passed itself, and must stand in a module.
 
         Raises StepError when the child takes longer than `limit` seconds, DeadWorkerError when it
-        dies, UserError when its host is lost, and OSError where that may come of a full disk. A
-        UserError, a StepError and an OSError of the child arrive as themselves.
+        dies, UserError when its host is lost. A UserError, a StepError and an OSError of the child
+        arrive as themselves.
         """
         return self._ask("call", _name(function), limit, arguments)
 
@@ -110,7 +112,6 @@ class Worker:
             raise expected(text)
         if number is not None:
             raise OSError(number, os.strerror(number), self.label)
-        process.refuse_full_disk(self.label)
         line = process.first_line(text) or "no message"
         error = StepError(process.sentence(self.label, kind, line))
         error.add_note(trace)
@@ -126,7 +127,6 @@ class Worker:
         said = self.printed()
         if lost := self.host.lost(self.label, child.returncode, said):
             return lost
-        process.refuse_full_disk(self.label)
         lines = said.splitlines()
         telling = [line for line in lines if "rror" in line or "Check failed" in line] or lines
         how = f"the tool {self.host.ending(child.returncode)}"
