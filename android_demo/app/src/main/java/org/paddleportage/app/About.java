@@ -9,7 +9,6 @@ import org.paddleportage.R;
 import org.paddleportage.core.Device;
 import org.paddleportage.core.Inside;
 import org.paddleportage.core.PortageException;
-import org.paddleportage.core.TrustedKeys;
 import org.paddleportage.engine.Engine;
 import org.paddleportage.engine.Engines;
 
@@ -19,7 +18,7 @@ final class About {
 
     private About() {}
 
-    static String text(Context context, Engines engines, TrustedKeys keys) {
+    static String text(Context context, Engines engines) {
         Device device = ThisDevice.describe(context);
         Inside inside = inside(context);
         StringBuilder text = new StringBuilder();
@@ -37,9 +36,6 @@ final class About {
         for (Map.Entry<String, String> model : inside.models().entrySet()) {
             text.append("\n\n").append(model.getKey()).append(": ").append(model.getValue());
         }
-        text.append("\n\n").append(keys.isEmpty()
-                ? context.getString(R.string.about_no_keys)
-                : context.getString(R.string.about_keys, keys.names()));
         return text.append("\n\n").append(context.getString(R.string.about_app)).toString();
     }
 

@@ -17,9 +17,7 @@ import android.widget.Button;
 import android.widget.ImageView;
 import android.widget.TextView;
 import org.paddleportage.R;
-import org.paddleportage.core.Origin;
 import org.paddleportage.core.PortageException;
-import org.paddleportage.core.TrustedKeys;
 
 /** The main screen: what the camera, or a photo, shows, in the chosen model's opinion. */
 public final class MainActivity extends Activity implements Recognizer.Listener {
@@ -50,7 +48,6 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     private int sample;
     private boolean visible;
     private PortageException unopened;
-    private TrustedKeys keys = TrustedKeys.NONE;
 
     @Override
     protected void onCreate(Bundle saved) {
@@ -141,7 +138,6 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
         if (isDestroyed()) {
             return;
         }
-        keys = store.keys();
         StringBuilder problems = new StringBuilder();
         for (PortageException problem : store.problems()) {
             problems.append(Sentences.of(this, problem)).append('\n');
@@ -297,7 +293,6 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     @Override
     public void opening() {
         unopened = null;
-        Views.setOrHide(Views.find(this, R.id.origin), "");
         top.clear();
         status.setText(R.string.opening);
         say("", null);
@@ -307,16 +302,12 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     }
 
     @Override
-    public void opened(Origin origin) {
-        status.setText("");
-        Views.setOrHide(Views.find(this, R.id.origin), Sentences.of(this, origin));
-    }
-
-    @Override
-    public void unopened(PortageException problem) {
+    public void opened(PortageException problem) {
         unopened = problem;
         status.setText("");
-        sayWhetherOpen();
+        if (problem != null) {
+            sayWhetherOpen();
+        }
     }
 
     /** A model that cannot be opened stays said, whatever photos are chosen. */
@@ -378,7 +369,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     private void showAbout() {
         new AlertDialog.Builder(this)
                 .setTitle(R.string.app_name)
-                .setMessage(About.text(this, app.engines(), keys))
+                .setMessage(About.text(this, app.engines()))
                 .setPositiveButton(android.R.string.ok, null)
                 .show();
     }

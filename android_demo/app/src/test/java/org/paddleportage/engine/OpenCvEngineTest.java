@@ -13,7 +13,6 @@ import org.paddleportage.TestData;
 import org.paddleportage.core.GoldenCheck;
 import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.Verdict;
-import org.paddleportage.core.TrustedKeys;
 
 /** What only OpenCV's wrapper does; the rest is in {@link OnnxEnginesTest}. */
 public class OpenCvEngineTest {
@@ -27,7 +26,7 @@ public class OpenCvEngineTest {
         Arrays.sort(folders);
         StringBuilder found = new StringBuilder();
         for (File folder : folders) {
-            ModelPackage pack = ModelPackage.open(folder, TrustedKeys.NONE);
+            ModelPackage pack = ModelPackage.open(folder);
             try (Session session = engine.open(pack, 2, PowerMode.HIGH)) {
                 GoldenCheck check = GoldenCheck.run(pack, session, (done, total) -> true);
                 assertEquals(pack.name(), Verdict.PASS, check.verdict());
@@ -54,7 +53,7 @@ public class OpenCvEngineTest {
 
     @Test
     public void aThousandRunsLeaveNoMemoryBehind() throws Exception {
-        ModelPackage pack = ModelPackage.open(TestData.data("tiny").toFile(), TrustedKeys.NONE);
+        ModelPackage pack = ModelPackage.open(TestData.data("tiny").toFile());
         float[] chw = pack.preprocess().normalize(pack.golden().crop(0));
         try (Session session = engine.open(pack, 2, PowerMode.HIGH)) {
             float[] first = session.run(chw);
@@ -89,7 +88,7 @@ public class OpenCvEngineTest {
 
     @Test
     public void theNumberOfThreadsIsTheSessionsOwn() throws Exception {
-        ModelPackage pack = ModelPackage.open(TestData.data("tiny").toFile(), TrustedKeys.NONE);
+        ModelPackage pack = ModelPackage.open(TestData.data("tiny").toFile());
         float[] chw = pack.preprocess().normalize(pack.golden().crop(0));
         try (Session one = engine.open(pack, 1, PowerMode.HIGH);
                 Session two = engine.open(pack, 2, PowerMode.HIGH)) {

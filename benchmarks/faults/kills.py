@@ -1,0 +1,198 @@
+"""SIGKILL at a random moment of a command: the next run is right, and nothing stays behind.
+
+Each case has folders of its own, copied from those that an undisturbed run of everything left, less
+what the command makes; and shared memory of its own, a mount that nobody else sees. A command is
+run and killed, alone or beside a second run of the same in the same folders, and then run again:
+that one has to end as the undisturbed one did.
+"""
+
+import contextlib
+import ctypes
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from benchmarks.faults.commands import COMMANDS, Command, photos_of_its_own, result_of
+from benchmarks.faults.judging import RIGHT, Outcome
+from benchmarks.faults.record import Tally
+from common.errors import StepError
+from common.paths import ROOT
+
+_LIMIT = 300.0  # seconds for a run
+_GONE = 15.0  # seconds until nothing of a killed command runs any more
+_MARK = "PORTAGE_CAMPAIGN"  # in the environment of all that a case starts
+_NEW_MOUNTS, _NEW_USER, _PRIVATE = 0x20000, 0x10000000, 0x44000  # of <sched.h>, <sys/mount.h>
+_SHARED = Path("/dev/shm")
+
+
+def kill(seed: int, tallies: Mapping[str, Tally], root: Path, deadline: float) -> Iterator[Outcome]:
+    """What becomes of a kill of each command, of those that had too few before; each as it ends."""
+    _prepare(root)
+    for name, command in COMMANDS.items():
+        number = tallies[name].next if name in tallies else 0
+        if number >= command.wanted or time.monotonic() > deadline:
+            continue
+        yield _apart(command, seed, number, root)
+
+
+def _prepare(root: Path) -> None:
+    """Run everything once, undisturbed, and note how each command ends, and how long it takes."""
+    base, facts = root / "base", root / "undisturbed.json"
+    known = json.loads(facts.read_text()) if facts.exists() else {}
+    if known.keys() >= COMMANDS.keys():
+        return
+    photos_of_its_own(base / "photos")
+    for command in COMMANDS.values():
+        if command.name in known:
+            continue
+        began = time.monotonic()
+        done = _run(command, base)
+        if done.returncode not in command.statuses:
+            raise StepError(f"{command.name}, undisturbed, failed: {done.stderr[-400:]}")
+        known[command.name] = {
+            "seconds": time.monotonic() - began,
+            "result": result_of(command, base, done),
+        }
+        facts.write_text(json.dumps(known))
+
+
+def _apart(command: Command, seed: int, number: int, root: Path) -> Outcome:
+    """A case in a child, which mounts a /dev/shm of its own."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_case, args=(command, seed, number, root, theirs))
+    child.start()
+    theirs.close()
+    try:
+        what, said = ours.recv()
+    except EOFError:
+        raise StepError(f"the campaign's own child died: {command.name} {number}") from None
+    finally:
+        child.join()
+        ours.close()
+    return Outcome(command.name, seed, number, what, said, what if what != RIGHT else "")
+
+
+def _case(command: Command, seed: int, number: int, root: Path, answer: Connection) -> None:
+    isolated = _own_shared_memory()
+    work = root / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(root / "base", work, symlinks=True)
+    for pattern in command.makes:
+        for path in work.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    undisturbed = json.loads((root / "undisturbed.json").read_text())[command.name]
+    answer.send(_killed(command, work, undisturbed, random.Random(f"{seed}:{number}"), isolated))
+    os._exit(0)
+
+
+def _killed(
+    command: Command, work: Path, undisturbed: Mapping, rng: random.Random, isolated: bool
+) -> tuple[str, str]:
+    """Kill a run, judge the next; "right", or a fault and the words for it."""
+    moment = rng.uniform(0.1, 1.0) * undisturbed["seconds"]
+    beside = _start(command, work) if command.shared and rng.random() < 0.4 else None
+    victim = _start(command, work)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        victim.wait(moment)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    how = f"killed after {moment:.1f} s{', beside another' if beside else ''}"
+    if beside:
+        _, said = beside.communicate(timeout=_LIMIT)
+        if beside.returncode not in command.statuses:
+            return "the run beside failed", f"{how}: {said[-300:]}"
+    if running := _still_running():
+        return "processes stay", f"{how}: {running}"
+    done = _run(command, work, again=True)
+    if done.returncode not in command.statuses:
+        return "the next run failed", f"{how}: {done.stderr[-300:]}"
+    result = result_of(command, work, done)
+    if result != undisturbed["result"]:
+        return "the next run differs", f"{how}: {result} not {undisturbed['result']}"[:600]
+    if left := _left(work, isolated):
+        return "left behind", f"{how}: {', '.join(left)}"
+    return RIGHT, how
+
+
+# ---- runs ----
+
+
+def _start(command: Command, folder: Path, *, again: bool = False) -> subprocess.Popen:
+    own = {
+        "BUILD_DIR": folder / "build", "WEIGHTS_DIR": folder / "weights",
+        "XDG_CACHE_HOME": folder / "cache", "TMPDIR": folder / "tmp", _MARK: str(os.getpid()),
+    }  # fmt: skip
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    words = [*command.words, *(command.again if again else ())]
+    return subprocess.Popen(
+        [sys.executable, ROOT / words[0], *words[1:]],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=folder, env=os.environ | {name: str(value) for name, value in own.items()},
+    )  # fmt: skip
+
+
+def _run(command: Command, folder: Path, *, again: bool = False) -> subprocess.CompletedProcess:
+    """A run to its end; where that needs more than what is there to go on from, without."""
+    child = _start(command, folder, again=again)
+    output, errors = child.communicate(timeout=_LIMIT)
+    done = subprocess.CompletedProcess(command.words, child.returncode, output, errors)
+    if again and command.again and done.returncode == 2 and "no checkpoint" in done.stderr:
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        return _run(command, folder)
+    return done
+
+
+# ---- what stays ----
+
+
+def _still_running() -> str:
+    """What a killed command started and that runs on, some time after; "" where nothing does."""
+    mark = f"{_MARK}={os.getpid()}\0".encode()
+    given_up = time.monotonic() + _GONE
+    while True:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (folder / "environ").read_bytes() + b"\0":
+                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ")[:80])
+        if not found or time.monotonic() > given_up:
+            return b"; ".join(found).decode(errors="replace")
+        time.sleep(0.05)
+
+
+def _left(work: Path, isolated: bool) -> list[str]:
+    """Temporary files, and shared memory where that is the case's own."""
+    hidden = [
+        path
+        for root in ("build", "cache", "weights", "run")
+        for path in (work / root).rglob(".*")
+        if not path.name.endswith(".lock")
+    ]
+    temporary = list((work / "tmp").iterdir())
+    shared = list(_SHARED.iterdir()) if isolated else []
+    return [str(one.relative_to(work)) for one in [*hidden, *temporary]] + list(map(str, shared))
+
+
+def _own_shared_memory() -> bool:
+    """Mount an empty /dev/shm that this process and its children see alone, if that is allowed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ids = os.getuid(), os.getgid()
+    if libc.unshare(_NEW_MOUNTS | (_NEW_USER if ids[0] else 0)):
+        return False
+    if ids[0]:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {ids[0]} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {ids[1]} 1")
+    if libc.mount(b"none", b"/", None, _PRIVATE, None):
+        return False
+    return not libc.mount(b"tmpfs", bytes(_SHARED), b"tmpfs", 0, b"size=4g")
