@@ -24,9 +24,10 @@ from statistics import mean, stdev
 import numpy as np
 
 from benchmarks.arguments import add_input_arguments
-from calib.chosen_ranges import KINDS, chosen_ranges
+from calib.chosen_ranges import ASYMMETRIC, chosen_ranges, kind_of
+from calib.chosen_ranges import LOWERED as LOWERED_RANGES
 from calib.photos import Calibration
-from calib.placement import LAYER_INPUTS, on_cpu
+from calib.placement import LOWERED, on_cpu
 from calib.quant_config import LOGITS, METHODS, NNCF, QuantConfig
 from calib.quantize_lite import AS_WRITTEN, quantize_lite
 from calib.quantize_onnx import quantize_onnx
@@ -121,10 +122,10 @@ def _measure(spec: ModelSpec, options, number: int) -> list[dict]:
 def _choose(onnx: Artifact, ranges: Artifact, crops: Crops) -> dict[str, float]:
     """Seconds that the choice takes by kind of ranges, and its memory at the peak in MiB."""
     times = {}
-    for placement in (on_cpu(onnx), LAYER_INPUTS):
+    for placement in (on_cpu(onnx), LOWERED):
         started = time.monotonic()
         chosen_ranges(onnx, ranges, crops, LOGITS, placement)
-        kind = KINDS[placement.grid.symmetric]
+        kind = kind_of(placement)
         times[kind.name] = time.monotonic() - started
         made = load(kind.folder(onnx.name))
         assert made
@@ -156,7 +157,8 @@ def _show(rows: list[dict]) -> None:
     for model in dict.fromkeys(row["model"] for row in rows):
         times = {row["part"]: row["times"] for row in rows if row["model"] == model}
         one = mean(found["pass"] for found in times.values())
-        for kind in [one for one in KINDS.values() if all(one.name in t for t in times.values())]:
+        kinds = (ASYMMETRIC, LOWERED_RANGES)
+        for kind in [one for one in kinds if all(one.name in t for t in times.values())]:
             more = mean(found[kind.name] for found in times.values())
             peak = max(found[f"{kind.name} MiB"] for found in times.values())
             print(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from calib.biases import bias_of
 from calib.fake_quant import FakeQuantGraph, Grid
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
@@ -67,9 +68,11 @@ class Correction:
         del fake.model.graph.output[:]
         self._biases: list[str] = []
         self._results: list[str] = []  # the tensors that the biases have been added to
-        for node in self._model.graph.node:
+        nodes = self._model.graph.node
+        sizes = {name: values.size for name, values in self._weights.items()}
+        for node in nodes:
             if node.name not in skip and fake.possible(node) and fake.has_weights(node):
-                bias, result = self._bias_of(node, fake.channels(node))
+                bias, result = bias_of(nodes, sizes, node, fake.channels(node))
                 if bias is not None:
                     _add_mean_error(fake, node)
                     self._biases.append(bias)
@@ -111,25 +114,6 @@ class Correction:
                 )
         onnx.save(self._model, output)
         return len(shifts)
-
-    def _bias_of(self, node, channels: int) -> tuple[str | None, str]:
-        """The bias that can take up a layer's error: its own, or that of an Add behind a MatMul.
-
-        And the tensor that has it in it. No bias where there is none, or where others use it too.
-        """
-        nodes = self._model.graph.node
-        bias, result = None, node.output[0]
-        if node.op_type in _AXES and len(node.input) == 3:
-            bias = node.input[2]
-        elif node.op_type == "MatMul":
-            readers = [other for other in nodes if node.output[0] in other.input]
-            if len(readers) == 1 and readers[0].op_type == "Add":
-                bias = next((name for name in readers[0].input if name != node.output[0]), None)
-                result = readers[0].output[0]
-        if bias not in self._weights or self._weights[bias].size != channels:
-            return None, result
-        uses = sum(list(other.input).count(bias) for other in nodes)
-        return bias if uses == 1 else None, result
 
 
 def _add_mean_error(fake: FakeQuantGraph, node) -> None:

@@ -7,7 +7,7 @@ method, and the losses. It is made once for all targets that round the same tens
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,10 +26,9 @@ from data.crops import Crops
 from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
-KINDS = {
-    True: Kind("symmetric-ranges", (RANGES,), shown=RANGES),
-    False: Kind("asymmetric-ranges", (RANGES,), shown=RANGES),
-}
+SYMMETRIC = Kind("symmetric-ranges", (RANGES,), shown=RANGES)
+LOWERED = Kind("lowered-ranges", (RANGES,), shown=RANGES)
+ASYMMETRIC = Kind("asymmetric-ranges", (RANGES,), shown=RANGES)
 
 _PHOTOS = 64  # half of them to choose by, half to check
 _SEED = 0
@@ -40,25 +39,38 @@ _RUNS, _LOADING = 5.0, 67.0
 
 
 def chosen_ranges(
-    onnx: Artifact, ranges: Artifact, crops: Crops, method: str, placement: Placement
+    onnx: Artifact,
+    ranges: Artifact,
+    crops: Crops,
+    method: str,
+    placement: Placement,
+    keep_float: Sequence[str] = (),
 ) -> dict[str, tuple[float, float]]:
     """The (low, high) of every tensor of an ONNX file by a method, for a placement.
 
-    `ranges` were measured on `crops`.
+    `ranges` were measured on `crops`. With layers in float fewer tensors can be lowered.
     """
-    symmetric = placement.grid.symmetric
     measured = Ranges.load(ranges)
     if method != LOGITS:
-        return measured.all_of(method, symmetric=symmetric)
+        return measured.for_grid(method, placement.grid, keep_float)
     found = files.read_json(_choose(onnx, ranges, crops, placement).file(RANGES))
-    default = measured.all_of(found["first"], symmetric=symmetric)
     chosen = {name: (one["low"], one["high"]) for name, one in found["tensors"].items()}
-    return default | chosen
+    if placement.grid.lowest is not None:
+        for name in set(measured.lowered(())).difference(measured.lowered(keep_float)):
+            chosen[name] = measured.range_of(name, found["tensors"][name]["method"], symmetric=True)
+    return measured.for_grid(found["first"], placement.grid, keep_float) | chosen
+
+
+def kind_of(placement: Placement) -> Kind:
+    """What is made for a placement."""
+    if not placement.grid.symmetric:
+        return ASYMMETRIC
+    return SYMMETRIC if placement.grid.lowest is None else LOWERED
 
 
 def _choose(onnx: Artifact, ranges: Artifact, crops: Crops, placement: Placement) -> Artifact:
     """The artifact with the ranges that the search takes."""
-    kind = KINDS[placement.grid.symmetric]
+    kind = kind_of(placement)
     step = Step(
         name="choose_ranges",
         build=onnx.build,
@@ -73,10 +85,7 @@ def _choose(onnx: Artifact, ranges: Artifact, crops: Crops, placement: Placement
     def make(folder: Path) -> dict:
         started = time.monotonic()
         measured = Ranges.load(ranges)
-        proposals = {
-            method: measured.all_of(method, symmetric=placement.grid.symmetric)
-            for method in METHODS
-        }
+        proposals = {method: measured.for_grid(method, placement.grid) for method in METHODS}
         found = _search(onnx, crops, placement, proposals)
         tensors = {
             name: {"method": method, **_ends(proposals[method][name])}

@@ -16,20 +16,30 @@ LAYERS = ("Conv", "Gemm", "MatMul")  # what does nearly all the arithmetic
 class Grid:
     """The integers of a target: int8 activations around zero or uint8 ones, and weights of
     -limit…limit, with a scale per output channel, or `per_group` of a grouped convolution.
+
+    `lowest` is where int8 activations are cut off, -127 or -128, if tensors that are never negative
+    are to be lowered (see `calib.lowering`): a range that begins at zero is then one from there on.
     """
 
     symmetric: bool
     weight_limit: int
     per_group: bool = False
+    lowest: int | None = None
 
     @property
     def weight_bits(self) -> int:
         """8, or 7 where a CPU without VNNI would saturate."""
         return round(math.log2(2 * self.weight_limit + 1))
 
+    def lowers(self, bounds: tuple[float, float]) -> bool:
+        """Whether a tensor with this range is lowered."""
+        return self.lowest is not None and bounds[0] == 0 < bounds[1]
+
     def of_range(self, bounds: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
         """The scale and the zero point of a tensor with this range."""
         low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
+        if self.lowest is not None and self.lowers(bounds):
+            return np.array(high / (127 - self.lowest), np.float32), np.array(self.lowest, np.int8)
         if self.symmetric:
             scale = max(-low, high) / 127
             return np.array(scale or 1.0, np.float32), np.array(0, np.int8)

@@ -10,6 +10,7 @@ import ctypes
 import math
 import queue
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import onnxruntime
 
 from calib import tensors
 from calib.histogram import BINS, STATE, Histogram
+from calib.lowering import lowerable
 from calib.ranges import HISTOGRAMS, RANGES
 from common import files
 from common.errors import UserError
@@ -35,6 +37,7 @@ class Observer:
         self._names = tensors.observed(model)
         self._aliases = tensors.aliases(model)
         self._producers = tensors.producers(model)
+        self._lowerable = [asdict(group) for group in lowerable(model)]
         self._input, self._logits = model.graph.input[0].name, model.graph.output[0].name
         del model  # as large as the session that comes now
         self._outputs = [name for name in self._names if name != self._input]
@@ -110,6 +113,7 @@ class Observer:
                 "photos": self._photos,
                 "tensors": {name: _readable(histogram) for name, histogram in seen.items()},
                 "aliases": self._aliases,
+                "lowerable": self._lowerable,
             },
         )
         counts, states = total.arrays()["counts"], total.arrays()["states"]

@@ -5,7 +5,7 @@ them is ours. Weights are quantized per output channel, symmetrically, by their 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Placement:
 # Only the layers' inputs and weights, signed: what TensorRT fuses (a pair between a layer and its
 # activation would keep it from that), and what runtimes for phones round.
 LAYER_INPUTS = Placement(LAYERS, Grid(symmetric=True, weight_limit=127), LAYERS, optimize=False)
+# The same, and what is never negative is lowered where only layers read it.
+LOWERED = replace(LAYER_INPUTS, grid=replace(LAYER_INPUTS.grid, lowest=-128))
 
 # What ONNX Runtime has integer kernels for on CPUs, or passes integers through.
 _CPU_OPERATORS = (
@@ -58,7 +60,9 @@ def on_cpu(onnx: Artifact) -> Placement:
 
 def placement_of(onnx: Artifact, grid: Grid) -> Placement:
     """What is rounded of an ONNX file to look for the ranges of a runtime with these integers."""
-    return LAYER_INPUTS if grid.symmetric else on_cpu(onnx)
+    if not grid.symmetric:
+        return on_cpu(onnx)
+    return LAYER_INPUTS if grid.lowest is None else LOWERED
 
 
 def cpu_grid() -> Grid:
@@ -90,7 +94,7 @@ def place_pairs(
     from onnxruntime.quantization.calibrate import TensorData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    symmetric = placement.grid.symmetric
+    grid, symmetric = placement.grid, placement.grid.symmetric
     options: dict[str, Any] = {"OpTypesToExcludeOutputQuantization": list(placement.float_outputs)}
     if symmetric:
         # TensorRT takes no zero points, no quantized biases, and wants its weights' pairs visible.
@@ -98,6 +102,12 @@ def place_pairs(
         options["AddQDQPairToWeight"] = shown
     if not shown:
         options["QuantizeBias"] = False
+    read = {node.input[0] for node in model.graph.node if node.op_type in LAYERS}
+    if lowered := [name for name in read if name in ranges and grid.lowers(ranges[name])]:
+        options["TensorQuantOverrides"] = {
+            name: [dict(zip(("scale", "zero_point"), grid.of_range(ranges[name]), strict=True))]
+            for name in lowered
+        }
     quantizer = QDQQuantizer(
         model,
         per_channel=True,

@@ -9,6 +9,7 @@ import numpy as np
 from calib.bias_correction import measure_errors
 from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import LAYERS, sort_nodes
+from calib.lowering import BEHIND, lower
 from calib.placement import Placement, place_pairs
 from calib.quant_config import QuantConfig, check_layers
 from calib.tensor_ranges import write_tensor_ranges
@@ -53,7 +54,9 @@ def to_qdq(
         with Worker("main", label) as worker:
             layers = worker.call(layer_names, source=str(onnx.file(FILE)))
             check_layers(quant.keep_float, layers, onnx.model)
-            scope = chosen_ranges(onnx, ranges, crops, quant.method, placement)
+            scope = chosen_ranges(
+                *(onnx, ranges, crops, quant.method, placement), keep_float=quant.keep_float
+            )
             corrected = folder / "corrected.onnx"
             measure_errors(worker, onnx, crops, scope, placement.grid, quant.keep_float)
             shifted = worker.use("write", output=str(corrected))
@@ -116,11 +119,12 @@ def write_qdq(
     placement: Placement,
     keep_float: list[str],
 ) -> dict:
-    """In a child process: place the pairs, check and write; returns facts about the graph, and what
-    is rounded."""
+    """In a child process: lower what ranges say, place the pairs, check and write; returns facts
+    about the graph, and what is rounded."""
     import onnx
 
-    placed = place_pairs(onnx.load(source), ranges, placement, keep_float)
+    model = onnx.load(source)
+    placed = place_pairs(model, lower(model, ranges, placement.grid), placement, keep_float)
     if placement.optimize:
         _keep_from_optimizer(placed, keep_float)
     sort_nodes(placed.graph)
@@ -137,7 +141,8 @@ def write_qdq(
 def _rounded(graph, ranges: Mapping[str, tuple[float, float]]) -> dict[str, list[str]]:
     """The tensors with a range that a graph rounds, and the layers that read only integers."""
     pairs = [node for node in graph.node if node.op_type == "QuantizeLinear"]
-    tensors = [node.input[0] for node in pairs if node.input[0] in ranges]
+    read = [node.input[0].removesuffix(BEHIND) for node in pairs]
+    tensors = [name for name in read if name in ranges]
     integers = {
         name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output
     }

@@ -5,18 +5,19 @@ them into integer kernels; Paddle's own executor computes the same numbers in fl
 simulation of the ARM kernels.
 """
 
-import collections
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from calib.bias_correction import measure_errors
 from calib.chosen_ranges import chosen_ranges
-from calib.fake_quant import LAYERS, Grid
-from calib.placement import LAYER_INPUTS
+from calib.fake_quant import LAYERS
+from calib.lowering import lowerings
+from calib.paddle_graph import OPERATORS, correct_biases, lower
+from calib.placement import LOWERED
 from calib.qdq import calibrated_on, eight_photos, layer_names
 from calib.quant_config import QuantConfig, check_layers
 from calib.tensor_ranges import write_tensor_ranges
@@ -35,9 +36,7 @@ KIND = Kind("quantized", (GRAPH, PARAMETERS), shown=PARAMETERS)
 # How the graph is run to see its integers' effect: nothing fused, nothing replaced.
 AS_WRITTEN = {"onednn": False, "optimize": False}
 
-GRID = Grid(symmetric=True, weight_limit=127)
-_BIASES = {"elementwise_add": "Y", "batch_norm": "Bias"}  # the operators with one, and its input
-_OPERATORS = ["conv2d", "depthwise_conv2d", "mul", "matmul", "matmul_v2"]
+GRID = replace(LOWERED.grid, lowest=-127)  # its kernels, and Paddle's operators, cut off there
 _SAME = 1e-3  # of a tensor's size: float32's rounding, even in a deep network, stays below it
 
 
@@ -64,7 +63,9 @@ def quantize_lite(
 
     def make(folder: Path) -> dict:
         photo = next(crops.batches(1, inference.preprocess))
-        scope = chosen_ranges(onnx, ranges, crops, quant.method, LAYER_INPUTS)
+        scope = chosen_ranges(
+            *(onnx, ranges, crops, quant.method, LOWERED), keep_float=quant.keep_float
+        )
         with Worker("main", label) as worker:
             layers = worker.call(layer_names, source=str(onnx.file(ONNX_FILE)))
             check_layers(quant.keep_float, layers, onnx.model)
@@ -75,7 +76,7 @@ def quantize_lite(
                 onnx_file=str(onnx.file(ONNX_FILE)),
                 output=str(folder),
                 photo=photo,
-                scales={name: high for name, (_, high) in scope.items()},
+                ranges=scope,
                 shifts=worker.use("shifts"),
                 keep_float=list(quant.keep_float),
             )
@@ -103,28 +104,33 @@ def write_quantized(
     onnx_file: str,
     output: str,
     photo: np.ndarray,
-    scales: Mapping[str, float],
+    ranges: Mapping[str, tuple[float, float]],
     shifts: Mapping[str, np.ndarray],
     keep_float: list[str],
 ) -> dict:
-    """In a child process: insert the rounding operators and write; returns facts, and what is
-    rounded, by the ONNX file's names.
+    """In a child process: lower what ranges say, insert the rounding operators and write; returns
+    facts, and what is rounded, by the ONNX file's names.
 
-    `photo` is float32 [1, 3, S, S]; `scales` maps the ONNX file's tensors to the magnitude that
-    becomes 127, `shifts` some of them to what their bias needs more of, [channels].
+    `photo` is float32 [1, 3, S, S]; `ranges` are of the ONNX file's tensors, `shifts` has for some
+    of them what their bias needs more of, [channels].
     """
+    import onnx
     import paddle
     from paddle.static.quantization import PostTrainingQuantization
 
     paddle.enable_static()
     executor = paddle.static.Executor(paddle.CPUPlace())
-    values = _onnx_values(onnx_file, photo, scales)
+    values = _onnx_values(onnx_file, photo, ranges)
     names = _counterparts(executor, source, photo, values)
+    program, feeds, fetched = paddle.static.load_inference_model(f"{source}/inference", executor)
+    corrected = correct_biases(program, shifts, names)
+    # The magnitudes that become 127.
+    scales = {name: high for name, (_, high) in ranges.items()}
+    for lowering in lowerings(onnx.load(onnx_file), ranges, GRID):
+        scales |= lower(program, lowering, names)
     known = {
         name: scales[counterpart] * factor or 1.0 for name, (counterpart, factor) in names.items()
     }
-    program, feeds, fetched = paddle.static.load_inference_model(f"{source}/inference", executor)
-    corrected = _correct_biases(program, shifts, names)
     corrected_graph = Path(output) / "corrected"
     entry = [program.global_block().var(name) for name in feeds]
     paddle.static.save_inference_model(
@@ -143,7 +149,7 @@ def write_quantized(
         data_loader=lambda: iter([{"x": photo}]),  # it insists on a run; its ranges are replaced
         batch_nums=1,
         algo="abs_max",
-        quantizable_op_type=_OPERATORS,
+        quantizable_op_type=OPERATORS,
         skip_tensor_list=skipped,
         scale_dict=known | _weight_scales(program),
     )
@@ -152,7 +158,7 @@ def write_quantized(
     quantization.save_quantized_model(output, GRAPH, PARAMETERS)
     shutil.rmtree(corrected_graph)
     block = quantized.global_block()
-    layers = [operator for operator in block.ops if operator.type in _OPERATORS]
+    layers = [operator for operator in block.ops if operator.type in OPERATORS]
     rounded = {
         name
         for operator in block.ops
@@ -169,42 +175,12 @@ def write_quantized(
     }
 
 
-def _correct_biases(
-    program, shifts: Mapping[str, np.ndarray], names: Mapping[str, tuple[str, float]]
-) -> int:
-    """Shift the biases, in the global scope, of tensors with a counterpart; returns how many.
-
-    A bias is what an addition or a batch norm adds, and what no other operator reads.
-    """
-    import paddle
-
-    block, scope = program.global_block(), paddle.static.global_scope()
-    readers = collections.Counter(
-        name for operator in block.ops for name in operator.input_arg_names
-    )
-    makers = {name: operator for operator in block.ops for name in operator.output_arg_names}
-    done = 0
-    for name, (counterpart, factor) in names.items():
-        if counterpart not in shifts or name not in makers or makers[name].type not in _BIASES:
-            continue
-        bias = makers[name].input(_BIASES[makers[name].type])[0]
-        if bias in makers and makers[bias].type == "reshape2":
-            bias = makers[bias].input("X")[0]
-        if block.var(bias).persistable and readers[bias] == 1:
-            tensor = scope.find_var(bias).get_tensor()
-            values = np.array(tensor)
-            values += (factor * shifts[counterpart]).reshape(values.shape).astype(values.dtype)
-            tensor.set(values, paddle.CPUPlace())
-            done += 1
-    return done
-
-
 def _layer_inputs(program) -> list[str]:
     """The activations that the layers with weights read."""
     block = program.global_block()
     found: dict[str, None] = {}
     for operator in block.ops:
-        if operator.type in _OPERATORS:
+        if operator.type in OPERATORS:
             found |= dict.fromkeys(
                 name for name in operator.input_arg_names if not block.var(name).persistable
             )
@@ -218,7 +194,7 @@ def _weight_scales(program) -> dict[str, list[float]]:
     block = program.global_block()
     found: dict[str, list[float]] = {}
     for operator in block.ops:
-        if operator.type in _OPERATORS:
+        if operator.type in OPERATORS:
             for name in operator.input_arg_names:
                 if block.var(name).persistable:
                     values = np.abs(
@@ -230,7 +206,7 @@ def _weight_scales(program) -> dict[str, list[float]]:
     return found
 
 
-def _onnx_values(onnx_file: str, photo: np.ndarray, names: Mapping[str, float]) -> dict:
+def _onnx_values(onnx_file: str, photo: np.ndarray, names: Iterable[str]) -> dict:
     """The values of tensors of an ONNX file on a photo, by name."""
     import onnx
     import onnxruntime

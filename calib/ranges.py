@@ -7,7 +7,7 @@ The artifact has `ranges.json` (per tensor: extremes, mean, deviation, counts; r
 import dataclasses
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +22,7 @@ from runtimes.environments import MAIN
 from runtimes.worker import Worker
 
 if TYPE_CHECKING:
+    from calib.fake_quant import Grid
     from calib.histogram import Histogram
     from calib.methods import Range
 
@@ -110,17 +111,19 @@ class Ranges:
     """The ranges in an artifact of `collect`.
 
     `tensors` has the observed tensors' entries of `ranges.json`, `aliases` the other tensors',
-    each as the names of the observed ones that it shares its range with (see `calib.tensors`).
+    each as the names of the observed ones that it shares its range with (see `calib.tensors`), and
+    `lowerable` the fields of what `calib.lowering` finds.
     """
 
     tensors: Mapping[str, Mapping]
     aliases: Mapping[str, tuple[str, ...]]
+    lowerable: Sequence[Mapping[str, Sequence[str]]]
     folder: Path
 
     @classmethod
     def load(cls, artifact: Artifact) -> Self:
         content = files.read_json(artifact.file(RANGES))
-        return cls(content["tensors"], content["aliases"], artifact.folder)
+        return cls(content["tensors"], content["aliases"], content["lowerable"], artifact.folder)
 
     @property
     def names(self) -> list[str]:
@@ -148,6 +151,24 @@ class Ranges:
     def all_of(self, method: str, *, symmetric: bool) -> dict[str, "Range"]:
         """What `range_of` gives of every tensor, by name."""
         return {name: self.range_of(name, method, symmetric=symmetric) for name in self.names}
+
+    def for_grid(
+        self, method: str, grid: "Grid", keep_float: Sequence[str] = ()
+    ) -> dict[str, "Range"]:
+        """The same for a target's integers: those that it lowers (see `calib.lowering`) where these
+        layers stay in float begin at zero."""
+        found = self.all_of(method, symmetric=grid.symmetric)
+        lowered = self.lowered(keep_float) if grid.lowest is not None else ()
+        return found | {name: self.range_of(name, method, symmetric=False) for name in lowered}
+
+    def lowered(self, keep_float: Sequence[str]) -> list[str]:
+        """The tensors that are lowered where these layers stay in float."""
+        return [
+            name
+            for group in self.lowerable
+            if not set(keep_float).intersection(group["layers"])
+            for name in group["read"]
+        ]
 
     @functools.cached_property
     def _histograms(self) -> dict[str, "Histogram"]:

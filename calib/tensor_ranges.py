@@ -84,7 +84,8 @@ def write_tensor_ranges(
     measured = Ranges.load(ranges)
     found = TensorRanges(
         tensors={
-            name: _tensor_range(measured, name, scope[name], symmetric)
+            # What is lowered begins at zero; every other range is centred.
+            name: _tensor_range(measured, name, scope[name], symmetric and scope[name][0] < 0)
             for name in dict.fromkeys(rounded)
         },
         layers=len(layers),

@@ -3,8 +3,9 @@
 import functools
 from pathlib import Path
 
+from calib.fake_quant import Grid
 from calib.kept import source_of
-from calib.quantize_lite import AS_WRITTEN, quantize_lite
+from calib.quantize_lite import AS_WRITTEN, GRID, quantize_lite
 from calib.quantize_lite import KIND as QUANTIZED
 from common.errors import UserError
 from convert import lite_file
@@ -82,6 +83,9 @@ class LiteArm(Target):
         runner = f"{host.bring(_runner(library.given(), host.kind))}/{program.NAME}"
         session_spec = SessionSpec(NATIVE, _SESSION, options={"command": host.command([runner])})
         return on_host(ByLocalPython(host), session_spec, precision)
+
+    def grid(self) -> Grid:
+        return GRID
 
     def simulated_artifact(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options

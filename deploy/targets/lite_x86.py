@@ -1,8 +1,9 @@
 """Paddle Lite's x86 runtime."""
 
+from calib.fake_quant import Grid
 from calib.kept import source_of
+from calib.quantize_lite import GRID, quantize_lite
 from calib.quantize_lite import KIND as QUANTIZED
-from calib.quantize_lite import quantize_lite
 from convert.artifact import Artifact
 from convert.export import KIND as INFERENCE
 from convert.to_lite import KINDS, SESSION, kind_of_cut_file, to_lite
@@ -29,6 +30,9 @@ class LiteX86(Target):
         if precision == "int8":
             inference = quantize_lite(inference, *options.measured(inference))
         return to_lite(inference, "x86", precision)
+
+    def grid(self) -> Grid:
+        return GRID
 
     def graph_of(
         self, artifact: Artifact, inference: Artifact, precision: str, options: Options

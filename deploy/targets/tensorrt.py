@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from calib.fake_quant import Grid
 from calib.kept import source_of
+from calib.placement import LOWERED
 from calib.quantize_trt import KIND as QDQ
 from calib.quantize_trt import quantize_trt
 from common.console import shown
@@ -77,6 +79,9 @@ class TensorRt(Target):
     def fits(self, artifact: Artifact) -> bool:
         here = self.gpu_here()
         return is_for(artifact, *here) if here else ONNX_FILE in artifact.manifest["files"]
+
+    def grid(self) -> Grid:
+        return LOWERED.grid
 
     def refit(self, artifact: Artifact) -> Artifact:
         return self._of(source_of(artifact, self.name, QDQ.name), "int8")

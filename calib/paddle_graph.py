@@ -1,0 +1,101 @@
+"""Changes to one of Paddle's graphs in INT8, asked for by the names of its ONNX file."""
+
+import collections
+from collections.abc import Mapping
+
+import numpy as np
+
+from calib.lowering import BEHIND, Lowering
+
+OPERATORS = ["conv2d", "depthwise_conv2d", "mul", "matmul", "matmul_v2"]  # layers
+_BIASES = {"elementwise_add": "Y", "batch_norm": "Bias"}  # the operators with one, and its input
+_RELU = "relu"
+
+
+def correct_biases(
+    program, shifts: Mapping[str, np.ndarray], names: Mapping[str, tuple[str, float]]
+) -> int:
+    """Shift the biases, in the global scope, of tensors with a counterpart; returns how many.
+
+    `shifts` has float64 [channels] by the ONNX file's tensors that have the biases in them, `names`
+    by the graph's tensors the ONNX file's, and what they are those times.
+    """
+    import paddle
+
+    biases = _biases(program, names)
+    found = [name for name in shifts if name in biases]
+    for name in found:
+        bias, factor = biases[name]
+        tensor = paddle.static.global_scope().find_var(bias).get_tensor()
+        values = np.array(tensor)
+        values += (factor * shifts[name]).reshape(values.shape).astype(values.dtype)
+        tensor.set(values, paddle.CPUPlace())
+    return len(found)
+
+
+def _biases(program, names: Mapping[str, tuple[str, float]]) -> dict[str, tuple[str, float]]:
+    """By the ONNX file's tensors, the bias that is in the graph's tensor, and that one's factor.
+
+    A bias is what an addition or a batch norm adds, and what no other operator reads.
+    """
+    block = program.global_block()
+    readers = collections.Counter(
+        name for operator in block.ops for name in operator.input_arg_names
+    )
+    makers = {name: operator for operator in block.ops for name in operator.output_arg_names}
+    found = {}
+    for name, (counterpart, factor) in names.items():
+        if name not in makers or makers[name].type not in _BIASES:
+            continue
+        bias = makers[name].input(_BIASES[makers[name].type])[0]
+        if bias in makers and makers[bias].type == "reshape2":
+            bias = makers[bias].input("X")[0]
+        if block.var(bias).persistable and readers[bias] == 1:
+            found[counterpart] = bias, factor
+    return found
+
+
+def lower(program, lowering: Lowering, names: dict[str, tuple[str, float]]) -> dict[str, float]:
+    """Lower tensors of the graph (see `calib.lowering`); returns what of the ONNX file's then has
+    which magnitude.
+
+    Where the graph has other operators there than the ONNX file, nothing is done: what its signed
+    integers then hold of a range from zero on is half of them. Lowered tensors get other names,
+    which `names` then has.
+    """
+    block, group = program.global_block(), lowering.group
+    relus = {
+        operator.output("Out")[0]: operator
+        for operator in block.ops
+        if operator.type == _RELU and _known_as(operator.output("Out")[0], names) in group.between
+    }
+    lowered = [name for name, (counterpart, _) in names.items() if counterpart in group.between]
+    layers = [
+        operator
+        for operator in block.ops
+        if operator.type in OPERATORS and set(lowered).intersection(operator.input_arg_names)
+    ]
+    as_many = (len(relus), len(layers)) == (len(group.relus), len(group.layers))
+    if not as_many or not lowering.added.keys() <= _biases(program, names).keys():
+        return {}
+    correct_biases(program, lowering.added, names)
+    new = {}
+    for name in lowered:
+        new[name] = name + BEHIND
+        block.create_var(name=new[name], dtype=block.var(name).dtype, shape=block.var(name).shape)
+        names[new[name]] = names.pop(name)
+    entries = {operator.input("X")[0]: new[name] for name, operator in relus.items()}
+    for place in reversed(range(len(block.ops))):
+        if block.ops[place].type == _RELU and block.ops[place].output("Out")[0] in relus:
+            block._remove_op(place)
+    for operator in block.ops:
+        for name in set(operator.input_arg_names).intersection(new):
+            operator._rename_input(name, new[name])
+        for name in set(operator.output_arg_names):
+            if name in new or name in entries:
+                operator._rename_output(name, new.get(name) or entries[name])
+    return dict.fromkeys(group.between, lowering.bounds[1])
+
+
+def _known_as(name: str, names: Mapping[str, tuple[str, float]]) -> str:
+    return names[name][0] if name in names else ""
