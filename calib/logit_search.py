@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from calib import tensors
+from calib.angles import directions, sines
 from calib.bias_correction import Correction
 from calib.chain import Chain
 from calib.placement import Placement, place_pairs
@@ -73,7 +74,7 @@ class LogitSearch:
         count, self._open = self._plan(len(batch), runs)
         self._photos = [photo[None] for photo in batch[: 2 * count]]
         self._count = max(count, 1)
-        self._float = _directions(np.concatenate(_float_logits(source, self._photos, threads)))
+        self._float = directions(np.concatenate(_float_logits(source, self._photos, threads)))
 
     def begin(self) -> tuple[list[tuple[str, ...]], dict[str, float]]:
         """Take the best method for all tensors; the groups to choose for, and the methods' losses.
@@ -183,12 +184,12 @@ class LogitSearch:
     def _loss(self, inputs: Mapping[str, np.ndarray], rows: slice = slice(None)) -> np.ndarray:
         """The photos' losses through the whole network, float64 [n]."""
         logits = np.concatenate(self._chain.run(self._photos[rows], inputs))
-        return _sines(self._float[rows], _directions(logits))
+        return sines(self._float[rows], directions(logits))
 
     def _rest(self, inputs: Mapping[str, np.ndarray], first: int, last: int) -> np.ndarray:
         """The same of some photos, from the segment that the search is at."""
         logits = np.concatenate(self._chain.run(self._entry[first:last], inputs, self._segment))
-        return _sines(self._float[: self._count][first:last], _directions(logits))
+        return sines(self._float[: self._count][first:last], directions(logits))
 
 
 def _correcting(photos: int) -> int:
@@ -210,19 +211,6 @@ def _float_logits(source: str, photos: list[np.ndarray], threads: int) -> list[n
     entry = session.get_inputs()[0].name
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda photo: session.run(None, {entry: photo})[0], photos))
-
-
-def _directions(logits: np.ndarray) -> np.ndarray:
-    """Logits [n, classes] less their mean, in units of their length; float64."""
-    wide = logits.astype(np.float64)
-    wide -= wide.mean(axis=1, keepdims=True)
-    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), np.finfo(float).tiny)
-
-
-def _sines(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The sines of the angles between directions [n, classes], float64 [n]."""
-    cosines = (expected * found).sum(axis=1)
-    return np.sqrt(np.maximum(1 - cosines**2, 0.0))
 
 
 def _is_better(loss: np.ndarray, best: np.ndarray) -> bool:

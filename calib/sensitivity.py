@@ -4,16 +4,18 @@ A first pass measures every layer's own error against the size of its output. A 
 one layer at a time in float, the noisiest first, for as long as there is time, and measures what
 that does to the logits and to the decisions: as NNCF's accuracy control ranks. Layers that read the
 same rounded tensor err together: in SqueezeNet1_0, in signed integers, Conv.2 and Conv.3 cost 2 and
-4 times what they cost with all others in float.
+4 times what they cost with all others in float. So a third pass leaves in float, one after the
+other, those that bring the logits nearest together with the ones before them.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from calib.angles import directions, sines
 from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import FakeQuantGraph, Grid
 from calib.placement import placement_of
@@ -26,6 +28,8 @@ from data.images import spread_rows
 from runtimes.worker import Worker
 
 PHOTOS = 16  # ranks need less evidence than verdicts
+_TOGETHER = 5  # layers that are chosen one after the other
+_AMONG = 10  # what costs less alone is not tried
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ def rank(
     seconds: float,
     progress: Progress,
 ) -> list[Effect]:
-    """The layers of an ONNX file, those with the largest effect on the logits first.
+    """The layers of an ONNX file: first some that do most together, each with those before it; then
+    those with the largest effect on the logits alone.
 
     Layers that no time was left for come last, the noisiest first. NNCF's ranges are its own: with
     its method the layers are ranked by the default's.
@@ -80,8 +85,33 @@ def rank(
                 break
             logits, flips = worker.use("effect", layer=effect.layer)
             ranked.append(Effect(effect.layer, effect.operator, effect.noise, logits, flips))
+        rest = found[len(ranked) :]
+        ranked.sort(key=lambda one: -(one.logits or 0.0))
+        first = together(
+            lambda kept: worker.use("turned", in_float=kept),
+            [one.layer for one in ranked[:_AMONG]],
+            end,
+        )
         progress(len(found), len(found))
-    return sorted(ranked, key=lambda one: -(one.logits or 0.0)) + found[len(ranked) :]
+    ranked.sort(key=lambda one: first.index(one.layer) if one.layer in first else len(first))
+    return ranked + rest
+
+
+def together(error: Callable[[list[str]], float], among: Sequence[str], end: float) -> list[str]:
+    """Layers, each of which leaves the least error in float together with those before it.
+
+    `error` is that of some layers in float; at `end`, in the clock's seconds, it is what it is.
+    """
+    chosen: list[str] = []
+    while len(chosen) < min(_TOGETHER, len(among)):
+        left: dict[str, float] = {}
+        for layer in among:
+            if time.monotonic() > end:
+                return chosen
+            if layer not in chosen:
+                left[layer] = error([*chosen, layer])
+        chosen.append(min(left, key=lambda layer: left[layer]))
+    return chosen
 
 
 class Switches:
@@ -102,13 +132,13 @@ class Switches:
             (node.name, node.op_type) for node in model.graph.node if fake.possible(node)
         ]
         self._entry, self._logits = model.graph.input[0].name, model.graph.output[0].name
-        names = {name for name, _ in self._layers}
-        for node in [node for node in fake.model.graph.node if node.name in names]:
+        self._names = [name for name, _ in self._layers]
+        for node in [node for node in fake.model.graph.node if node.name in self._names]:
             _add_switch(fake, node)
         self._batch = batch
         self._session = fake.session()
         self._float = self._session.run([self._logits], {self._entry: batch})[0]
-        self._lost = self._errors([name for name, _ in self._layers])
+        self._lost = self._errors(self._names)
 
     def noise(self) -> list[tuple[str, str, float]]:
         """Each layer's name, operator, and error relative to its output, in power."""
@@ -123,21 +153,29 @@ class Switches:
 
     def effect(self, layer: str) -> tuple[float, float]:
         """What a layer takes back in float: of the logits' error, and of changed decisions."""
-        left = self._errors([name for name, _ in self._layers if name != layer])
+        left = self._errors([name for name in self._names if name != layer])
         return max(self._lost[0] - left[0], 0.0), max(self._lost[1] - left[1], 0.0)
 
-    def _errors(self, in_int8: list[str]) -> tuple[float, float]:
+    def turned(self, in_float: Sequence[str]) -> float:
+        """By how much the logits turn with some layers in float, averaged over the photos."""
+        found = directions(self._logits_of(set(self._names).difference(in_float)))
+        return float(sines(directions(self._float), found).mean())
+
+    def _errors(self, in_int8: Collection[str]) -> tuple[float, float]:
         """The logits' error where some layers are in INT8, and the share of changed decisions."""
+        logits = self._logits_of(in_int8)
+        spread = self._float - self._float.mean(axis=1, keepdims=True)
+        moved = float(((logits - self._float) ** 2).sum() / ((spread**2).sum() or 1.0))
+        return moved, float((logits.argmax(1) != self._float.argmax(1)).mean())
+
+    def _logits_of(self, in_int8: Collection[str]) -> np.ndarray:
         switches = {f"{name}/switch": np.ones((), np.float32) for name in in_int8}
-        logits = np.concatenate(
+        return np.concatenate(
             [
                 self._session.run([self._logits], {self._entry: photo[None], **switches})[0]
                 for photo in self._batch
             ]
         )
-        spread = self._float - self._float.mean(axis=1, keepdims=True)
-        moved = float(((logits - self._float) ** 2).sum() / ((spread**2).sum() or 1.0))
-        return moved, float((logits.argmax(1) != self._float.argmax(1)).mean())
 
 
 def _add_switch(fake: FakeQuantGraph, node) -> None:

@@ -1,5 +1,6 @@
 """The correction of biases, and the ranking of layers, on graphs small enough to work out."""
 
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -9,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calib.bias_correction import Correction
 from calib.fake_quant import Grid
-from calib.sensitivity import Switches
+from calib.sensitivity import Switches, together
 
 GRID = Grid(symmetric=True, weight_limit=127)
 SHAPE = (3, 8, 8)
@@ -113,6 +114,8 @@ def test_the_layer_with_the_outlying_weight_is_the_most_sensitive(tmp_path, batc
     assert list(noise) == ["one", "two", "three"]
     assert all(0 <= flips <= 1 and logits >= 0 for logits, flips in effects.values())
     assert max(effects, key=lambda layer: effects[layer][0]) == worst
+    assert switches.turned(["one", "two", "three"]) < 1e-6 < switches.turned([worst])
+    assert switches.turned([worst]) < switches.turned([])
     others = {"one", "two"} - {worst}
     assert noise[worst] > max(noise[name] for name in others)
 
@@ -147,3 +150,17 @@ def test_a_product_of_activations_is_ranked_like_a_layer(tmp_path, batch):
     correction = Correction(str(tmp_path / "model.onnx"), ranges, asdict(GRID), skip=[])
     correction.add(batch)
     assert list(correction.shifts()) == ["logits"]
+
+
+def test_layers_in_float_are_chosen_for_what_they_do_together():
+    asked = []
+
+    def error(kept: list[str]) -> float:
+        asked.append(kept)
+        return 9 - 3 * ("twin" in kept) - 2.5 * ("lone" in kept) - 0.1 * len(kept)
+
+    among = ["twin", "other twin", "lone"]
+    assert together(error, among, math.inf) == ["twin", "lone", "other twin"]
+    assert asked[0] == ["twin"]
+    assert ["twin", "lone"] in asked
+    assert together(error, among, -math.inf) == []
