@@ -9,7 +9,7 @@ other, those that bring the logits nearest together with the ones before them.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,9 +27,9 @@ from data.crops import Crops
 from data.images import spread_rows
 from runtimes.worker import Worker
 
-PHOTOS = 16  # ranks need less evidence than verdicts
+PHOTOS = 24  # ranks need less evidence than verdicts; of 16, other layers come out
 _TOGETHER = 5  # layers that are chosen one after the other
-_AMONG = 10  # what costs less alone is not tried
+_AMONG = 10  # what turns the logits less alone is not tried
 
 
 @dataclass(frozen=True)
@@ -78,21 +78,21 @@ def rank(
             batch=batch,
         )
         found = sorted((Effect(*row) for row in worker.use("noise")), key=lambda one: -one.noise)
-        ranked = []
+        ranked, alone = [], {}
         for done, effect in enumerate(found):
             progress(done, len(found))
             if time.monotonic() > end:
                 break
-            logits, flips = worker.use("effect", layer=effect.layer)
+            logits, flips, alone[effect.layer] = worker.use("effect", layer=effect.layer)
             ranked.append(Effect(effect.layer, effect.operator, effect.noise, logits, flips))
         rest = found[len(ranked) :]
-        ranked.sort(key=lambda one: -(one.logits or 0.0))
         first = together(
             lambda kept: worker.use("turned", in_float=kept),
-            [one.layer for one in ranked[:_AMONG]],
+            sorted(alone, key=lambda layer: alone[layer])[:_AMONG],
             end,
         )
         progress(len(found), len(found))
+    ranked.sort(key=lambda one: -(one.logits or 0.0))
     ranked.sort(key=lambda one: first.index(one.layer) if one.layer in first else len(first))
     return ranked + rest
 
@@ -100,7 +100,8 @@ def rank(
 def together(error: Callable[[list[str]], float], among: Sequence[str], end: float) -> list[str]:
     """Layers, each of which leaves the least error in float together with those before it.
 
-    `error` is that of some layers in float; at `end`, in the clock's seconds, it is what it is.
+    `error` is that of some layers in float. Nothing is tried any more at `end`, in `monotonic`
+    seconds: then they are fewer.
     """
     chosen: list[str] = []
     while len(chosen) < min(_TOGETHER, len(among)):
@@ -137,8 +138,8 @@ class Switches:
             _add_switch(fake, node)
         self._batch = batch
         self._session = fake.session()
-        self._float = self._session.run([self._logits], {self._entry: batch})[0]
-        self._lost = self._errors(self._names)
+        self._float = self._logits_of(self._names)
+        self._lost = self._errors(self._logits_of([]))
 
     def noise(self) -> list[tuple[str, str, float]]:
         """Each layer's name, operator, and error relative to its output, in power."""
@@ -151,24 +152,30 @@ class Switches:
             for layer, error, output in zip(self._layers, powers[::2], powers[1::2], strict=True)
         ]
 
-    def effect(self, layer: str) -> tuple[float, float]:
-        """What a layer takes back in float: of the logits' error, and of changed decisions."""
-        left = self._errors([name for name in self._names if name != layer])
-        return max(self._lost[0] - left[0], 0.0), max(self._lost[1] - left[1], 0.0)
+    def effect(self, layer: str) -> tuple[float, float, float]:
+        """What a layer takes back in float, of the logits' error and of changed decisions; and by
+        how much the logits turn then."""
+        logits = self._logits_of([layer])
+        left = self._errors(logits)
+        error, flips = (max(lost - now, 0.0) for lost, now in zip(self._lost, left, strict=True))
+        return error, flips, self._angle(logits)
 
     def turned(self, in_float: Sequence[str]) -> float:
         """By how much the logits turn with some layers in float, averaged over the photos."""
-        found = directions(self._logits_of(set(self._names).difference(in_float)))
-        return float(sines(directions(self._float), found).mean())
+        return self._angle(self._logits_of(in_float))
 
-    def _errors(self, in_int8: Collection[str]) -> tuple[float, float]:
-        """The logits' error where some layers are in INT8, and the share of changed decisions."""
-        logits = self._logits_of(in_int8)
+    def _angle(self, logits: np.ndarray) -> float:
+        return float(sines(directions(self._float), directions(logits)).mean())
+
+    def _errors(self, logits: np.ndarray) -> tuple[float, float]:
+        """The logits' error, and the share of changed decisions."""
         spread = self._float - self._float.mean(axis=1, keepdims=True)
         moved = float(((logits - self._float) ** 2).sum() / ((spread**2).sum() or 1.0))
         return moved, float((logits.argmax(1) != self._float.argmax(1)).mean())
 
-    def _logits_of(self, in_int8: Collection[str]) -> np.ndarray:
+    def _logits_of(self, in_float: Sequence[str]) -> np.ndarray:
+        """The logits with some layers in float and all others in INT8."""
+        in_int8 = [name for name in self._names if name not in in_float]
         switches = {f"{name}/switch": np.ones((), np.float32) for name in in_int8}
         return np.concatenate(
             [

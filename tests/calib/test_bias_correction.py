@@ -112,7 +112,8 @@ def test_the_layer_with_the_outlying_weight_is_the_most_sensitive(tmp_path, batc
     noise = {layer: value for layer, _, value in switches.noise()}
     effects = {layer: switches.effect(layer) for layer in noise}
     assert list(noise) == ["one", "two", "three"]
-    assert all(0 <= flips <= 1 and logits >= 0 for logits, flips in effects.values())
+    assert all(0 <= flips <= 1 and logits >= 0 for logits, flips, _ in effects.values())
+    assert effects[worst][2] == switches.turned([worst])
     assert max(effects, key=lambda layer: effects[layer][0]) == worst
     assert switches.turned(["one", "two", "three"]) < 1e-6 < switches.turned([worst])
     assert switches.turned([worst]) < switches.turned([])
