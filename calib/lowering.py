@@ -76,17 +76,22 @@ def lowerable(model: "onnx.ModelProto") -> list[Lowerable]:
     return found
 
 
-def lowerings(model: "onnx.ModelProto", ranges: Mapping[str, Bounds], grid: Grid) -> list[Lowering]:
-    """What of a float model these ranges lower."""
+def lowerings(
+    model: "onnx.ModelProto",
+    ranges: Mapping[str, Bounds],
+    grid: Grid,
+    keep_float: Sequence[str] = (),
+) -> list[Lowering]:
+    """What of a float model these ranges lower where some layers stay in float."""
     from onnx import numpy_helper
 
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     graph, found = _Graph(model), []
     for group in lowerable(model) if grid.lowest is not None else ():
-        bounds = ranges[group.read[0]]
-        if not all(grid.lowers(ranges[name]) for name in group.read):
+        known = all(name in ranges and grid.lowers(ranges[name]) for name in group.read)
+        if not known or not set(keep_float).isdisjoint(group.layers):
             continue
-        scale, zero = (float(value) for value in grid.of_range(bounds))
+        scale, zero = (float(value) for value in grid.of_range(ranges[group.read[0]]))
         half, added = -zero * scale, {}
         for relu in group.relus:
             layer = graph.layer_before(relu)
@@ -102,18 +107,28 @@ def lowerings(model: "onnx.ModelProto", ranges: Mapping[str, Bounds], grid: Grid
     return found
 
 
-def lower(model: "onnx.ModelProto", ranges: Mapping[str, Bounds], grid: Grid) -> dict[str, Bounds]:
+def lower(
+    model: "onnx.ModelProto",
+    ranges: Mapping[str, Bounds],
+    grid: Grid,
+    keep_float: Sequence[str] = (),
+) -> dict[str, Bounds]:
     """Lower what ranges say in a float model; returns the ranges of what it then has.
 
-    A lowered tensor has another name, since it has other values.
+    A lowered tensor has another name, since it has other values. What cannot be lowered has a range
+    around zero.
     """
     from onnx import numpy_helper
 
-    done = lowerings(model, ranges, grid)
+    done = lowerings(model, ranges, grid, keep_float)
     biases = _Graph(model).biases()
     names: dict[str, str] = {}
     changed: dict[str, np.ndarray] = {}
-    lowered, gone = dict(ranges), set[str]()
+    lowered = {
+        name: (-bounds[1], bounds[1]) if grid.lowers(bounds) else bounds
+        for name, bounds in ranges.items()
+    }
+    gone: set[str] = set()
     for one in done:
         names |= {name: name + BEHIND for name in one.group.between}
         lowered |= {name + BEHIND: one.bounds for name in one.group.between}

@@ -124,7 +124,8 @@ def write_qdq(
     import onnx
 
     model = onnx.load(source)
-    placed = place_pairs(model, lower(model, ranges, placement.grid), placement, keep_float)
+    bounds = lower(model, ranges, placement.grid, keep_float)
+    placed = place_pairs(model, bounds, placement, keep_float)
     if placement.optimize:
         _keep_from_optimizer(placed, keep_float)
     sort_nodes(placed.graph)

@@ -126,7 +126,7 @@ def write_quantized(
     corrected = correct_biases(program, shifts, names)
     # The magnitudes that become 127.
     scales = {name: high for name, (_, high) in ranges.items()}
-    for lowering in lowerings(onnx.load(onnx_file), ranges, GRID):
+    for lowering in lowerings(onnx.load(onnx_file), ranges, GRID, keep_float):
         scales |= lower(program, lowering, names)
     known = {
         name: scales[counterpart] * factor or 1.0 for name, (counterpart, factor) in names.items()

@@ -123,7 +123,10 @@ def _integers(worker: Worker, deployed: Deployed, onnx: Artifact) -> Integers:
     placement = target.placement(onnx)
     ranges, crops = deployed.calibration.measure(onnx)
     own = DEFAULT_METHOD if method == NNCF else method
-    scope = chosen_ranges(onnx, ranges, crops, own, placement_of(onnx, placement.grid))
+    scope = chosen_ranges(
+        *(onnx, ranges, crops, own, placement_of(onnx, placement.grid)),
+        keep_float=deployed.quant.keep_float,
+    )
     measure_errors(worker, onnx, crops, scope, placement.grid, ())
     return Integers(placement, scope, worker.use("by_bias"), target.products_in_int8)
 

@@ -11,7 +11,7 @@ from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import Grid
 from calib.logit_search import LogitSearch
 from calib.methods import METHODS
-from calib.placement import LAYER_INPUTS, Placement, place_pairs
+from calib.placement import LAYER_INPUTS, LOWERED, Placement, place_pairs
 from calib.qdq import write_qdq
 from calib.quant_config import LOGITS
 from calib.ranges import Ranges
@@ -20,7 +20,9 @@ from tests.calib.test_bias_correction import SHAPE, write_network
 UNSIGNED = Placement(
     ("Conv", "Relu", "MatMul"), Grid(symmetric=False, weight_limit=127), ("MatMul",), optimize=True
 )
-placements = pytest.mark.parametrize("placement", [LAYER_INPUTS, UNSIGNED], ids=["int8", "uint8"])
+placements = pytest.mark.parametrize(
+    "placement", [LAYER_INPUTS, LOWERED, UNSIGNED], ids=["int8", "lowered", "uint8"]
+)
 
 
 @pytest.fixture

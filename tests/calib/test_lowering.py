@@ -136,6 +136,21 @@ def test_the_file_has_no_zero_points_and_computes_what_they_would(tmp_path, batc
     assert np.linalg.norm(found - exact) < 0.9 * np.linalg.norm(other - exact)
 
 
+def test_a_file_with_a_layer_in_float_keeps_the_relu_before_it(tmp_path, batch):
+    path = str(tmp_path / "model.onnx")
+    onnx.save(network(), path)
+    write_qdq(path, str(tmp_path / "int8.onnx"), RANGES, LOWERED, ["three"])
+    made = onnx.load(tmp_path / "int8.onnx")
+    kinds = {node.name: node.op_type for node in made.graph.node}
+    assert {name for name, kind in kinds.items() if kind == "Relu"} == {"relu1"}
+    values = {one.name: numpy_helper.to_array(one) for one in made.graph.initializer}
+    pairs = [node for node in made.graph.node if node.op_type == "QuantizeLinear"]
+    assert not any(values[node.input[2]].any() for node in pairs)
+    exact, found = run(network(), batch), run(made, batch)
+    spread = np.linalg.norm(exact - exact.mean(axis=1, keepdims=True))
+    assert np.linalg.norm(found - exact) < 0.05 * spread
+
+
 def test_ranges_around_zero_and_other_grids_change_nothing():
     centred = {name: (-high, high) for name, (_, high) in RANGES.items()}
     for ranges, grid in ((centred, LOWERED.grid), (RANGES, LAYER_INPUTS.grid)):

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from calib.arithmetic import Floats, Integers
 from calib.fake_quant import Grid
 from calib.one_by_one import OneByOne, errors
-from calib.placement import LAYER_INPUTS, Placement
+from calib.placement import LAYER_INPUTS, LOWERED, Placement
 from calib.qdq import write_qdq
 from convert.simulate import write_rounded
 from tests.calib.test_bias_correction import SHAPE, write_network
@@ -47,7 +47,9 @@ def blamed(model, arithmetic, batch, in_float=()):
     return [name for name, _ in units], opened
 
 
-@pytest.mark.parametrize("placement", [LAYER_INPUTS, UNSIGNED], ids=["int8", "uint8"])
+@pytest.mark.parametrize(
+    "placement", [LAYER_INPUTS, LOWERED, UNSIGNED], ids=["int8", "lowered", "uint8"]
+)
 def test_a_layer_by_itself_and_all_but_it_are_what_files_made_so_give(
     tmp_path, model, batch, placement
 ):
@@ -69,7 +71,7 @@ def test_a_layer_by_itself_and_all_but_it_are_what_files_made_so_give(
     for number, layer in enumerate(LAYERS):
         alone, without = opened.blame(number)
         assert_same(without, file_with([layer]))
-        if placement is LAYER_INPUTS:  # where nothing is rounded but what layers read
+        if placement is not UNSIGNED:  # where nothing is rounded but what layers read
             assert_same(alone, file_with([one for one in LAYERS if one != layer]))
         found, photos = opened.keeping([layer])
         assert found == pytest.approx(without)
