@@ -93,8 +93,11 @@ class FakeQuantGraph:
         """How many outputs a layer with weights has."""
         return self.weights[node.input[1]].shape[channel_axis(node)]
 
-    def add(self, node) -> str:
-        """Add a layer's fake-quantized copy to the graph; returns the name of its output."""
+    def add(self, node, shift: np.ndarray | None = None) -> str:
+        """Add a layer's fake-quantized copy to the graph; returns the name of its output.
+
+        `shift`, [channels], is what its bias gets more.
+        """
         import onnx
 
         name = f"{node.name}/fake"
@@ -110,7 +113,13 @@ class FakeQuantGraph:
         else:
             fake_output.input[1] = self._add_rounding(node.input[1], f"{name}/second")
         self.model.graph.node.append(fake_output)
-        return f"{name}/out"
+        if shift is None:
+            return f"{name}/out"
+        axes = (-1, 1, 1) if node.op_type == "Conv" else (-1,)
+        self.constant(f"{name}/shift", shift.reshape(axes).astype(np.float32))
+        shifted = [f"{name}/out", f"{name}/shift"]
+        self.model.graph.node.append(onnx.helper.make_node("Add", shifted, [f"{name}/shifted"]))
+        return f"{name}/shifted"
 
     def _add_rounding(self, tensor: str, name: str) -> str:
         """Round a tensor to its grid; returns the name of the result."""

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from calib.angles import directions, sines
+from calib.bias_correction import measure_errors
+from calib.biases import bias_of
 from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import FakeQuantGraph, Grid
 from calib.placement import placement_of
@@ -70,11 +72,14 @@ def rank(
     rows = spread_rows(len(crops), PHOTOS)
     batch = next(crops.batches(len(rows), onnx.preprocess, rows))
     with Worker("main", f"sensitivity of {onnx.name}") as worker:
+        measure_errors(worker, onnx, crops, scope, grid, ())
+        shifts = worker.use("by_bias")
         worker.open(
             Switches,
             source=str(onnx.file(FILE)),
             ranges=scope,
             grid=asdict(grid),
+            shifts=shifts,
             batch=batch,
         )
         found = sorted((Effect(*row) for row in worker.use("noise")), key=lambda one: -one.noise)
@@ -116,13 +121,17 @@ def together(error: Callable[[list[str]], float], among: Sequence[str], end: flo
 
 
 class Switches:
-    """In a child process: a float ONNX file, each layer of which can be switched to INT8."""
+    """In a child process: a float ONNX file, each layer of which can be switched to INT8.
+
+    `shifts`, [channels] by the biases' names, are what quantized layers have more in them.
+    """
 
     def __init__(
         self,
         source: str,
         ranges: Mapping[str, tuple[float, float]],
         grid: Mapping[str, Any],
+        shifts: Mapping[str, np.ndarray],
         batch: np.ndarray,
     ):
         import onnx
@@ -134,8 +143,14 @@ class Switches:
         ]
         self._entry, self._logits = model.graph.input[0].name, model.graph.output[0].name
         self._names = [name for name, _ in self._layers]
+        nodes = model.graph.node
+        sizes = {name: values.size for name, values in fake.weights.items()}
         for node in [node for node in fake.model.graph.node if node.name in self._names]:
-            _add_switch(fake, node)
+            shift = None
+            if fake.has_weights(node):
+                bias, _ = bias_of(nodes, sizes, node, fake.channels(node))
+                shift = shifts.get(bias or "")
+            _add_switch(fake, node, shift)
         self._batch = batch
         self._session = fake.session()
         self._float = self._logits_of(self._names)
@@ -185,13 +200,13 @@ class Switches:
         )
 
 
-def _add_switch(fake: FakeQuantGraph, node) -> None:
+def _add_switch(fake: FakeQuantGraph, node, shift: np.ndarray | None) -> None:
     """Give a layer a scalar input `<layer>/switch`: 0 for float (the default), 1 for INT8."""
     from onnx import TensorProto, helper
 
     graph, name, output = fake.model.graph, node.name, node.output[0]
     switch, error = f"{name}/switch", f"{name}/error"
-    fake_output = fake.add(node)
+    fake_output = fake.add(node, shift)
     node.output[0] = f"{name}/float"
     fake.constant(switch, np.zeros((), np.float32))
     graph.input.append(helper.make_tensor_value_info(switch, TensorProto.FLOAT, []))

@@ -108,7 +108,7 @@ def test_the_layer_with_the_outlying_weight_is_the_most_sensitive(tmp_path, batc
     model = write_network(tmp_path / "model.onnx", **factors)
     wide = {"x": (-5.0, 5.0), "r1": (0.0, 30.0), "f": (-30.0, 30.0)}
     batch[:, 0] = 0
-    switches = Switches(model, wide, asdict(GRID), batch)
+    switches = Switches(model, wide, asdict(GRID), {}, batch)
     noise = {layer: value for layer, _, value in switches.noise()}
     effects = {layer: switches.effect(layer) for layer in noise}
     assert list(noise) == ["one", "two", "three"]
@@ -140,7 +140,7 @@ def test_a_product_of_activations_is_ranked_like_a_layer(tmp_path, batch):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "model.onnx")
     ranges = {"x": (-4.0, 4.0), "s": (0.0, 4.0), "f": (-30.0, 30.0)}
-    switches = Switches(str(tmp_path / "model.onnx"), ranges, asdict(GRID), batch)
+    switches = Switches(str(tmp_path / "model.onnx"), ranges, asdict(GRID), {}, batch)
     (_, _, noise), _ = switches.noise()
     assert [layer for layer, _, _ in switches.noise()] == ["product", "last"]
     gate = 1 / (1 + np.exp(-batch))
@@ -151,6 +151,17 @@ def test_a_product_of_activations_is_ranked_like_a_layer(tmp_path, batch):
     correction = Correction(str(tmp_path / "model.onnx"), ranges, asdict(GRID), skip=[])
     correction.add(batch)
     assert list(correction.shifts()) == ["logits"]
+
+
+def test_layers_are_ranked_with_the_biases_that_files_have(tmp_path, batch):
+    model = write_network(tmp_path / "model.onnx")
+    correction = Correction(model, RANGES, asdict(GRID), skip=[])
+    correction.add(batch)
+    shifts = correction.by_bias()
+    before, after = (Switches(model, RANGES, asdict(GRID), one, batch) for one in ({}, shifts))
+    assert after.turned([]) < before.turned([])
+    noise = [{layer: value for layer, _, value in one.noise()} for one in (before, after)]
+    assert all(noise[1][layer] < noise[0][layer] for layer in ("one", "two", "three"))
 
 
 def test_layers_in_float_are_chosen_for_what_they_do_together():
