@@ -89,7 +89,7 @@ package::  ## MODEL=… [NAME=…] [TARGET=onnx|openvino|mnn|ncnn|opencv|lite-ar
 verify::  ## PACKAGE=folder|zip [KEY=public.pem]: a package from elsewhere: is it whole, and who signed it
 	$(call run,deploy/verify.py)
 
-apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
+apk::  ## [MODELS=…] [NAME=…] [TARGET=…] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [KEY=public.pem|folder] [ABIS=arm64-v8a] [PADDLE_LITE_ANDROID=archive|official] [ONNXRUNTIME_ANDROID=aar]: the demo app, with packages inside
 	$(call run,deploy/apk.py)
 
 cpp::  ## [MODEL=…] [NAME=…] [TARGET=openvino|onnx] <files> <photos> [LABELS=file|none] [SIGN=key.pem] [COMPARE=photos] [BENCH=1]: the C++ program of examples/cpp, built, and checked with packages
@@ -111,6 +111,9 @@ bench:: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: s
 	$(if $(value ONLY)$(value MODEL),,$(call run,benchmarks/bench_calibration.py))
 	$(if $(value ONLY)$(value MODEL),,$(call run,benchmarks/bench_explain.py))
 
+bench-many::  ## [PHOTOS="1000 50000"] [MODEL=…] [WEIGHTS=…] [CLASSES=N] [ONLY=validate|calibrate] [KILL=1] [FOLDER=…]: memory, and the time left as it was shown, of many photos
+	$(call run,benchmarks/bench_many.py)
+
 campaign:: setup  ## [MINUTES=30] [SEED=N] [KINDS=pdparams,kills] [CASE=seed:kind:number] [PAGE=file.md]: damaged files and killed commands, by the thousand
 	$(call run,benchmarks/campaign.py)
 
@@ -124,6 +127,9 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/ray.in -o requirements/ray.txt
 	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --constraints requirements/toolkit-no-deps.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
 	"$(PYTHON)" runtimes/debian.py
+
+clean-cache::  ## [DOWNLOADS=1]: free what the cache holds of decoded photos and the like, and say how much
+	$(call run,deploy/clean_cache.py)
 
 clean:  ## remove build/ (downloads stay in the cache)
 	$(no_words)rm -rf build

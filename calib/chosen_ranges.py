@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from calib.logit_search import LogitSearch
-from calib.methods import METHODS
 from calib.placement import Placement
 from calib.quant_config import LOGITS
 from calib.ranges import RANGES, Ranges
@@ -83,6 +82,8 @@ def _choose(onnx: Artifact, ranges: Artifact, crops: Crops, placement: Placement
     )
 
     def make(folder: Path) -> dict:
+        from calib.methods import METHODS  # here: it imports numba, and every command this file
+
         started = time.monotonic()
         measured = Ranges.load(ranges)
         proposals = {method: measured.for_grid(method, placement.grid) for method in METHODS}

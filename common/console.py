@@ -99,7 +99,17 @@ def _bar(title: str, unit: str) -> Iterator[Progress]:
     )
     with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as display:
         task = display.add_task(title, total=None)
-        yield lambda done, total: display.update(task, completed=done, total=total)
+        begun = False
+
+        def update(done: int, total: int | None) -> None:
+            nonlocal task, begun
+            if not begun:  # what was done before must not count as speed
+                display.remove_task(task)
+                task = display.add_task(title, total=total, completed=done)
+                begun = True
+            display.update(task, completed=done, total=total)
+
+        yield update
 
 
 def _plain_lines(title: str, unit: str) -> Progress:
@@ -109,9 +119,10 @@ def _plain_lines(title: str, unit: str) -> Progress:
     first: int | None = None  # what was done already, as of a download that is continued
 
     def update(done: int, total: int | None) -> None:
-        nonlocal last, first
-        first = done if first is None else first
+        nonlocal last, first, began
         now = time.monotonic()
+        if first is None:
+            first, began = done, now
         if now - last >= 10:
             last, left = now, ""
             if total and done > first:

@@ -1,5 +1,6 @@
 """Files from a URL: whole or absent, continued where they broke off, never swapped unseen."""
 
+import codecs
 import datetime
 import errno
 import os
@@ -147,7 +148,7 @@ def _attempt(part: _Part, progress: Progress, timeout: float) -> None:
             host = urlsplit(part.url).hostname
             raise UserError(f"no network, or no such host as {host}; {_by_hand(part)}") from None
         raise _TransientError(_cause(error)) from None
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:  # also of where it is redirected to
         raise UserError(f"cannot fetch {part.url}: {error}") from None
     except OSError as error:
         if error.errno is None:  # what requests says of a REQUESTS_CA_BUNDLE that is not there
@@ -158,6 +159,14 @@ def _attempt(part: _Part, progress: Progress, timeout: float) -> None:
             f"no space left on the disk for {part.target}; what was fetched is kept, "
             "free some space and run again"
         ) from None
+    if not part.size:
+        raise _TransientError("the server sent an empty file")
+    if _is_page(part.path):
+        part.forget()
+        raise UserError(
+            f"{part.url}: a web page came in place of the file, as of a network that wants a "
+            f"login; {_by_hand(part)}"
+        )
     if total is not None and part.size != total:
         problem = f"got {part.size} of {total} bytes"
         if part.size > total:
@@ -181,6 +190,8 @@ def _begin(part: _Part, response: "requests.Response") -> int | None:
     if status == 200:
         part.forget()  # the server ignores ranges, or its file changed: start over
         length = response.headers.get("Content-Length")
+        if length and not re.fullmatch(r"\d+", length):
+            raise _TransientError(f"the server says a length that is none ({length})")
         total = int(length) if length else None
         part.begin(total, _validator(response.headers))
         return total
@@ -206,6 +217,13 @@ def _write(part: _Part, blocks: Iterator[bytes], total: int | None, progress: Pr
             progress(done, total)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is HTML, which nothing is that is fetched here."""
+    with path.open("rb") as stream:
+        head = stream.read(1024).removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    return head.startswith((b"<!doctype html", b"<html"))
 
 
 def _cause(error: BaseException) -> str:

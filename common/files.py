@@ -46,9 +46,11 @@ def atomic(path: Path, mode: str = "w") -> Iterator:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # what a write to a full disk does not say
         raise
 
 
@@ -79,6 +81,17 @@ def place(source: Path, destination: Path) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copyfile(source, destination)
+
+
+def write_at(handle: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of some bytes into an open file from an offset on.
+
+    A disk that gets full takes the beginning of a write without a word; the rest then raises.
+    """
+    left = memoryview(data).cast("B")
+    while left:
+        written = os.pwrite(handle, left, offset)
+        left, offset = left[written:], offset + written
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -19,7 +19,7 @@ _SECRETS = ("PORTAGE_SERVED_TOKEN",)
 
 # Words that are for the environment, where any of our processes, or a tool, looks for them.
 _ENVIRONMENT = re.compile(
-    rf"{'|'.join(paths.VARIABLES)}|PORTAGE_\w+|ANDROID_SERIAL|PYTHON|HOME|PATH|SHELL|CUDA_VISIBLE_DEVICES|POD_IP"
+    rf"{'|'.join(paths.VARIABLES)}|{paths.CACHE_GB}|PORTAGE_\w+|ANDROID_SERIAL|PYTHON|HOME|PATH|SHELL|CUDA_VISIBLE_DEVICES|POD_IP"
     r"|LANG|LC_\w+|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY"
 )
 _ALIASES = {

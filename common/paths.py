@@ -3,6 +3,7 @@
 Standard library only, as `make setup` needs it before anything is installed.
 """
 
+import math
 import os
 from pathlib import Path
 
@@ -16,6 +17,10 @@ VARIABLES = (
     *("PORTAGE_ARM_ROOT", "PORTAGE_QEMU", "PORTAGE_SSH_CONFIG", "JAVA_HOME", "PYENV_ROOT"),
     *("REQUESTS_CA_BUNDLE", "TMPDIR", "ANDROID_NDK_HOME", "PORTAGE_SERVED_CA"),
 )
+
+
+CACHE_GB = "CACHE_GB"  # the environment variable that limits the decoded photos kept
+_USUAL_GB = 20.0  # ImageNet's 50,000 validation photos at two sizes of crops
 
 
 def absolute(text: str | Path) -> Path:
@@ -35,11 +40,13 @@ def given(variable: str) -> Path | None:
 
 
 def settle_variables() -> None:
-    """Make the paths in the environment absolute, for children that work in another folder."""
+    """Make the paths in the environment absolute, for children that work in another folder, and
+    refuse a limit of the cache that is none."""
     for variable, value in os.environ.items():
         # An interpreter may also be given by its bare name, to be looked for on the path.
         if variable in VARIABLES or (variable.startswith("PORTAGE_PYTHON_") and "/" in value):
             os.environ[variable] = str(given(variable) or "")
+    cache_limit()
 
 
 def home() -> Path:
@@ -68,3 +75,17 @@ def build_root() -> Path:
 def cache_root() -> Path:
     """Downloads and decoded photos: they outlive `make clean` (XDG base directories)."""
     return (given("XDG_CACHE_HOME") or home() / ".cache") / "paddle-portage"
+
+
+def cache_limit() -> int:
+    """The bytes that decoded photos may take in the cache, between runs."""
+    text = os.environ.get(CACHE_GB) or str(_USUAL_GB)
+    try:
+        if 0 <= (limit := float(text)) < math.inf:
+            return int(limit * 1e9)
+    except ValueError:
+        pass
+    raise UserError(
+        f"{CACHE_GB}={text}: not a number of gigabytes of at least 0 (usually {_USUAL_GB:g}); "
+        "it limits the decoded photos that the cache keeps"
+    )

@@ -5,11 +5,14 @@ Standard library only, since `make setup` runs before anything is installed.
 
 import contextlib
 import ctypes
+import errno
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -17,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from common.errors import StepError
+from common import paths
+from common.errors import StepError, UserError
 
 _GRACE = 5.0  # seconds for a program to clean up in, after it was asked to end
 _LONGEST = 300  # characters of a foreign line in a sentence of ours
 ANY_STATUS = range(256)
+_ROOM = 1 << 20  # bytes that a disk has free which is not full
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _running: set[subprocess.Popen] = set()  # those that `start_group` started and nobody ended
 _starting = threading.Lock()
@@ -73,6 +78,18 @@ def sentence(what: str, how: str, line: str | None = None, remedy: str | None = 
     """ "{what}: {how}: {line}; {remedy}", without the parts that are None, on one line."""
     said = " ".join((line or "").split())[:_LONGEST]
     return ": ".join(filter(None, (what, how, said))) + (f"; {remedy}" if remedy else "")
+
+
+def refuse_full_disk(what: str) -> None:
+    """Raise OSError where there is no room for what a program writes, who failed in its own words
+    then: `basic_ios::clear: iostream error`."""
+    for find in (paths.build_root, paths.cache_root, lambda: Path(tempfile.gettempdir())):
+        free = _ROOM
+        with contextlib.suppress(OSError, UserError):
+            if os.access(find(), os.W_OK):  # one that is read-only has no room either
+                free = shutil.disk_usage(find()).free
+        if free < _ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), what)
 
 
 def run(
@@ -138,6 +155,7 @@ def run(
         reader.join(_GRACE)
     done = Completed(child.returncode, *(reader.text() for reader in output))
     if how:
+        refuse_full_disk(what)
         raise error(sentence(what, how, telling(done), remedy))
     return done
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from common import machine
 from common.errors import StepError
+from common.mapped import save
 from convert.artifact import Artifact
 from data.synthetic import images
 from runtimes.worker import Worker
@@ -85,7 +86,7 @@ def verify_against(
     worker.open(session, folder=str(folder), precision=precision, threads=threads, **options)
     after = run(worker, images(shape))
     difference = check(worker.label, before, after, precision)
-    np.save(folder / FILE, after)
+    _keep(folder / FILE, after)
     return {"probe_difference": difference, "peak_mib": worker.peak_mib}
 
 
@@ -110,5 +111,10 @@ def verify_on(
     difference = check(worker.label, before, run(worker, photos), "int8")
     after = run(worker, images(tuple(source.facts["input_shape"])))
     check(worker.label, after, after, "int8")
-    np.save(folder / FILE, after)
+    _keep(folder / FILE, after)
     return {"probe_difference": difference, "peak_mib": worker.peak_mib}
+
+
+def _keep(path: Path, logits: np.ndarray) -> None:
+    with path.open("wb") as stream:
+        save(stream, logits)

@@ -1,33 +1,28 @@
 """Labelled photos → crops that every target and every later run shares, decoded once.
 
-A cache entry is `crops/<key>.npy`, the crops, and `crops/<key>.json`, which says that the crops
-are whole and which photos are missing from them. The key is made of the photos' contents, the
-geometry of the preprocess, the code that makes crops and the versions of the libraries that decode.
+The key of a cache entry (see `data.crop_files`) is made of the photos' contents, the geometry of
+the preprocess, the code that makes crops and the versions of the libraries that decode.
 """
 
-import contextlib
-import io
-import mmap
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import filelock
 import numpy as np
 
 from common.console import say_once
 from common.errors import UserError
-from common.files import locked, read_json, sha256_of, stamp, write_json
-from common.paths import cache_root
+from common.files import locked, sha256_of
+from common.mapped import release
 from common.sources import code_of
+from data.crop_files import Entry, finish
+from data.crop_room import make_room, note_use
 from data.decode_many import Progress, decode_many
 from data.images import ImageSet, identity
 from data.photo_files import left_out_line, printable
 from data.preprocess import Preprocess
 
 _NAMED_IN_ERRORS = 20
-_Found = tuple[np.ndarray, dict[int, str]]  # the crops, and why photos are missing from them
 
 
 @dataclass
@@ -68,12 +63,11 @@ class Crops:
         rows = range(len(self.array)) if rows is None else rows
         for start in range(0, len(rows), size):
             yield preprocess.normalize(self.array[list(rows[start : start + size])])
+            self.release()
 
     def release(self) -> None:
         """Let go of the photos read so far: mapped pages count as this process's memory."""
-        mapped = getattr(self.array, "_mmap", None)
-        if mapped is not None:
-            mapped.madvise(mmap.MADV_DONTNEED)
+        release(self.array)
 
 
 def load_crops(
@@ -94,15 +88,18 @@ def load_crops(
     if not images.paths:
         raise UserError(f"{images.name}: no photos in this set")
     hashes = images.hashes
-    code = code_of(decode_many, _finish)
-    entry = _Entry(sha256_of([code, hashes, preprocess.geometry, _versions()]))
+    code = code_of(decode_many, finish)
+    entry = Entry(sha256_of([code, hashes, preprocess.geometry, _versions()]))
     found = entry.open()
     if found is None:
         with locked(entry.lock):  # a second run waits here for the first one's crops
             found = entry.open()
             if found is None:
                 entry.remove_leftovers()
+                make_room(entry.key, len(images) * preprocess.crop**2 * 3)
                 found = entry.build(images, preprocess, workers, progress)
+    note_use(entry.key)
+    make_room(entry.key)
     array, bad = found
     lost = [(images.paths[row], reason) for row, reason in bad.items()]
     lost += images.left_out.items()
@@ -143,96 +140,3 @@ def refuse_lost(
     if not none_left:
         remedy += ", or go on without them with --skip-bad"
     raise UserError(f"{count} photos cannot be read: {named}; {remedy}")
-
-
-class _Entry:
-    """One cache entry: its files, and how they come to be."""
-
-    def __init__(self, key: str):
-        folder = cache_root() / "crops"
-        self.crops = folder / f"{key}.npy"
-        self.record = folder / f"{key}.json"
-        self.lock = folder / f"{key}.lock"
-        self._part = folder / f".{key}.part"
-
-    def open(self) -> _Found | None:
-        """The entry, or None if there is no sound one.
-
-        Sound means that nothing has touched the crops since they were written (size, times of
-        change, inode): that costs microseconds, where a checksum would read gigabytes.
-        """
-        record = read_json(self.record)
-        try:
-            if record and record["crops"] == stamp(self.crops):
-                return np.load(self.crops, mmap_mode="r"), dict(record["bad"])
-        except (FileNotFoundError, KeyError, TypeError, ValueError):
-            pass
-        return None
-
-    def build(
-        self,
-        images: ImageSet,
-        preprocess: Preprocess,
-        workers: int | None,
-        progress: Progress | None,
-    ) -> _Found:
-        """Decode the photos into the entry's files.
-
-        The crops take their name when they are whole, and the record is written last: a run that
-        is killed leaves nothing that looks like an entry. There is no record either where a photo
-        could not be read for a reason that may pass, such as want of memory.
-        """
-        side = preprocess.crop
-        offset = len(_header(len(images), side))
-        try:
-            self._part.unlink(missing_ok=True)
-            self._part.touch()
-            bad = decode_many(
-                images.paths, preprocess, self._part, offset, workers=workers, progress=progress
-            )
-            kept = [row for row in range(len(images)) if row not in bad]
-            _finish(self._part, offset, side, kept)
-            self._part.replace(self.crops)
-        finally:
-            self._part.unlink(missing_ok=True)
-        reasons = {row: why.reason for row, why in bad.items()}
-        if all(why.lasting for why in bad.values()):
-            write_json(self.record, {"crops": stamp(self.crops), "bad": list(reasons.items())})
-        return np.load(self.crops, mmap_mode="r"), reasons
-
-    def remove_leftovers(self) -> None:
-        """Delete what killed runs left behind, of this entry and of all that nobody works on."""
-        for path in self.lock.parent.iterdir():
-            key = path.name.lstrip(".").partition(".")[0]
-            whole = path.with_name(f"{key}.json").exists()
-            if not (path.name.startswith(".") or (path.suffix == ".npy" and not whole)):
-                continue
-            with contextlib.suppress(filelock.Timeout):
-                lock = filelock.FileLock(path.with_name(f"{key}.lock"))
-                held = key == self.lock.stem
-                with contextlib.nullcontext() if held else lock.acquire(blocking=False):
-                    path.unlink(missing_ok=True)
-
-
-def _header(rows: int, side: int) -> bytes:
-    """The head of an .npy file of crops; numpy pads it, so its length hardly depends on `rows`."""
-    stream = io.BytesIO()
-    shape = (rows, side, side, 3)
-    np.lib.format.write_array_header_1_0(
-        stream, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
-    return stream.getvalue()
-
-
-def _finish(part: Path, offset: int, side: int, kept: list[int]) -> None:
-    """Make a whole .npy file of the rows to keep: close the gaps between them, write the head."""
-    row_bytes = side * side * 3
-    with part.open("r+b", buffering=0) as stream:
-        for new, old in enumerate(kept):
-            if new != old:
-                row = os.pread(stream.fileno(), row_bytes, offset + old * row_bytes)
-                os.pwrite(stream.fileno(), row, offset + new * row_bytes)
-        stream.truncate(offset + len(kept) * row_bytes)
-        header = _header(len(kept), side)
-        assert len(header) == offset
-        os.pwrite(stream.fileno(), header, 0)

@@ -4,10 +4,9 @@ Each photo's crop goes straight to its place in the file, so that no pixels trav
 processes.
 """
 
-import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from common import machine
 from common.errors import UserError
+from common.files import write_at
 from data.decode import BadPhotoError
 from data.preprocess import Preprocess
 from runtimes.worker import DeadWorkerError, Worker
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]  # photos done, photos in all
 # and start at once, where a process takes 0.2 s. From this many photos on that no longer shows,
 # and processes also scale to many cores, and survive a photo that kills the decoder.
 PROCESSES_FROM = 4000
-_PER_TASK = 8  # few, since the last tasks leave cores idle; a task's overhead is 0.2 ms
+PER_TASK = 8  # few, since the last tasks leave cores idle; a task's overhead is 0.2 ms
 
 
 _LABEL = "processes that decode photos do not start"
@@ -36,6 +36,9 @@ class Bad(NamedTuple):
 
     reason: str
     lasting: bool
+
+
+Decoded = dict[int, dict[int, Bad]]  # by a task's first photo: its bad photos, by their place
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,17 @@ def decode_many(
     preprocess: Preprocess,
     file: Path,
     offset: int,
+    known: Mapping[int, Mapping[int, Bad]] | None = None,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
+    note: Callable[[int, dict[int, Bad]], None] | None = None,
 ) -> dict[int, Bad]:
     """Write the crops of photos, uint8 [N, S, S, 3], into an existing file from byte `offset` on.
 
-    Returns the photos that cannot be used, by their place in `paths`; what the file holds there is
-    undefined.
+    `known` are the tasks (`Decoded`) that an earlier run has written there, and `note` is told of
+    each one that is finished now. Returns the photos that cannot be used, by their place in
+    `paths`; what the file holds there is undefined.
     """
     # Absolute, since the workers have a working folder of their own.
     task = Task([str(path.absolute()) for path in paths], preprocess, file.absolute(), offset)
@@ -80,22 +86,44 @@ def decode_many(
         decoder = _Workers()
     with decoder as decode:
         pool = ThreadPoolExecutor(workers)
+        known = known or {}
+        bad = {start + row: why for start, one in known.items() for row, why in one.items()}
+        starts = [start for start in range(0, len(paths), PER_TASK) if start not in known]
+        done = sum(min(PER_TASK, len(paths) - start) for start in known)
+        if progress and done:
+            progress(done, len(paths))  # so that the time left is not told by what was done before
         try:
-            futures = {
-                pool.submit(decode, task.part(start, start + _PER_TASK)): start
-                for start in range(0, len(paths), _PER_TASK)
-            }
-            bad: dict[int, Bad] = {}
-            done = 0
-            for future in as_completed(futures):
-                start = futures[future]
-                bad |= {start + row: why for row, why in future.result().items()}
-                done += min(_PER_TASK, len(paths) - start)
+            tasks = ((start, task.part(start, start + PER_TASK)) for start in starts)
+            for start, found in _completed(pool, decode, tasks, 4 * workers):
+                bad |= {start + row: why for row, why in found.items()}
+                done += min(PER_TASK, len(paths) - start)
+                if note:
+                    note(start, found)
                 if progress:
                     progress(done, len(paths))
         finally:
             pool.shutdown(cancel_futures=True)
     return dict(sorted(bad.items()))
+
+
+def _completed(
+    pool: ThreadPoolExecutor, decode: Callable, tasks: Iterable[tuple[int, Task]], count: int
+) -> Iterator[tuple[int, dict[int, Bad]]]:
+    """Each task's first photo and bad photos, in the order of their ends; at most `count` tasks
+    wait, however many there are."""
+    waiting: dict[Future, int] = {}
+    for start, task in tasks:
+        waiting[pool.submit(decode, task)] = start
+        while len(waiting) >= count:
+            yield from _ended(waiting)
+    while waiting:
+        yield from _ended(waiting)
+
+
+def _ended(waiting: dict[Future, int]) -> Iterator[tuple[int, dict[int, Bad]]]:
+    done = wait(waiting, return_when=FIRST_COMPLETED).done
+    for future in [one for one in waiting if one in done]:
+        yield waiting.pop(future), future.result()
 
 
 def decode_some(task: Task) -> dict[int, Bad]:
@@ -114,7 +142,7 @@ def decode_some(task: Task) -> dict[int, Bad]:
             except MemoryError:
                 bad[row] = Bad("too large for this machine's memory", lasting=False)
             else:
-                os.pwrite(stream.fileno(), crop.data, task.offset + row * task.row_bytes)
+                write_at(stream.fileno(), crop.data, task.offset + row * task.row_bytes)
     return bad
 
 

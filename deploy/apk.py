@@ -13,6 +13,9 @@ Maven Central and always inside: packages of target opencv run. Those of the oth
 had from the registries: `--paddle-lite` takes the official archive (android, armv8, c++_shared,
 with_extra, with_cv; a .tar.gz or its folder), or the word official, which fetches it;
 `--onnxruntime` the archive onnxruntime-android-….aar. What is not inside, the app says on screen.
+
+With `--key` the app opens those packages only that are signed with one of these keys, and whoever
+holds them can bring others to it.
 """
 
 import sys
@@ -24,6 +27,7 @@ if __name__ == "__main__":
 import argparse
 import os
 import time
+from pathlib import Path
 
 from common import files
 from common.cli import Exit, Parser, choice, run, word_or_path
@@ -42,12 +46,15 @@ from deploy.packages.making import (
     make_packages,
     packages_here,
 )
+from deploy.packages.package import content_folder
+from deploy.packages.signature import check_signed, public_keys, public_pem
 from deploy.request.arguments import add_build_arguments
 from deploy.targets.opencv import OpenCv
 from models.demo_weights import MODEL as DEMO_MODEL
 from runtimes.paddle_lite_arm.library import OFFICIAL
 
-_OF_ALL = ("precision", "paddle_lite", "onnxruntime", "abis")  # of packages that are there, too
+# For packages that are there, too.
+_OF_ALL = ("precision", "paddle_lite", "onnxruntime", "abis", "key")
 _OF_STANDING = (*_OF_ALL, "model", "name", "target")
 
 
@@ -55,13 +62,18 @@ def main() -> int:
     parser = _parser()
     options = parser.parse_args()
     started = time.monotonic()
+    keys = public_keys(options.key or ())
     find_java()  # what is lacking is said before anything is fetched or made
     engines = _engines(options)
     packages = _packages(parser, options)
-    apk = build_apk(packages, engines)
+    _require_signed(packages, list(keys.values()))
+    apk = build_apk(packages, engines, {name: public_pem(key) for name, key in keys.items()})
     inside = ", ".join(sorted(package.facts["content"] for package in packages))
     megabytes = apk.stat().st_size / 1e6
     say(f"  {inside}; engines: {', '.join(engine.name for engine in engines)}")
+    if keys:
+        names = ", ".join(name[:12] for name in keys)
+        say(f"  opens only packages that are signed with: {names} (sha256)")
     for part, size in sorted(sizes(apk).items(), key=lambda one: -one[1]):
         say(f"  {size / 1e6:6.2f} MB  {part}")
     seconds = time.monotonic() - started
@@ -84,6 +96,15 @@ def _packages(parser: Parser, options: argparse.Namespace) -> list[Artifact]:
             parser.error(f"{flag} is for packages that are made here: give --model with it")
     check_precisions(options.precision, for_app=True)
     return packages_here(options.precision) or _first_package(options)
+
+
+def _require_signed(packages: list[Artifact], keys: list[Path]) -> None:
+    """Where keys go into the app, so do only packages that it will open."""
+    for package in packages if keys else ():
+        try:
+            check_signed(content_folder(package), keys, package.facts["content"])
+        except UserError as error:
+            raise UserError(f"with KEY= the app would not open a package: {error}") from None
 
 
 def _first_package(options: argparse.Namespace) -> list[Artifact]:
@@ -117,6 +138,14 @@ def _parser() -> Parser:
         metavar="ABI",
         help=f"the processors that it is for: {', '.join(ABIS)}; repeatable (default: {ABIS[0]}; "
         f"{ABIS[1]} is that of emulators and Chromebooks)",
+    )
+    parser.add_argument(
+        "--key",
+        action="append",
+        type=absolute,
+        metavar="PATH",
+        help="the public key (P-256, PEM) of whose packages the app opens, and of nobody else's; "
+        "or a folder of such files *.pem; repeatable (default: it opens anybody's)",
     )
     return parser
 

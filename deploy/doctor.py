@@ -19,7 +19,8 @@ from common import machine, process
 from common.cli import Exit, Parser, end_with, run
 from common.console import colored, table
 from common.errors import StepError, UserError
-from common.paths import build_root, cache_root
+from common.paths import CACHE_GB, build_root, cache_limit, cache_root
+from data.crop_room import crop_bytes
 from deploy.request.arguments import add_host_arguments, named_host
 from deploy.targets import TARGETS
 from deploy.targets.base import Target
@@ -155,7 +156,14 @@ def _machine() -> list[list[str]]:
         ["weights found for", ", ".join(have) or "none (see README: your own weights)"],
         ["build folder", str(build_root())],
         ["cache", str(cache_root())],
+        ["decoded photos there", _crops()],
     ]
+
+
+def _crops() -> str:
+    """How much of the cache's limit is taken."""
+    taken = sum(crop_bytes().values()) / 1e9
+    return f"{taken:.1f} of at most {cache_limit() / 1e9:g} GB ({CACHE_GB}; make clean-cache)"
 
 
 def _arm() -> list[str]:

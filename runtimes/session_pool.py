@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from common.console import Progress
+from common.mapped import gathered
 from runtimes.hosts.base import Host
 from runtimes.hosts.local import LOCAL
 from runtimes.worker import Worker
@@ -64,7 +65,8 @@ class SessionPool:
         self._workers = workers
 
     def __call__(self, batches: Iterable[np.ndarray | list[str]], progress: Progress, total: int):
-        """The logits of all batches, in order; `progress` hears of the photos done."""
+        """The logits of all batches, in order, mapped from a file; `progress` hears of the photos
+        done."""
         free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             free.put(worker)
@@ -76,18 +78,22 @@ class SessionPool:
             finally:
                 free.put(worker)
 
-        done = []
         progress(0, total)
         pool = concurrent.futures.ThreadPoolExecutor(len(self._workers))
-        try:
+
+        def logits() -> Iterator[np.ndarray]:
+            done = 0
             for part in _ahead(pool, infer, batches, 2 * len(self._workers)):
-                done.append(part)
-                progress(sum(map(len, done)), total)
+                yield part
+                done += len(part)
+                progress(done, total)
+
+        try:
+            return gathered(logits())
         finally:
             # Interrupted, it waits for no batch, which takes minutes where QEMU executes it: what
             # the workers are at ends with them.
             pool.shutdown(wait=False, cancel_futures=True)
-        return np.concatenate(done)
 
     def environment(self) -> dict[str, Any]:
         """CPU, threads, the arithmetic in use and the runtime's version."""

@@ -73,8 +73,8 @@ class Worker:
         "module:name"; any other is passed itself, and must stand in a module.
 
         Raises StepError when the child takes longer than `limit` seconds, DeadWorkerError when it
-        dies, UserError when its host is lost. A UserError, a StepError and an OSError of the child
-        arrive as themselves.
+        dies, UserError when its host is lost, and OSError where that may come of a full disk. A
+        UserError, a StepError and an OSError of the child arrive as themselves.
         """
         return self._ask("call", _name(function), limit, arguments)
 
@@ -112,6 +112,7 @@ class Worker:
             raise expected(text)
         if number is not None:
             raise OSError(number, os.strerror(number), self.label)
+        process.refuse_full_disk(self.label)
         line = process.first_line(text) or "no message"
         error = StepError(process.sentence(self.label, kind, line))
         error.add_note(trace)
@@ -127,6 +128,7 @@ class Worker:
         said = self.printed()
         if lost := self.host.lost(self.label, child.returncode, said):
             return lost
+        process.refuse_full_disk(self.label)
         lines = said.splitlines()
         telling = [line for line in lines if "rror" in line or "Check failed" in line] or lines
         how = f"the tool {self.host.ending(child.returncode)}"

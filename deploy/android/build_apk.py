@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from common.console import say
@@ -20,8 +21,13 @@ _NAME = "paddle-portage-demo.apk"
 _INSIDE = "assets/inside.json"
 
 
-def build_apk(packages: list[Artifact], engines: list[EngineLibrary]) -> Path:
-    """Compile, pack, sign and verify `build/apk/…apk`; the same input gives the same bytes."""
+def build_apk(
+    packages: list[Artifact], engines: list[EngineLibrary], keys: Mapping[str, bytes]
+) -> Path:
+    """Compile, pack, sign and verify `build/apk/…apk`; the same input gives the same bytes.
+
+    `keys` are the PEM files, by the keys' names, that packages must be signed with, if any are.
+    """
     project, tools = read_project(), find_tools()
     target = build_root() / "apk" / _NAME
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +42,7 @@ def build_apk(packages: list[Artifact], engines: list[EngineLibrary]) -> Path:
             check.result()
         entries = [*read_archive(linked), *_dex_entries(dex), *_library_entries(engines)]
         entries.append(_inside(packages, engines))
+        entries += [Entry(f"assets/keys/{name}.pem", pem) for name, pem in keys.items()]
         entries += [entry for package in packages for entry in _package_entries(package)]
         unsigned, signed = work / "unsigned.apk", work / "signed.apk"
         write_archive(unsigned, entries)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.mapped import by_rows, chunks
 from deploy.verdict.paired import paired_interval
 from deploy.verdict.result import Accuracy, Drift, Reference
-
-_CHUNK = 1 << 22  # logits compared at a time, which bounds the memory used
 
 
 @dataclass(frozen=True)
@@ -40,16 +39,9 @@ def measure_drift(
     labels are int [photos], or None where they have none."""
     reference, measured = map(np.asarray, (reference, measured))
     _check(reference, measured, labels)
-    images, classes = reference.shape
-    step = max(1, _CHUNK // classes)
-    parts = [
-        _Photos(
-            reference[start : start + step],
-            measured[start : start + step],
-            None if labels is None else np.asarray(labels)[start : start + step],
-        )
-        for start in range(0, images, step)
-    ]
+    images = len(reference)
+    sides = (reference, measured) if labels is None else (reference, measured, np.asarray(labels))
+    parts = [_Photos(*part) for part in chunks(*sides)]
 
     def total(count) -> int:
         return sum(int(count(part)) for part in parts)
@@ -97,6 +89,10 @@ def interval_fields(gained: int, lost: int, images: int) -> dict:
 
 def decisions(logits: np.ndarray) -> np.ndarray:
     """The top-1 class of each photo, int64 [photos]; -1 where a logit is not finite."""
+    return by_rows(_decisions, logits)
+
+
+def _decisions(logits: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
 
 
@@ -130,7 +126,7 @@ class _Logits:
         finite = np.isfinite(logits)
         self.non_finite = int((~finite).sum())
         self.sound = finite.all(axis=1)
-        self.decision = decisions(logits)
+        self.decision = _decisions(logits)
         if labels is None:
             return
         own = np.take_along_axis(logits, labels[:, None], axis=1)
@@ -145,7 +141,9 @@ class _Logits:
 class _Photos:
     """Some photos' logits on both sides, and how far each photo moved between them."""
 
-    def __init__(self, reference: np.ndarray, measured: np.ndarray, labels: np.ndarray | None):
+    def __init__(
+        self, reference: np.ndarray, measured: np.ndarray, labels: np.ndarray | None = None
+    ):
         self.reference, self.measured = _Logits(reference, labels), _Logits(measured, labels)
         both_sound = self.reference.sound & self.measured.sound
         self.flipped = ~both_sound | (self.reference.decision != self.measured.decision)

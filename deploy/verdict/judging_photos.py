@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from common import console, files
+from common.mapped import save
 from common.paths import build_root
 from convert.artifact import Artifact
 from data.crops import Crops, load_crops
@@ -96,7 +97,10 @@ class JudgingPhotos:
 
     def reference(self, parts: list[Part]) -> np.ndarray:
         """The reference's logits, float32 [photos, classes], from an earlier run or a new one."""
-        return np.concatenate([self._reference_of(one)[one.rows] for one in parts])
+        found = [self._reference_of(one) for one in parts]
+        if len(parts) == 1 and len(parts[0]) == len(found[0]):
+            return found[0]
+        return np.concatenate([of[one.rows] for of, one in zip(found, parts, strict=True)])
 
     def _reference_of(self, part: Part) -> np.ndarray:
         known = self._references.get(part.crops.sha256)
@@ -108,12 +112,12 @@ class JudgingPhotos:
         facts = {"graph": self._graph.key, "crops": part.crops.sha256}
         path = build_root() / self._graph.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
         if path.exists():
-            return np.load(path)
+            return np.load(path, mmap_mode="r")
         title = f"{self._graph.name} on the reference"
         whole = Part(part.images, part.crops, spread_rows(len(part.crops), None))
         logits, _ = self.run(REFERENCE, self._graph, "fp32", [whole], title)
         with files.atomic(path, "wb") as stream:
-            np.save(stream, logits)
+            save(stream, logits)
         return logits
 
     def run(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_CHUNK = 1 << 22  # logits at a time, which bounds the memory used
+from common.mapped import by_rows, chunks
+
 _BINS = 15  # of the calibration error, as Guo et al. have them
 _LOG_RANGE = 3.0  # the temperature is sought from e^-3 to e^3
 
@@ -36,8 +37,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
     """
     from scipy.optimize import minimize_scalar  # here: --help needs no scipy
 
-    sound = np.isfinite(logits).all(axis=1)
-    logits, labels = logits[sound], labels[sound]
+    sound = by_rows(lambda rows: np.isfinite(rows).all(axis=1), logits)
+    if not sound.all():
+        logits, labels = logits[sound], labels[sound]
     if not len(logits):
         return NOT_FITTED
 
@@ -57,7 +59,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
 def calibration_error(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
     """The expected calibration error of the decisions: over 15 bins of equal width, the mean of
     |share that is right − mean probability|, weighted by photos. Few photos make it too large."""
-    decision = logits.argmax(axis=1)
+    decision = by_rows(lambda rows: rows.argmax(axis=1), logits)
     sure = probability(logits, decision, temperature)
     right = decision == labels
     bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
@@ -74,11 +76,10 @@ def probability(logits: np.ndarray, classes: np.ndarray, temperature: float) -> 
 
 
 def _log_probability(logits: np.ndarray, classes: np.ndarray, temperature: float) -> np.ndarray:
-    step = max(1, _CHUNK // logits.shape[1])
     parts = []
-    for start in range(0, len(logits), step):
-        scaled = logits[start : start + step].astype(np.float64) / temperature
+    for some, own_class in chunks(logits, classes):
+        scaled = some.astype(np.float64) / temperature
         scaled -= scaled.max(axis=1, keepdims=True)
-        own = np.take_along_axis(scaled, classes[start : start + step, None], axis=1)[:, 0]
+        own = np.take_along_axis(scaled, own_class[:, None], axis=1)[:, 0]
         parts.append(own - np.log(np.exp(scaled).sum(axis=1)))
     return np.concatenate(parts) if parts else np.zeros(0)

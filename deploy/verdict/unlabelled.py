@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 
 from common.intervals import exact_high
-from deploy.verdict.drift import Comparison, measure_drift
+from deploy.verdict.drift import Comparison, decisions, measure_drift
 from deploy.verdict.paired import two_digits
 from deploy.verdict.probabilities import NOT_FITTED, Temperature, fit_temperature, probability
 
@@ -163,7 +163,7 @@ def weigh(reference: np.ndarray, measured: np.ndarray, labels: np.ndarray | None
         return Decisions(compared)
     known = 0 if labels is None else len(labels)
     temperature = NOT_FITTED if labels is None else fit_temperature(reference[:known], labels)
-    old, new = reference.argmax(axis=1), measured.argmax(axis=1)
+    old, new = decisions(reference), decisions(measured)
     losses = expected_losses(reference, old, new, temperature.value)
     largest = largest_loss(compared.drift.max_abs, temperature.value)
     powered = None

@@ -188,7 +188,7 @@ class Judge:
             explain = simulate.explain_arm_overflow
         elif built.manifest["kind"] == simulate.KIND.name:
             explain = simulate.explain_overflow
-        wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+        wrong = np.flatnonzero(drift.decisions(logits) < 0)
         if len(wrong) and explain:
             batches = self._photos.batches(parts, 1)
             batch = next(itertools.islice(batches, int(wrong[0]), None))

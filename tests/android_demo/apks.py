@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.artifact import Build, Step, produce
+from deploy.packages.signature import sign
 from tests.android_demo import java
 
 MODELS = {"lite-arm": "model.nb", "onnx": "model.onnx"}
@@ -16,8 +17,13 @@ _LOCAL_HEADER = 30
 _CLASS_DEF_BYTES = 32
 
 
-def write_package(target: str, content: bytes, model: str = "Tiny") -> Path:
-    """A package of the build folder, as far as `make apk` looks into it; returns its folder."""
+def write_package(
+    target: str, content: bytes, model: str = "Tiny", key: Path | None = None
+) -> Path:
+    """A package of the build folder, as far as `make apk` looks into it; returns its folder.
+
+    With a private key it is signed.
+    """
     name = f"{model}-{target}-fp32"
 
     def make(folder: Path) -> dict:
@@ -25,6 +31,8 @@ def write_package(target: str, content: bytes, model: str = "Tiny") -> Path:
         (folder / name / MODELS[target]).write_bytes(content)
         (folder / name / "manifest.json").write_text("{}\n")
         (folder / name / "golden" / "crops.bin").write_bytes(bytes(3000))
+        if key:
+            sign(folder / name, key)
         (folder / f"{name}.zip").write_bytes(b"not for the app")
         return {"content": name, "weights": "random"}
 

@@ -14,6 +14,7 @@ from common.paths import ROOT
 from data.decode import decode_photo
 from data.images import ImageSet
 from tests.android_demo import arrays, java
+from tests.deploy.packages.tampering import make_keys
 
 PHOTOS = 60
 TARGETS = ("onnx", "opencv", "lite-arm")
@@ -66,12 +67,17 @@ def decoded(photo_folder) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def package_build(photo_folder, weights, tmp_path_factory) -> Path:
-    """A build folder with packages of the real SqueezeNet1_1, made by the command."""
+def signing_keys(tmp_path_factory) -> Path:
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def package_build(photo_folder, weights, signing_keys, tmp_path_factory) -> Path:
+    """A build folder with signed packages of the real SqueezeNet1_1, made by the command."""
     build = tmp_path_factory.mktemp("packages")
     words = [sys.executable, ROOT / "deploy" / "package.py", "--model", "SqueezeNet1_1"]
     words += [word for target in TARGETS for word in ("--target", target)]
-    words += ["--precision", "fp32"]
+    words += ["--precision", "fp32", "--sign", signing_keys / "own.pem"]
     words += ["--photos", str(PHOTOS)]
     words += ["--weights", weights, "--data", photo_folder]
     done = subprocess.run(

@@ -3,8 +3,9 @@
     python -m tests.android_demo.screens BUILD OUT
 
 Android's own views and drawing code on a JVM (Robolectric), with the resources and packages of the
-APK in a build folder, and OpenCV's and ONNX Runtime's libraries for desktops. It shows what the
-screens look like and what they do, not how a phone's camera, its heat or its processor behave.
+APK in a build folder (of signed packages, with their key: `make apk SIGN= KEY=`), and OpenCV's and
+ONNX Runtime's libraries for desktops. It shows what the screens look like and what they do, not how
+a phone's camera, its heat or its processor behave.
 """
 
 import dataclasses
@@ -101,6 +102,7 @@ def draw_screens(apk: Path, photo: Path, expects: Expected, out: Path) -> dict[s
             "portage.photo": photo,
             "portage.top": expects.top,
             "portage.photo_top": expects.photo_top,
+            "portage.key": _key_inside(apk),
         }
         settings["java.library.path"] = java.unpack_opencv(work / "native")
         places, environment = java.own_places(work / "tmp")
@@ -114,6 +116,14 @@ def draw_screens(apk: Path, photo: Path, expects: Expected, out: Path) -> dict[s
     assert "end" in done.stdout.splitlines(), said
     found = re.findall(r"^(passed|failed) \S+ (\S+) ?(.*)", done.stdout, re.M)
     return {test: None if verdict == "passed" else trace for verdict, test, trace in found}
+
+
+def _key_inside(apk: Path) -> str:
+    """What the app calls the key that was built into it."""
+    with zipfile.ZipFile(apk) as archive:
+        names = [name for name in archive.namelist() if name.startswith("assets/keys/")]
+    assert len(names) == 1, "it should be built with one key: make apk SIGN=key.pem KEY=public.pem"
+    return Path(names[0]).name[:12]
 
 
 def _run(words: list, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:

@@ -19,10 +19,12 @@ from deploy.android import compile as compiling
 from deploy.android import engines, sign
 from deploy.android.project import ANDROID, read_project
 from deploy.android.tools import Tools, find_tools
+from deploy.packages.signature import SIGNATURE, key_name
 from models.demo_weights import make_demo_weights
 from runtimes.paddle_lite_arm.library import ARCHIVES
 from tests.android_demo import apks
 from tests.conftest import assert_refused, skipped_without_a_registry
+from tests.deploy.packages.tampering import make_keys
 
 ABIS = {"arm64-v8a", "x86_64"}
 LIBRARIES = {
@@ -57,12 +59,12 @@ def given(tmp_path_factory, tools) -> dict[str, Path]:
     }
 
 
-def build(folder: Path, words: list) -> tuple[Path, subprocess.CompletedProcess]:
-    """Run the command with packages in a build folder of its own."""
+def build(folder: Path, words: list, key: Path | None = None) -> tuple[Path, str]:
+    """Run the command with packages in a build folder of its own; the app, and what was said."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BUILD_DIR", str(folder))
         for target in apks.MODELS:
-            apks.write_package(target, MODEL)
+            apks.write_package(target, MODEL, key=key)
         done = subprocess.run(
             [sys.executable, "deploy/apk.py", *map(str, words)],
             capture_output=True,
@@ -70,22 +72,27 @@ def build(folder: Path, words: list) -> tuple[Path, subprocess.CompletedProcess]
             timeout=600,
         )
     assert done.returncode == 0, done.stderr
-    return folder / "apk" / "paddle-portage-demo.apk", done
+    return folder / "apk" / "paddle-portage-demo.apk", done.stderr
 
 
 @pytest.fixture(scope="session")
-def apk(given, tmp_path_factory) -> Path:
-    """An app with all engines, for two processors, and two packages."""
+def keys(tmp_path_factory) -> Path:
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def apk(given, keys, tmp_path_factory) -> Path:
+    """An app with all engines, for two processors, two packages, and the key that signed them."""
     words = [word for pair in given.items() for word in pair]
     words += [word for abi in ABIS for word in ("--abis", abi)]
-    return build(tmp_path_factory.mktemp("with-engines"), words)[0]
+    words += ["--key", keys / "own.pub"]
+    return build(tmp_path_factory.mktemp("with-engines"), words, keys / "own.pem")[0]
 
 
 @pytest.fixture(scope="session")
 def bare(tools, tmp_path_factory) -> tuple[Path, str]:
     """An app without an engine that is given, and what the command said."""
-    path, done = build(tmp_path_factory.mktemp("bare"), [])
-    return path, done.stderr
+    return build(tmp_path_factory.mktemp("bare"), [])
 
 
 def test_it_asks_for_the_camera_and_for_nothing_else(apk, tools):
@@ -126,6 +133,14 @@ def test_models_and_libraries_are_stored_and_aligned(apk):
         assert found[name].stored, name
         assert found[name].start % (16384 if name in libraries else 4) == 0, name
     assert not found["classes.dex"].stored
+
+
+def test_the_key_that_packages_must_be_signed_with_is_inside(apk, bare, keys):
+    own = keys / "own.pub"
+    found = apks.entries(apk)
+    assert found[f"assets/keys/{key_name(own)}.pem"].content == own.read_bytes()
+    assert f"assets/packages/Tiny-onnx-fp32/{SIGNATURE}" in found
+    assert not [name for name in apks.entries(bare[0]) if name.startswith("assets/keys/")]
 
 
 def test_every_library_can_be_loaded_by_phones_with_pages_of_16_kb(apk):

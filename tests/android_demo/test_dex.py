@@ -16,7 +16,7 @@ def shipped(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BUILD_DIR", str(tmp_path_factory.mktemp("apk")))
         try:
-            apk = build_apk([], [])
+            apk = build_apk([], [], {})
         except UserError as error:
             pytest.skip(f"no APK can be built here: {error}")
     return class_files_of(apk, tmp_path_factory.mktemp("dex"))

@@ -25,20 +25,28 @@ SOURCE = "".join(path.read_text() for path in screens.TESTS)
 TESTS = re.findall(r"@Test\n(?:\s+@Config.*\n)?\s+public void (\w+)", SOURCE)
 PICTURES = (
     *("main", "main-zh-night-landscape", "main-large-text", "photo", "no-photo", "no-engine"),
-    *("damaged-model", "no-permission", "check", "check-zh-night-landscape", "bench"),
+    *(
+        "damaged-model",
+        "not-signed",
+        "not-signed-zh-night-landscape",
+        "no-permission",
+        "check",
+        "check-zh-night-landscape",
+        "bench",
+    ),
     *("bench-large-text", "bench-zh-night-landscape", "about", "about-zh-night-landscape"),
     *("list-models", "list-power", "list-power-zh-night-landscape"),
 )
 
 
 @pytest.fixture(scope="session")
-def drawn(package_build, tmp_path_factory) -> tuple[dict[str, str | None], Path]:
+def drawn(package_build, signing_keys, tmp_path_factory) -> tuple[dict[str, str | None], Path]:
     """What became of each Java test, and the folder of what they left."""
     for tool in ("javac", "mvn", "npm"):
         if shutil.which(tool) is None:
             pytest.skip(f"needs {tool}, which is not on this machine")
     environment = os.environ | {"BUILD_DIR": str(package_build)}
-    words = [sys.executable, "deploy/apk.py"]
+    words = [sys.executable, "deploy/apk.py", "--key", signing_keys / "own.pub"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     out = tmp_path_factory.mktemp("screens")

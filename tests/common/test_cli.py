@@ -39,6 +39,9 @@ def raising(error: BaseException):
         (KeyboardInterrupt("In the code:\nhere"), 130, "error: interrupted; what was finished is"),
         (KeyboardInterrupt("ended by SIGTERM"), 130, "error: ended by SIGTERM\n"),
         (OSError(errno.ENOSPC, "", "/build/x"), 2, "error: /build/x: no space left on the disk"),
+        (OSError(errno.EDQUOT, "", "/build/x"), 2, "error: /build/x: the disk quota is used up"),
+        (OSError(errno.EFBIG, "", "/build/x"), 2, "error: /build/x: larger than a file may be"),
+        (OSError(errno.EIO, "", "/build/x"), 2, "error: /build/x: the disk failed"),
         (OSError(errno.EROFS, "", "/build"), 2, "error: /build: that place is read-only"),
     ],
 )

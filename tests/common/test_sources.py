@@ -162,7 +162,7 @@ MADE = {
     "to_qdq": ("calib.qdq:to_qdq",),
     "quantize_openvino": ("calib.quantize_openvino:quantize_openvino",),
     "quantize_lite": ("calib.quantize_lite:quantize_lite",),
-    "crops": ("data.decode_many:decode_many", "data.crops:_finish"),
+    "crops": ("data.decode_many:decode_many", "data.crop_files:finish"),
     "adapt": ("training.adapt:adapt", "models.vgg:VGG11"),
 }
 EXPORTS = {"export", "export of VGG11"}

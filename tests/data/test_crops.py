@@ -14,7 +14,7 @@ import pytest
 
 from common.errors import UserError
 from common.paths import ROOT
-from data import crops, decode_many
+from data import crop_files, decode_many
 from data.crops import Crops, load_crops
 from data.images import ImageSet
 from data.preprocess import Preprocess
@@ -307,17 +307,32 @@ def test_an_entry_is_an_ordinary_npy_file(some_bad, cache):
     assert path.stat().st_size == 128 + 3 * 224 * 224 * 3
 
 
-def test_a_progress_that_raises_leaves_nothing_behind(ten_photos, cache, either_way):
+def test_an_interrupted_run_is_gone_on_with(ten_photos, cache, either_way):
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
+    images, again = ImageSet.open(ten_photos), Progress()
     with pytest.raises(KeyboardInterrupt):
-        load_crops(ImageSet.open(ten_photos), PREPROCESS, progress=interrupt)
+        load_crops(images, PREPROCESS, progress=interrupt, workers=1)
+    assert list((cache / "crops").glob("*.npy")) == []
+    crops = load_crops(images, PREPROCESS, progress=again)
+    assert np.array_equal(crops.array, expected_crops(images))
+    assert again.calls == [(8, 10), (10, 10)]  # the eight were there
+    assert list((cache / "crops").glob(".*")) == []
+
+
+def test_an_error_leaves_nothing_behind(ten_photos, cache, either_way):
+    def fail(done: int, total: int) -> None:
+        raise UserError("no")
+
+    with pytest.raises(UserError):
+        load_crops(ImageSet.open(ten_photos), PREPROCESS, progress=fail)
     assert [path.suffix for path in (cache / "crops").iterdir()] == [".lock"]
 
 
 LOAD = """
 import os, sys, time
+{first}
 from data import decode_many
 from data.images import ImageSet
 from data.crops import load_crops
@@ -331,8 +346,10 @@ print("sum", int(crops.array.sum()))
 """
 
 
-def start_load(folder: Path, then: str = "pass", processes_from: int = 4000) -> subprocess.Popen:
-    code = LOAD.format(folder=str(folder), then=then, processes_from=processes_from)
+def start_load(
+    folder: Path, then: str = "pass", processes_from: int = 4000, first: str = ""
+) -> subprocess.Popen:
+    code = LOAD.format(folder=str(folder), then=then, processes_from=processes_from, first=first)
     return subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -365,6 +382,58 @@ def test_a_killed_run_leaves_no_entry_and_the_next_one_cleans_up(ten_photos, cac
     assert list((cache / "crops").glob(".*")) == []
     images = ImageSet.open(ten_photos)
     assert np.array_equal(load_crops(images, PREPROCESS).array, expected_crops(images))
+
+
+KEPT_AT_ONCE = """
+from data import crop_files
+crop_files._SAVE_EVERY = 0
+"""
+
+
+@pytest.mark.parametrize("processes_from", [0, 4000], ids=["processes", "threads"])
+def test_what_a_killed_run_decoded_is_not_decoded_again(photo_folder, cache, processes_from):
+    names = {f"{n:02}.jpg": encoded(picture(60, 50, seed=n)) for n in range(40)}
+    names["03.jpg"] = b"no photo"
+    folder = photo_folder(names)
+    run = start_load(*(folder, "time.sleep(60 if done >= 24 else 0)", processes_from, KEPT_AT_ONCE))
+    while run.stdout.readline().strip() != "24":
+        assert run.poll() is None
+    run.kill()
+    run.communicate()
+    [part] = (cache / "crops").glob(".*.part")
+    load_crops(ImageSet.open(folder), Preprocess(resize_short=300), skip_bad=True)
+    assert part.exists()  # another set's run does not clean that up
+
+    images, again = ImageSet.open(folder), Progress()
+    crops = load_crops(images, PREPROCESS, skip_bad=True, progress=again)
+    assert again.calls[0] == (24, 40)
+    assert crops.skipped == [str(folder / "03.jpg")]
+    good = images.take([row for row in range(40) if row != 3])
+    assert np.array_equal(crops.array, expected_crops(good))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda part, journal: part.write_bytes(part.read_bytes()) and part.rename(f"{part}x"),
+        lambda part, journal: journal.write_text("{"),
+        lambda part, journal: journal.write_text('{"photos": 10, "inode": 1, "done": [0]}'),
+        lambda part, journal: journal.write_text("[]"),
+        lambda part, journal: journal.unlink(),
+    ],
+    ids=["part gone", "journal cut", "another file's journal", "no journal", "journal gone"],
+)
+def test_a_part_that_is_not_what_its_journal_says_is_decoded_anew(ten_photos, cache, damage):
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    images, again = ImageSet.open(ten_photos), Progress()
+    with pytest.raises(KeyboardInterrupt):
+        load_crops(images, PREPROCESS, progress=interrupt, workers=1)
+    damage(*sorted((cache / "crops").glob(".*.part*")))
+    crops = load_crops(images, PREPROCESS, progress=again, workers=1)
+    assert again.calls == [(8, 10), (10, 10)]
+    assert np.array_equal(crops.array, expected_crops(images))
 
 
 def test_cleaning_up_spares_what_another_run_is_writing(ten_photos, cache):
@@ -414,19 +483,20 @@ def test_processes_that_do_not_start_are_an_error_of_one_line(ten_photos, monkey
         load_crops(ImageSet.open(ten_photos), PREPROCESS)
 
 
-def test_a_full_disk_is_an_error_of_its_own(ten_photos, monkeypatch, either_way):
-    monkeypatch.setattr(crops, "decode_many", full_disk)
+def test_a_full_disk_is_an_error_of_its_own(ten_photos, cache, monkeypatch, either_way):
+    monkeypatch.setattr(crop_files, "decode_many", full_disk)
     with pytest.raises(OSError, match="No space left"):
         load_crops(ImageSet.open(ten_photos), PREPROCESS)
+    assert [path.suffix for path in (cache / "crops").iterdir()] == [".lock"]
 
 
-def full_disk(paths, preprocess, file, offset, **options):
-    return decode_many.decode_many(paths, preprocess, Path("/dev/full"), offset, **options)
+def full_disk(paths, preprocess, file, *rest, **options):
+    return decode_many.decode_many(paths, preprocess, Path("/dev/full"), *rest, **options)
 
 
 def test_a_script_without_a_main_guard_can_load(ten_photos, tmp_path):
     script = tmp_path / "script.py"
-    code = LOAD.format(folder=str(ten_photos), then="pass", processes_from=0)
+    code = LOAD.format(folder=str(ten_photos), then="pass", processes_from=0, first="")
     script.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}")
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")

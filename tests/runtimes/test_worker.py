@@ -1,5 +1,6 @@
 """Foreign tools in child processes: whatever happens there is a value or a sentence here."""
 
+import shlex
 import sys
 import time
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 
 from common.errors import StepError, UserError
+from common.paths import ROOT
 from runtimes.environments import LITE
 from runtimes.worker import DeadWorkerError, Worker
+from tests.conftest import assert_refused
 from tests.runtimes import child
 
 ENVIRONMENTS = [
@@ -105,3 +108,29 @@ def test_a_missing_environment_is_a_users_error_that_names_the_command(monkeypat
     monkeypatch.setattr("runtimes.environments.ROOT", tmp_path)
     with pytest.raises(UserError, match="make setup"), Worker("main", "anything"):
         pass
+
+
+ON_A_DISK = """
+import sys
+from common import process
+from common.cli import run
+from runtimes.worker import Worker
+
+def main():
+    if sys.argv[1] == "run":
+        process.run([sys.executable, "-c", "exit('iostream error')"], what="to_x", limit=60)
+    with Worker("main", "to_x") as worker:
+        worker.call("tests.runtimes.child:" + sys.argv[1], **{sys.argv[2]: "iostream error"})
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize("fails", ["fail text", "abort words", "run -"])
+def test_what_a_tool_says_on_a_full_disk_is_not_what_is_wrong(small_disk, fails):
+    words = shlex.join([sys.executable, "-c", ON_A_DISK, *fails.split()])
+    ready = f"cd {ROOT}; mkdir {small_disk.path}/build; "
+    assert_refused(small_disk.run("64k", ready + words), "to_x: no space left on the disk")
+    done = small_disk.run("20m", ready + words)
+    assert done.returncode == 1, done.stderr
+    assert "iostream error" in done.stderr

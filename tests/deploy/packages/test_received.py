@@ -1,68 +1,36 @@
 """`python deploy/verify.py`: packages from elsewhere, whole, tampered with, and hostile."""
 
-import hashlib
 import json
 import shutil
 import stat
-import subprocess
 import zipfile
 
 import pytest
 
 from common.errors import UserError
-from deploy.packages.package import MANIFEST, SCHEMA
+from deploy.packages.package import MANIFEST
 from deploy.packages.signature import SIGNATURE, sign
 from deploy.verify import main
 from tests.conftest import assert_refused
-
-FILES = {
-    "model.onnx": b"\x08\x08" + bytes(range(256)) * 20,
-    "labels.txt": b"cat\ndog\n",
-    "golden/crops.bin": bytes(1000),
-}
-
-WEIGHTS = hashlib.sha256(b"weights").hexdigest()
-
-
-def openssl(*words) -> None:
-    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+from tests.deploy.packages.tampering import (
+    FILES,
+    WEIGHTS,
+    flip,
+    make_keys,
+    make_package,
+    openssl,
+    write_manifest,
+)
 
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    """Two pairs of keys, "own" and "other": the private one of a name, and the public one."""
-    folder = tmp_path_factory.mktemp("keys")
-    for name in ("own", "other"):
-        openssl(
-            *("ecparam", "-name", "prime256v1", "-genkey", "-noout"),
-            *("-out", folder / f"{name}.pem"),
-        )
-        openssl("ec", "-in", folder / f"{name}.pem", "-pubout", "-out", folder / f"{name}.pub")
-    return folder
+    return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture
 def package(tmp_path, keys):
-    """A signed package of three files; nobody looks into the model."""
-    folder = tmp_path / "net-onnx-fp32"
-    for name, data in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    write_manifest(folder, FILES)
-    sign(folder, keys / "own.pem")
-    return folder
-
-
-def write_manifest(folder, named, **other):
-    listed = {
-        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        for name, data in named.items()
-    }
-    about = {
-        **{"schema": SCHEMA, "model": "AlexNet", "name": "net", "target": "onnx"},
-        **{"precision": "fp32", "weights": WEIGHTS, "weights_sha256": WEIGHTS, "files": listed},
-    }
-    (folder / MANIFEST).write_text(json.dumps(about | other))
+    return make_package(tmp_path / "net-onnx-fp32", keys)
 
 
 def zipped(folder, *more):
@@ -101,7 +69,7 @@ def test_whole_and_signed_as_a_folder_and_as_a_zip(verify, package):
     for path in (package, zipped(package)):
         status, said = verify(path)
         assert status == 0
-        assert "whole, 3 files" in said
+        assert "whole, 4 files" in said
         assert f"net for onnx, fp32, weights {WEIGHTS[:12]}\n" in said
         assert "signed with" in said
 
@@ -127,12 +95,6 @@ def refused(verify):
         assert "\n" not in str(caught.value)
 
     return refused
-
-
-def flip(file):
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
 
 
 @pytest.mark.parametrize("name", [*FILES, MANIFEST, SIGNATURE])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from common import mapped
 from deploy.verdict import drift
 from deploy.verdict.drift import Comparison, measure_drift
 from deploy.verdict.gates import numeric_verdict, statistical_verdict
@@ -111,7 +112,7 @@ def test_chunks_do_not_change_the_figures(monkeypatch):
     b = a + random.normal(size=a.shape).astype(np.float32)
     labels = random.integers(0, 20, 50)
     whole = measure_drift(a, b, labels)
-    monkeypatch.setattr(drift, "_CHUNK", 60)
+    monkeypatch.setattr(mapped, "_CHUNK", 60)
     assert measure_drift(a, b, labels) == whole
 
 

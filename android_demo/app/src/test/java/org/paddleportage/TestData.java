@@ -17,6 +17,7 @@ import java.util.List;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.PortageException;
+import org.paddleportage.core.TrustedKeys;
 
 /** What the toolkit made for these tests, and where they put what it looks at afterwards. */
 public final class TestData {
@@ -32,7 +33,7 @@ public final class TestData {
 
     /** A package that {@code make package} made: "onnx", "opencv" or "lite-arm". */
     public static ModelPackage real(String target) throws PortageException {
-        return ModelPackage.open(data("packages/" + target).toFile());
+        return ModelPackage.open(data("packages/" + target).toFile(), TrustedKeys.NONE);
     }
 
     /** A package whose manifest says something else in one place. */
@@ -41,7 +42,7 @@ public final class TestData {
         String text = Files.readString(manifest);
         assertTrue(text, text.contains(from));
         Files.writeString(manifest, text.replace(from, to));
-        return ModelPackage.open(manifest.getParent().toFile());
+        return ModelPackage.open(manifest.getParent().toFile(), TrustedKeys.NONE);
     }
 
     public static List<String> lines(String name) throws IOException {

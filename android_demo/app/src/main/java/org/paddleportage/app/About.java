@@ -9,6 +9,7 @@ import org.paddleportage.R;
 import org.paddleportage.core.Device;
 import org.paddleportage.core.Inside;
 import org.paddleportage.core.PortageException;
+import org.paddleportage.core.TrustedKeys;
 import org.paddleportage.engine.Engine;
 import org.paddleportage.engine.Engines;
 
@@ -18,7 +19,7 @@ final class About {
 
     private About() {}
 
-    static String text(Context context, Engines engines) {
+    static String text(Context context, Engines engines, TrustedKeys keys) {
         Device device = ThisDevice.describe(context);
         Inside inside = inside(context);
         StringBuilder text = new StringBuilder();
@@ -36,6 +37,9 @@ final class About {
         for (Map.Entry<String, String> model : inside.models().entrySet()) {
             text.append("\n\n").append(model.getKey()).append(": ").append(model.getValue());
         }
+        text.append("\n\n").append(keys.isEmpty()
+                ? context.getString(R.string.about_no_keys)
+                : context.getString(R.string.about_keys, keys.names()));
         return text.append("\n\n").append(context.getString(R.string.about_app)).toString();
     }
 

@@ -17,7 +17,9 @@ import android.widget.Button;
 import android.widget.ImageView;
 import android.widget.TextView;
 import org.paddleportage.R;
+import org.paddleportage.core.Origin;
 import org.paddleportage.core.PortageException;
+import org.paddleportage.core.TrustedKeys;
 
 /** The main screen: what the camera, or a photo, shows, in the chosen model's opinion. */
 public final class MainActivity extends Activity implements Recognizer.Listener {
@@ -48,6 +50,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     private int sample;
     private boolean visible;
     private PortageException unopened;
+    private TrustedKeys keys = TrustedKeys.NONE;
 
     @Override
     protected void onCreate(Bundle saved) {
@@ -138,6 +141,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
         if (isDestroyed()) {
             return;
         }
+        keys = store.keys();
         StringBuilder problems = new StringBuilder();
         for (PortageException problem : store.problems()) {
             problems.append(Sentences.of(this, problem)).append('\n');
@@ -293,6 +297,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     @Override
     public void opening() {
         unopened = null;
+        Views.setOrHide(Views.find(this, R.id.origin), "");
         top.clear();
         status.setText(R.string.opening);
         say("", null);
@@ -302,12 +307,16 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     }
 
     @Override
-    public void opened(PortageException problem) {
+    public void opened(Origin origin) {
+        status.setText("");
+        Views.setOrHide(Views.find(this, R.id.origin), Sentences.of(this, origin));
+    }
+
+    @Override
+    public void unopened(PortageException problem) {
         unopened = problem;
         status.setText("");
-        if (problem != null) {
-            sayWhetherOpen();
-        }
+        sayWhetherOpen();
     }
 
     /** A model that cannot be opened stays said, whatever photos are chosen. */
@@ -369,7 +378,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener 
     private void showAbout() {
         new AlertDialog.Builder(this)
                 .setTitle(R.string.app_name)
-                .setMessage(About.text(this, app.engines()))
+                .setMessage(About.text(this, app.engines(), keys))
                 .setPositiveButton(android.R.string.ok, null)
                 .show();
     }

@@ -8,15 +8,19 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.PortageException;
+import org.paddleportage.core.TrustedKeys;
 import org.paddleportage.engine.Engines;
 
 /**
@@ -26,9 +30,11 @@ import org.paddleportage.engine.Engines;
  */
 final class PackageStore {
     private static final String FOLDER = "packages";
+    private static final String KEYS = "keys";
 
     private final List<ModelPackage> packages = new ArrayList<>();
     private final List<PortageException> problems = new ArrayList<>();
+    private TrustedKeys keys = TrustedKeys.NONE;
     private ModelPackage first;
 
     private PackageStore() {}
@@ -36,6 +42,12 @@ final class PackageStore {
     /** Finds the packages, and unpacks those that are new. Reads and writes many megabytes. */
     static PackageStore load(Context context, Engines engines) {
         PackageStore store = new PackageStore();
+        try {
+            store.keys = keys(context.getAssets());
+        } catch (PortageException problem) {
+            store.problems.add(problem); // and no package is opened with fewer keys than were meant
+            return store;
+        }
         store.loadAssets(context.getAssets(), new File(context.getNoBackupFilesDir(), FOLDER));
         store.loadFolder(context.getExternalFilesDir(FOLDER));
         store.first = store.firstThatRuns(engines);
@@ -44,6 +56,11 @@ final class PackageStore {
 
     List<ModelPackage> packages() {
         return Collections.unmodifiableList(packages);
+    }
+
+    /** Those that packages must be signed with, if there are any. */
+    TrustedKeys keys() {
+        return keys;
     }
 
     /** What is wrong with packages that cannot be used. */
@@ -80,11 +97,9 @@ final class PackageStore {
     }
 
     private void loadAssets(AssetManager assets, File root) {
-        Set<String> names = new TreeSet<>();
+        Set<String> names;
         try {
-            for (String path : assets.list(FOLDER)) {
-                names.add(path.split("/")[0]); // Robolectric lists what is further down too
-            }
+            names = list(assets, FOLDER);
         } catch (IOException error) {
             problems.add(unreadable(FOLDER, error));
             return;
@@ -94,7 +109,7 @@ final class PackageStore {
             try {
                 File folder = new File(root, name);
                 unpack(assets, FOLDER + "/" + name, folder);
-                packages.add(ModelPackage.open(folder));
+                packages.add(ModelPackage.open(folder, keys));
             } catch (PortageException problem) {
                 problems.add(problem);
             } catch (IOException error) {
@@ -111,7 +126,7 @@ final class PackageStore {
         Arrays.sort(folders);
         for (File folder : folders) {
             try {
-                add(ModelPackage.open(folder));
+                add(ModelPackage.open(folder, keys));
             } catch (PortageException problem) {
                 problems.add(problem);
             }
@@ -133,8 +148,10 @@ final class PackageStore {
     private static void unpack(AssetManager assets, String from, File folder)
             throws IOException, PortageException {
         byte[] manifest = read(assets, from + "/" + ModelPackage.MANIFEST);
-        File here = new File(folder, ModelPackage.MANIFEST);
-        if (here.isFile() && Arrays.equals(manifest, Files.read(here))) {
+        boolean signed = list(assets, from).contains(ModelPackage.SIGNATURE);
+        byte[] signature = signed ? read(assets, from + "/" + ModelPackage.SIGNATURE) : null;
+        if (isThere(folder, ModelPackage.MANIFEST, manifest)
+                && isThere(folder, ModelPackage.SIGNATURE, signature)) {
             return;
         }
         Files.delete(folder);
@@ -142,7 +159,10 @@ final class PackageStore {
         File part = new File(folder.getPath() + ".part");
         Files.delete(part);
         Files.write(new File(part, ModelPackage.MANIFEST), manifest);
-        for (String name : ModelPackage.open(part).fileNames()) {
+        if (signature != null) {
+            Files.write(new File(part, ModelPackage.SIGNATURE), signature);
+        }
+        for (String name : ModelPackage.open(part, TrustedKeys.NONE).fileNames()) {
             File file = new File(part, name);
             file.getParentFile().mkdirs();
             try (InputStream in = assets.open(from + "/" + name, AssetManager.ACCESS_STREAMING);
@@ -153,6 +173,33 @@ final class PackageStore {
         if (!part.renameTo(folder)) {
             throw new IOException("cannot be renamed");
         }
+    }
+
+    /** Whether a file has this content; null is none. */
+    private static boolean isThere(File folder, String name, byte[] content) throws IOException {
+        File file = new File(folder, name);
+        return content == null ? !file.exists() : file.isFile() && Arrays.equals(content, Files.read(file));
+    }
+
+    private static TrustedKeys keys(AssetManager assets) throws PortageException {
+        Map<String, String> texts = new TreeMap<>();
+        try {
+            for (String name : list(assets, KEYS)) {
+                texts.put(name, new String(read(assets, KEYS + "/" + name), StandardCharsets.UTF_8));
+            }
+        } catch (IOException error) {
+            throw unreadable(KEYS, error);
+        }
+        return TrustedKeys.read(texts);
+    }
+
+    /** The names of the files and folders in one of the app's folders. */
+    private static Set<String> list(AssetManager assets, String folder) throws IOException {
+        Set<String> names = new TreeSet<>();
+        for (String path : assets.list(folder)) {
+            names.add(path.split("/")[0]); // Robolectric lists what is further down too
+        }
+        return names;
     }
 
     private static void removeOthers(File root, Set<String> names) {

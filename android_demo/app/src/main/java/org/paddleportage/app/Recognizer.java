@@ -4,6 +4,7 @@ import android.os.Handler;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.Labels;
 import org.paddleportage.core.LatencyStats;
+import org.paddleportage.core.Origin;
 import org.paddleportage.core.PortageException;
 import org.paddleportage.core.Preprocess;
 import org.paddleportage.core.Scores;
@@ -21,8 +22,11 @@ final class Recognizer {
         /** A model is being opened: what was said about the last one no longer holds. */
         void opening();
 
-        /** It is open; {@code problem} says why it cannot be, null where it is. */
-        void opened(PortageException problem);
+        /** It is open, and made by this one. */
+        void opened(Origin origin);
+
+        /** It cannot be opened. */
+        void unopened(PortageException problem);
 
         void recognized(Recognition recognition);
 
@@ -120,7 +124,7 @@ final class Recognizer {
             failed = closed;
         }
         if (closed) {
-            tell(heard -> heard.opened(problem));
+            tell(heard -> heard.unopened(problem));
         } else {
             tell(heard -> heard.fault(problem));
         }
@@ -144,11 +148,12 @@ final class Recognizer {
         for (PortageException problem : choice.pack().problems()) {
             throw problem;
         }
+        Origin origin = choice.pack().origin();
         labels = choice.pack().labels();
         preprocess = choice.pack().preprocess();
         Engine engine = engines.of(choice.pack());
         session = engine.open(choice.pack(), choice.threads(), choice.mode());
-        tell(heard -> heard.opened(null));
+        tell(heard -> heard.opened(origin));
     }
 
     private void recognize(InputImage photo) throws PortageException {

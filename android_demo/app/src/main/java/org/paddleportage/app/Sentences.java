@@ -5,6 +5,7 @@ import java.util.Locale;
 import org.paddleportage.R;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.Latency;
+import org.paddleportage.core.Origin;
 import org.paddleportage.core.PortageException;
 
 /** What the user reads: faults and numbers in the phone's language. */
@@ -26,6 +27,13 @@ final class Sentences {
             case BAD_FIELD -> R.string.fault_bad_field;
             case OTHER_SCHEMA -> R.string.fault_other_schema;
             case UNSAFE_NAME -> R.string.fault_unsafe_name;
+            case UNLISTED -> R.string.fault_unlisted;
+            case IS_LINK -> R.string.fault_is_link;
+            case NOT_SIGNED -> R.string.fault_not_signed;
+            case UNKNOWN_KEY -> R.string.fault_unknown_key;
+            case BAD_SIGNATURE -> R.string.fault_bad_signature;
+            case CHANGED_AFTER_SIGNING -> R.string.fault_changed_after_signing;
+            case BAD_KEY -> R.string.fault_bad_key;
             case LABEL_COUNT -> R.string.fault_label_count;
             case UNKNOWN_RESIZE -> R.string.fault_unknown_resize;
             case TOO_NARROW -> R.string.fault_too_narrow;
@@ -44,6 +52,15 @@ final class Sentences {
             case NON_FINITE -> R.string.fault_non_finite;
             case CLOSED -> R.string.fault_closed;
             case STOPPED -> R.string.fault_stopped;
+        };
+    }
+
+    /** Who made a package. */
+    static String of(Context context, Origin origin) {
+        return switch (origin.kind()) {
+            case UNSIGNED -> context.getString(R.string.origin_unsigned);
+            case UNCHECKED -> context.getString(R.string.origin_unchecked);
+            case SIGNED -> context.getString(R.string.origin_signed, origin.keyName());
         };
     }
 

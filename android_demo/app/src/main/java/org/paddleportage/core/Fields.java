@@ -1,5 +1,6 @@
 package org.paddleportage.core;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
@@ -29,6 +30,22 @@ final class Fields {
         return get(key, String.class);
     }
 
+    /** A text that can only be this one. */
+    void require(String key, String wanted) throws PortageException {
+        if (!text(key).equals(wanted)) {
+            throw wrong(key);
+        }
+    }
+
+    /** The bytes of a text in base64. */
+    byte[] base64(String key) throws PortageException {
+        byte[] bytes = Base64.decode(text(key));
+        if (bytes == null) {
+            throw wrong(key);
+        }
+        return bytes;
+    }
+
     /** A whole number from 0 to the largest int. */
     int count(String key) throws PortageException {
         return (int) bytes(key, Integer.MAX_VALUE);
@@ -54,6 +71,32 @@ final class Fields {
     /** The object under a key, whose own members are to be asked for. */
     Fields fields(String key) throws PortageException {
         return new Fields(object(key), name + ": " + key);
+    }
+
+    /** A list of objects. */
+    List<Fields> list(String key) throws PortageException {
+        List<Fields> found = new ArrayList<>();
+        for (Object item : get(key, List.class)) {
+            if (!(item instanceof Map)) {
+                throw wrong(key);
+            }
+            found.add(new Fields((Map<?, ?>) item, name + ": " + key));
+        }
+        return found;
+    }
+
+    /** The one object of a list that has no other. */
+    Fields onlyFields(String key) throws PortageException {
+        List<Fields> found = list(key);
+        if (found.size() != 1) {
+            throw wrong(key);
+        }
+        return found.get(0);
+    }
+
+    /** Whether it has these members and no others, all the way down. */
+    boolean equalsJson(Object value) {
+        return members.equals(value);
     }
 
     float[] floats(String key, int length) throws PortageException {

@@ -1,10 +1,16 @@
 package org.paddleportage.core;
 
 import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 
 /**
  * A folder that {@code make package} made: a model, how photos become its input, its classes'
@@ -15,11 +21,19 @@ public final class ModelPackage {
     /** The package's list of its own files. */
     public static final String MANIFEST = "manifest.json";
 
+    /** The signature, where there is one; the manifest, which it covers, does not list it. */
+    public static final String SIGNATURE = "model.sig";
+
+    /** What the app itself puts after a model's name, for a file beside it while it is opened. */
+    public static final String OPENING = ".opening";
+
     private static final int SCHEMA = 2;
     private static final String PREPROCESS = "preprocess.json";
     private static final String LABELS = "labels.txt";
 
     private final File folder;
+    private final TrustedKeys keys;
+    private final String manifestSha256;
     private final Map<String, Fields> files = new LinkedHashMap<>();
     private final String model;
     private final String name;
@@ -35,8 +49,11 @@ public final class ModelPackage {
     private final String photosName;
     private final String photosSha256;
 
-    private ModelPackage(File folder, Fields manifest) throws PortageException {
+    private ModelPackage(File folder, TrustedKeys keys, Fields manifest, String manifestSha256)
+            throws PortageException {
         this.folder = folder;
+        this.keys = keys;
+        this.manifestSha256 = manifestSha256;
         model = manifest.text("model");
         name = manifest.text("name");
         target = manifest.text("target");
@@ -68,14 +85,19 @@ public final class ModelPackage {
         modelName = modelFileIn(files, manifest);
     }
 
-    /** Reads a package's manifest. The other files are read when they are asked for. */
-    public static ModelPackage open(File folder) throws PortageException {
-        Fields manifest = Fields.parse(WholeFile.text(new File(folder, MANIFEST)), MANIFEST);
+    /**
+     * Reads a package's manifest. The other files are read when they are asked for.
+     *
+     * @param keys those that may have signed it
+     */
+    public static ModelPackage open(File folder, TrustedKeys keys) throws PortageException {
+        byte[] content = WholeFile.bytes(new File(folder, MANIFEST));
+        Fields manifest = Fields.parse(new String(content, StandardCharsets.UTF_8), MANIFEST);
         int schema = manifest.count("schema");
         if (schema != SCHEMA) {
             throw new PortageException(Fault.OTHER_SCHEMA, MANIFEST, schema, SCHEMA);
         }
-        return new ModelPackage(folder, manifest);
+        return new ModelPackage(folder, keys, manifest, Sha256.of(content));
     }
 
     /** The one file that is a model, whatever the engine. */
@@ -91,23 +113,32 @@ public final class ModelPackage {
 
     /** A manifest comes from elsewhere: no name in it may lead out of the package's folder. */
     private static String inside(String name) throws PortageException {
-        boolean leaves = name.startsWith("/") || name.contains("\\") || name.contains("\0");
+        boolean leaves = name.startsWith("/") || name.contains("\\") || name.contains(":");
         for (String part : name.split("/", -1)) {
             leaves |= part.isEmpty() || part.equals(".") || part.equals("..");
         }
-        if (leaves) {
+        for (int i = 0; i < name.length(); i++) {
+            leaves |= Character.isISOControl(name.charAt(i));
+        }
+        if (leaves || name.equals(MANIFEST) || name.equals(SIGNATURE)) {
             throw new PortageException(Fault.UNSAFE_NAME, MANIFEST, name);
         }
         return name;
     }
 
     /**
-     * Compares every file's size and sha256 with the manifest; takes as long as reading them.
+     * Looks for files that the manifest does not list, compares every file's size and sha256 with
+     * it, and checks who signed all that; takes as long as reading the files.
      *
-     * @return what is wrong with each file that is; empty for a whole package
+     * @return all that is wrong; empty for a whole package that may be opened
      */
     public List<PortageException> problems() {
         List<PortageException> problems = new ArrayList<>();
+        try {
+            findUnlisted(folder, "", problems);
+        } catch (IOException error) {
+            problems.add(WholeFile.unreadable(folder, error));
+        }
         for (Map.Entry<String, Fields> listed : files.entrySet()) {
             try {
                 check(listed.getKey(), listed.getValue());
@@ -115,7 +146,72 @@ public final class ModelPackage {
                 problems.add(problem);
             }
         }
+        try {
+            origin();
+        } catch (PortageException problem) {
+            problems.add(problem);
+        }
         return problems;
+    }
+
+    private void findUnlisted(File at, String before, List<PortageException> problems)
+            throws IOException {
+        File[] inside = at.listFiles();
+        if (inside == null) {
+            throw new IOException("it is no folder");
+        }
+        Arrays.sort(inside);
+        File real = at.getCanonicalFile();
+        for (File file : inside) {
+            String name = before + file.getName();
+            if (!file.getCanonicalFile().equals(new File(real, file.getName()))) {
+                problems.add(new PortageException(Fault.IS_LINK, name));
+            } else if (file.isDirectory()) {
+                findUnlisted(file, name + "/", problems);
+            } else if (!isKnown(name)) {
+                problems.add(new PortageException(Fault.UNLISTED, name));
+            }
+        }
+    }
+
+    private boolean isKnown(String name) {
+        return files.containsKey(name) || name.equals(MANIFEST) || name.equals(SIGNATURE)
+                || name.equals(modelName + OPENING);
+    }
+
+    /**
+     * Who made the package. The signature is held against what the manifest says of every file,
+     * which {@link #problems} holds against the files.
+     *
+     * @throws PortageException where keys are built in, and none of them signed just this
+     */
+    public Origin origin() throws PortageException {
+        File signature = new File(folder, SIGNATURE);
+        boolean signed = signature.isFile();
+        if (keys.isEmpty()) {
+            return new Origin(signed ? Origin.Kind.UNCHECKED : Origin.Kind.UNSIGNED, "");
+        }
+        if (!signed) {
+            throw new PortageException(Fault.NOT_SIGNED, SIGNATURE, keys.names());
+        }
+        SignatureFile found = SignatureFile.verified(signature, keys);
+        Map<String, String> here = new TreeMap<>();
+        here.put(MANIFEST, manifestSha256);
+        for (Map.Entry<String, Fields> listed : files.entrySet()) {
+            here.put(listed.getKey(), listed.getValue().text("sha256"));
+        }
+        Set<String> changed = new TreeSet<>(here.keySet());
+        changed.addAll(found.digests().keySet());
+        for (Map.Entry<String, String> one : here.entrySet()) {
+            if (one.getValue().equals(found.digests().get(one.getKey()))) {
+                changed.remove(one.getKey());
+            }
+        }
+        if (!changed.isEmpty()) {
+            throw new PortageException(
+                    Fault.CHANGED_AFTER_SIGNING, String.join(", ", changed));
+        }
+        return new Origin(Origin.Kind.SIGNED, found.key());
     }
 
     private void check(String name, Fields listed) throws PortageException {
@@ -130,12 +226,9 @@ public final class ModelPackage {
         }
         String found = Sha256.of(file);
         if (!found.equals(expected)) {
-            throw new PortageException(Fault.WRONG_SHA256, name, shortened(found), shortened(expected));
+            throw new PortageException(
+                    Fault.WRONG_SHA256, name, Sha256.shortened(found), Sha256.shortened(expected));
         }
-    }
-
-    private static String shortened(String sha256) {
-        return sha256.substring(0, Math.min(12, sha256.length()));
     }
 
     /** Every file of the package, relative to its folder, but the manifest itself. */

@@ -7,18 +7,19 @@ import java.io.InputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
-/** The SHA-256 of a file's bytes. */
+/** SHA-256, as 64 hexadecimal digits. */
 final class Sha256 {
+    private static final int SHORT = 12;
+
     private Sha256() {}
 
-    /** As 64 hexadecimal digits. */
+    static String of(byte[] content) {
+        return hexadecimal(sha256().digest(content));
+    }
+
+    /** Of a file's bytes. */
     static String of(File file) throws PortageException {
-        MessageDigest digest;
-        try {
-            digest = MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException impossible) { // every Java and every Android has it
-            throw new AssertionError(impossible);
-        }
+        MessageDigest digest = sha256();
         try (InputStream in = new FileInputStream(file)) {
             byte[] block = new byte[1 << 16];
             for (int got = in.read(block); got >= 0; got = in.read(block)) {
@@ -27,8 +28,25 @@ final class Sha256 {
         } catch (IOException error) {
             throw WholeFile.unreadable(file, error);
         }
+        return hexadecimal(digest.digest());
+    }
+
+    /** The first digits, which are enough for a sentence. */
+    static String shortened(String sha256) {
+        return sha256.substring(0, Math.min(SHORT, sha256.length()));
+    }
+
+    private static MessageDigest sha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException impossible) { // every Java and every Android has it
+            throw new AssertionError(impossible);
+        }
+    }
+
+    private static String hexadecimal(byte[] bytes) {
         StringBuilder hexadecimal = new StringBuilder();
-        for (byte value : digest.digest()) {
+        for (byte value : bytes) {
             hexadecimal.append(Character.forDigit(value >> 4 & 0xF, 16));
             hexadecimal.append(Character.forDigit(value & 0xF, 16));
         }

@@ -3,6 +3,7 @@ package org.paddleportage.engine;
 import java.io.File;
 import java.io.IOException;
 import org.paddleportage.core.Fault;
+import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.PortageException;
 
 /**
@@ -19,7 +20,7 @@ final class CrashMarker {
 
     /** Sets the marker; where one is found, clears it and refuses, so that a retry may pass. */
     static CrashMarker set(String title, File model, String version) throws PortageException {
-        File file = new File(model.getPath() + ".opening");
+        File file = new File(model.getPath() + ModelPackage.OPENING);
         try {
             if (!file.createNewFile()) {
                 file.delete();

@@ -38,6 +38,8 @@ public class MainScreenTest extends Screens {
         String read = String.valueOf(top(main).getChildAt(0).getContentDescription());
         assertTrue(read, read.startsWith("1. " + TOP + ", "));
         assertFalse(isShown(main, R.id.message));
+        assertEquals(
+                "Signed with the key " + KEY + ", every file of it.", text(main, R.id.origin));
         draw(main, "main");
     }
 
@@ -147,6 +149,25 @@ public class MainScreenTest extends Screens {
         MainActivity main = samples("onnx");
         await("a sentence", () -> text(main, R.id.message).startsWith("model.onnx is damaged"));
         draw(main, "damaged-model");
+    }
+
+    @Test
+    @Config(qualifiers = PORTRAIT)
+    public void aPackageWhoseSignatureWasTakenAwayIsNotOpened() throws Exception {
+        MainActivity main = stripped("onnx");
+        await("a sentence", () -> text(main, R.id.message).startsWith("The package is not signed"));
+        assertTrue(text(main, R.id.message), text(main, R.id.message).contains("knows (" + KEY));
+        assertFalse(isShown(main, R.id.origin));
+        assertEquals(0, top(main).getChildCount());
+        draw(main, "not-signed");
+    }
+
+    @Test
+    @Config(qualifiers = CHINESE_NIGHT)
+    public void thatIsTranslated() throws Exception {
+        MainActivity main = stripped("opencv");
+        await("a sentence", () -> text(main, R.id.message).startsWith("模型包未签名"));
+        draw(main, "not-signed-zh-night-landscape");
     }
 
     @Test

@@ -13,6 +13,7 @@ import java.io.File;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.paddleportage.R;
+import org.paddleportage.core.TrustedKeys;
 import org.robolectric.Robolectric;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
@@ -130,7 +131,8 @@ public class ResultScreensTest extends Screens {
 
     @Test
     public void aboutNamesThePhoneAndTheEngines() {
-        String text = About.text(app, app.engines());
+        String text = About.text(app, app.engines(), TrustedKeys.NONE);
+        assertTrue(text, text.contains("No key is inside: packages are opened whoever made them."));
         assertTrue(text, text.contains("Paddle Lite's library is not inside"));
         assertTrue(text, text.contains("ONNX Runtime 1."));
         assertTrue(text, text.contains("OpenCV 4."));

@@ -40,6 +40,7 @@ abstract class Screens {
     static final File PHOTO = new File(System.getProperty("portage.photo"));
     static final String TOP = System.getProperty("portage.top");
     static final String PHOTO_TOP = System.getProperty("portage.photo_top");
+    static final String KEY = System.getProperty("portage.key");
     static final String PORTRAIT = "w411dp-h731dp-port-xhdpi";
     static final String CHINESE_NIGHT = "zh-rCN-w731dp-h411dp-land-night-xhdpi";
     static final long LIMIT_MS = 60_000;
@@ -110,6 +111,16 @@ abstract class Screens {
         click(main, R.id.use_samples);
         await("samples", () -> Views.<LinearLayout>find(main, R.id.sample_list).getChildCount() > 0);
         return main;
+    }
+
+    /** Takes the signature of an unpacked package away, and opens the package again. */
+    MainActivity stripped(String target) throws Exception {
+        main(target, null).finish();
+        File packages = new File(app.getNoBackupFilesDir(), "packages");
+        String name = "SqueezeNet1_1-" + target + "-fp32";
+        assertTrue(new File(new File(packages, name), "model.sig").delete());
+        app.recognizer().choose(null);
+        return samples(target);
     }
 
     static LinearLayout top(Activity main) {

@@ -30,7 +30,7 @@ public class ModelPackageTest {
     }
 
     private ModelPackage open() throws PortageException {
-        return ModelPackage.open(copy.toFile());
+        return ModelPackage.open(copy.toFile(), TrustedKeys.NONE);
     }
 
     private PortageException onlyProblem() throws PortageException {
@@ -111,8 +111,8 @@ public class ModelPackageTest {
 
     @Test
     public void aFolderWithoutAManifestIsNoPackage() {
-        assertFault(Fault.MISSING, () -> ModelPackage.open(folder.getRoot()), "manifest.json");
-        assertFault(Fault.MISSING, () -> ModelPackage.open(new File("/no/such/folder")));
+        assertFault(Fault.MISSING, () -> ModelPackage.open(folder.getRoot(), TrustedKeys.NONE), "manifest.json");
+        assertFault(Fault.MISSING, () -> ModelPackage.open(new File("/no/such/folder"), TrustedKeys.NONE));
     }
 
     @Test
@@ -143,11 +143,21 @@ public class ModelPackageTest {
     @Test
     public void noNameLeadsOutOfTheFolder() throws Exception {
         byte[] good = Files.readAllBytes(copy.resolve("manifest.json"));
-        for (String name : new String[] {"../labels.txt", "/labels.txt", "a//b", "a/../../b", "./a"}) {
+        for (String name : new String[] {"../labels.txt", "/labels.txt", "a//b", "a/../../b", "./a", "C:a", "model.sig"}) {
             replace("manifest.json", "labels.txt", name);
             assertFault(Fault.UNSAFE_NAME, this::open, name);
             Files.write(copy.resolve("manifest.json"), good);
         }
+    }
+
+    @Test
+    public void aFileThatIsNotListedIsFoundButForWhatTheAppItselfLeaves() throws Exception {
+        Files.createFile(copy.resolve("model.onnx" + ModelPackage.OPENING));
+        assertEquals(Collections.emptyList(), open().problems());
+        Files.createFile(copy.resolve("golden/more.bin"));
+        PortageException problem = onlyProblem();
+        assertEquals(Fault.UNLISTED, problem.fault());
+        assertTrue(problem.getMessage(), problem.getMessage().startsWith("golden/more.bin is in"));
     }
 
     @Test

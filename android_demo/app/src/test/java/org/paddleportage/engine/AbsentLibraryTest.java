@@ -34,7 +34,9 @@ public class AbsentLibraryTest {
         Class<?> pack = loader.loadClass("org.paddleportage.core.ModelPackage");
         Class<?> mode = loader.loadClass("org.paddleportage.engine.PowerMode");
         File folder = TestData.data("packages/" + target).toFile();
-        Object opened = pack.getMethod("open", File.class).invoke(null, folder);
+        Class<?> keys = loader.loadClass("org.paddleportage.core.TrustedKeys");
+        Object none = keys.getField("NONE").get(null);
+        Object opened = pack.getMethod("open", File.class, keys).invoke(null, folder, none);
         Method open = engine.getClass().getMethod("open", pack, int.class, mode);
         try {
             open.invoke(engine, opened, 1, mode.getEnumConstants()[0]);

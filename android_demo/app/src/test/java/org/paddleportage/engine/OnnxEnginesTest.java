@@ -26,6 +26,7 @@ import org.paddleportage.core.Preprocess;
 import org.paddleportage.core.ResultJson;
 import org.paddleportage.core.Scores;
 import org.paddleportage.core.Verdict;
+import org.paddleportage.core.TrustedKeys;
 
 /** Both engines that read ONNX files: their real desktop libraries, a real model, real photos. */
 public class OnnxEnginesTest {
@@ -48,7 +49,7 @@ public class OnnxEnginesTest {
     private ModelPackage copy(ModelPackage pack) throws Exception {
         Path copy = folder.newFolder().toPath();
         TestData.copy(TestData.data("packages/" + pack.target()), copy);
-        return ModelPackage.open(copy.toFile());
+        return ModelPackage.open(copy.toFile(), TrustedKeys.NONE);
     }
 
     @Test

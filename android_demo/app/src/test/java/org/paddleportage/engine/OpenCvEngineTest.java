@@ -13,6 +13,7 @@ import org.paddleportage.TestData;
 import org.paddleportage.core.GoldenCheck;
 import org.paddleportage.core.ModelPackage;
 import org.paddleportage.core.Verdict;
+import org.paddleportage.core.TrustedKeys;
 
 /** What only OpenCV's wrapper does; the rest is in {@link OnnxEnginesTest}. */
 public class OpenCvEngineTest {
@@ -26,7 +27,7 @@ public class OpenCvEngineTest {
         Arrays.sort(folders);
         StringBuilder found = new StringBuilder();
         for (File folder : folders) {
-            ModelPackage pack = ModelPackage.open(folder);
+            ModelPackage pack = ModelPackage.open(folder, TrustedKeys.NONE);
             try (Session session = engine.open(pack, 2, PowerMode.HIGH)) {
                 GoldenCheck check = GoldenCheck.run(pack, session, (done, total) -> true);
                 assertEquals(pack.name(), Verdict.PASS, check.verdict());
@@ -53,7 +54,7 @@ public class OpenCvEngineTest {
 
     @Test
     public void aThousandRunsLeaveNoMemoryBehind() throws Exception {
-        ModelPackage pack = ModelPackage.open(TestData.data("tiny").toFile());
+        ModelPackage pack = ModelPackage.open(TestData.data("tiny").toFile(), TrustedKeys.NONE);
         float[] chw = pack.preprocess().normalize(pack.golden().crop(0));
         try (Session session = engine.open(pack, 2, PowerMode.HIGH)) {
             float[] first = session.run(chw);
@@ -88,7 +89,7 @@ public class OpenCvEngineTest {
 
     @Test
     public void theNumberOfThreadsIsTheSessionsOwn() throws Exception {
-        ModelPackage pack = ModelPackage.open(TestData.data("tiny").toFile());
+        ModelPackage pack = ModelPackage.open(TestData.data("tiny").toFile(), TrustedKeys.NONE);
         float[] chw = pack.preprocess().normalize(pack.golden().crop(0));
         try (Session one = engine.open(pack, 1, PowerMode.HIGH);
                 Session two = engine.open(pack, 2, PowerMode.HIGH)) {

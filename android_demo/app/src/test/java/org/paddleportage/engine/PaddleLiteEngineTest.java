@@ -22,6 +22,7 @@ import org.junit.rules.TemporaryFolder;
 import org.paddleportage.TestData;
 import org.paddleportage.core.Fault;
 import org.paddleportage.core.ModelPackage;
+import org.paddleportage.core.TrustedKeys;
 
 /** The wrapper over a library that notes every call; the model file is a real one. */
 public class PaddleLiteEngineTest {
@@ -35,7 +36,7 @@ public class PaddleLiteEngineTest {
     public void aRealPackageAndAFreshLibrary() throws Exception {
         Path copy = folder.getRoot().toPath().resolve("package");
         TestData.copy(TestData.data("packages/lite-arm"), copy);
-        pack = ModelPackage.open(copy.toFile());
+        pack = ModelPackage.open(copy.toFile(), TrustedKeys.NONE);
         version = pack.engineVersion();
         FakeLibrary.reset(version, 1000);
     }
