@@ -8,6 +8,7 @@ newest version of a package only. Where the archive has moved on from a version 
 taken, which apt has checked against the archive's signature, and a line says so, with its hash.
 """
 
+import re
 import sys
 import urllib.parse
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ _WANTED = LOCK.with_suffix(".in")
 _HEAD = (
     f"# The newest of {_WANTED.name}'s packages for ARM64 in Debian, when `make lock` was run.\n"
 )
+_LINE = re.compile(r"([^=\s]+)=(\S+) sha256:([0-9a-f]{64})")
 _LIMIT = 1800.0
 # apt of its own: nothing of the system's state is read but its sources, keys and proxies. (Started
 # by root it would fetch as a user that may not write here.)
@@ -87,9 +89,13 @@ def read_lock() -> list[Package]:
     found = []
     for line in LOCK.read_text().splitlines():
         if not line.startswith("#"):
-            name, _, rest = line.partition("=")
-            version, _, sha256 = rest.partition(" sha256:")
-            found.append(Package(name, version, sha256))
+            fields = _LINE.fullmatch(line)
+            if fields is None:
+                raise UserError(
+                    f"{LOCK} has a line that is no version with its sha256: {line[:80]}; make the "
+                    "file anew (make lock), or take it from where the toolkit is from"
+                )
+            found.append(Package(*fields.groups()))
     return found
 
 

@@ -28,6 +28,7 @@ from runtimes.environments import (
     find_interpreter,
     python_version,
 )
+from runtimes.locks import check_lock, other_file
 
 _LIMIT = 3600.0
 _STAMP = ".made-from"
@@ -44,6 +45,8 @@ def install(environment: Environment) -> bool:
         return False
     no_deps = environment.no_deps_lock_path
     locks = [environment.lock_path, *([no_deps] if no_deps else [])]
+    for lock in locks:
+        check_lock(lock)
     wanted = " ".join(map(files.sha256, locks))
     stamp = environment.path / _STAMP
     if stamp.exists() and stamp.read_text() == wanted and environment.python.exists():
@@ -61,6 +64,19 @@ def install(environment: Environment) -> bool:
     started = time.monotonic()
     say(f"  {environment.folder}: installing {environment.lock_path.name} …")
     shutil.rmtree(environment.path, ignore_errors=True)
+    try:
+        _make(environment, interpreter)
+    except BaseException:
+        shutil.rmtree(environment.path, ignore_errors=True)  # nobody should take half for whole
+        raise
+    stamp.write_text(wanted)
+    version = python_version(environment.python)
+    say(f"  {environment.folder}: CPython {version}, {time.monotonic() - started:.0f} s")
+    return True
+
+
+def _make(environment: Environment, interpreter: Path) -> None:
+    """The environment's folder, and all that its locks name."""
     if shutil.which("uv"):
         _run(["uv", "venv", "--quiet", "--python", interpreter, environment.path])
         installer = ["uv", "pip", "install", "--quiet", "--python", environment.python]
@@ -70,12 +86,8 @@ def install(environment: Environment) -> bool:
         _run([interpreter, "-m", "venv", environment.path])
         installer = [environment.python, "-m", "pip", "install", "--quiet"]
     _run([*installer, "--require-hashes", "-r", environment.lock_path])
-    if no_deps:
+    if no_deps := environment.no_deps_lock_path:
         _run([*installer, "--require-hashes", "--no-deps", "-r", no_deps])
-    stamp.write_text(wanted)
-    version = python_version(environment.python)
-    say(f"  {environment.folder}: CPython {version}, {time.monotonic() - started:.0f} s")
-    return True
 
 
 def install_by_itself(environment: Environment, what: str) -> Exit:
@@ -98,7 +110,7 @@ def _complaint(done: process.Completed) -> str | None:
             "its venv module is missing: install it (Debian: apt-get install python3-venv), "
             "or install uv"
         )
-    return process.last_line(done)
+    return other_file(done) or process.last_line(done)
 
 
 def main() -> int:

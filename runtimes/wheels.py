@@ -6,6 +6,7 @@ from pathlib import Path
 from common import process
 from common.errors import UserError
 from common.paths import ROOT
+from runtimes.locks import check_lock, other_file
 
 LOCK = ROOT / "requirements" / "arm.txt"
 # The packages of the lock file that a user would ask about.
@@ -26,6 +27,7 @@ def fetch(folder: Path, machine: str, python: str, glibc: int) -> None:
     `machine` is a processor's name as Linux has it ("aarch64"), `python` a version of CPython
     ("3.11"), and `glibc` the number after 2. of the C library. Raises UserError where that fails.
     """
+    check_lock(LOCK)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
     command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
     command += ["--implementation=cp", f"--python-version={python}"]
@@ -38,5 +40,6 @@ def fetch(folder: Path, machine: str, python: str, glibc: int) -> None:
         what=f"pip cannot fetch the wheels of {LOCK.name}",
         limit=_LIMIT,
         error=UserError,
+        telling=lambda done: other_file(done) or process.last_line(done),
         remedy="check the network and pip's settings",
     )
