@@ -101,6 +101,9 @@ phone::  ## [MODEL=…] [NAME=…] [PRECISION=…] [ONLY=check|bench] [THREADS=N
 serve::  ## MODEL=… [NAME=…] [TARGET=onnx|openvino|paddle] <files> [PORT=8000] [HOST=0.0.0.0] [EXPORT=folder] [FORMAT=triton|ovms|kserve] [STORAGE=s3://…]: REST and gRPC (KServe v2), here or for production
 	$(call run,deploy/serve.py)
 
+audit::  ## [SERVICE=https://…]: known vulnerabilities of the locked packages, where OSV can be asked
+	$(call run,deploy/audit.py)
+
 test: setup  ## linter, formatter, type checker and tests
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy
 	@$(VENV)/python -m pytest -m "not alone" --numprocesses=logical --maxprocesses=4 --dist=worksteal
@@ -125,6 +128,7 @@ lock:  ## renew requirements/*.txt from *.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/serve.in -o requirements/serve.txt
 	uv pip compile --quiet --universal --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/serve-no-deps.in -o requirements/serve-no-deps.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/ray.in -o requirements/ray.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/audit.in -o requirements/audit.txt
 	uv pip compile --quiet --no-deps --python-version 3.11 --python-platform aarch64-manylinux_2_36 --constraints requirements/toolkit.txt --constraints requirements/toolkit-no-deps.txt --generate-hashes --no-emit-index-url --no-header requirements/arm.in -o requirements/arm.txt
 	"$(PYTHON)" runtimes/debian.py
 

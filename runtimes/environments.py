@@ -160,7 +160,16 @@ RAY = Environment(
     required=False,  # 0.3 GB, of use only to who has a cluster
     setup="make setup-ray",
 )
-ENVIRONMENTS = {one.name: one for one in (MAIN, LITE, TRT, SERVE, RAY)}
+AUDIT = Environment(
+    name="audit",
+    folder=".venv-audit",
+    pythons=("3.11", "3.12"),
+    lock="audit.txt",
+    tools={"pip-audit": "known vulnerabilities of what the lock files name"},
+    required=False,  # it says nothing where its service cannot be reached
+    setup="make audit",
+)
+ENVIRONMENTS = {one.name: one for one in (MAIN, LITE, TRT, SERVE, RAY, AUDIT)}
 
 
 def find_interpreter(environment: Environment) -> Path | None:

@@ -132,6 +132,14 @@ def test_another_file_of_a_locked_version_is_refused(root, archive, monkeypatch)
     assert left(root) == []
 
 
+@pytest.mark.parametrize("line", ["python=1:3.11-2", "python=1:3.11-2 sha256:", "python sha256:0"])
+def test_a_lock_without_a_hash_installs_nothing(root, archive, line):
+    debian.LOCK.write_text(f"# toy\n{line}\n")
+    with pytest.raises(UserError, match=r"arm-debian\.txt has a line that is no version with its"):
+        install_arm.install(root)
+    assert left(root) == []
+
+
 def test_a_version_that_the_archive_dropped_is_replaced_with_a_word(
     root, archive, monkeypatch, capsys
 ):

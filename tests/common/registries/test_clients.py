@@ -1,10 +1,16 @@
 """Archives through npm and mvn: a script in the client's place, and once the real one."""
 
+import base64
 import hashlib
+import io
+import json
 import shutil
 import subprocess
+import tarfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -106,10 +112,12 @@ def test_a_damaged_archive_is_fetched_again(case, simulated_artifact):
     assert len(calls.read_text().splitlines()) == 2
 
 
-def test_another_archive_than_expected_is_refused(case, simulated_artifact, packages):
-    simulated_artifact(case)
-    said = complaint(case, "0" * 64)
+@pytest.mark.parametrize("content", ["am archive", "an archiv", "an archive.", ""])
+def test_another_archive_than_expected_is_refused(case, simulated_artifact, packages, content):
+    simulated_artifact(case, f"printf '{content}' > {case.name}")
+    said = complaint(case)
     assert f"{case.name} from {case.registry} is not the expected file" in said
+    assert hashlib.sha256(content.encode()).hexdigest() in said
     assert SHA256 in said
     assert left(packages) == set()
 
@@ -192,6 +200,80 @@ def require_working(program: str) -> None:
     found = shutil.which(program)
     if found is None or subprocess.run([found, "--version"], capture_output=True).returncode:
         pytest.skip(f"needs {program}")
+
+
+class _Registry(BaseHTTPRequestHandler):
+    """An npm registry of one package; `vouched` is what it gives the checksums of."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        body = self.server.serves
+        if not self.path.endswith(".tgz"):
+            checksum = base64.b64encode(hashlib.sha512(self.server.vouched).digest()).decode()
+            tarball = f"http://127.0.0.1:{self.server.server_port}/{NPM.name}"
+            about = {"name": "tinydata", "version": "1.0.0"}
+            about["dist"] = {"tarball": tarball, "integrity": f"sha512-{checksum}"}
+            page = {"name": "tinydata", "versions": {"1.0.0": about}}
+            body = json.dumps(page | {"dist-tags": {"latest": "1.0.0"}}).encode()
+        self.send_response(200)
+        whole = len(self.server.vouched) if body is self.server.serves else len(body)
+        self.send_header("Content-Length", str(whole if self.server.cut else len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def tarball(text: bytes) -> bytes:
+    """A package of npm's with this text in it."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        about = b'{"name": "tinydata", "version": "1.0.0"}'
+        for name, data in {"package.json": about, "data": text}.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return content.getvalue()
+
+
+@pytest.fixture
+def npm_registry(monkeypatch, tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Registry) as server:
+        server.serves = server.vouched = tarball(CONTENT)
+        server.cut = False
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("npm_config_registry", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("npm_config_fetch_retries", "0")
+        monkeypatch.setenv("npm_config_cache", str(tmp_path / "npm"))
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", ["lies", "swapped", "cut"])
+def test_the_real_npm_and_a_registry_that_serves_something_else(npm_registry, packages, kind):
+    require_working("npm")
+    true = npm_registry.serves
+    other = tarball(b"another archive")
+    npm_registry.serves = true[:-5] if kind == "cut" else other
+    npm_registry.cut = kind == "cut"
+    if kind == "lies":  # with checksums to fit
+        npm_registry.vouched = other
+    said = complaint(NPM, hashlib.sha256(true).hexdigest())
+    if kind == "lies":
+        assert f"{NPM.name} from the npm registry is not the expected file" in said
+        assert hashlib.sha256(other).hexdigest() in said
+    else:
+        assert "npm cannot fetch tinydata@1.0.0" in said
+    assert left(packages) == set()
+
+
+def test_the_real_npm_and_a_registry_that_serves_what_is_expected(npm_registry):
+    require_working("npm")
+    assert npm(hashlib.sha256(npm_registry.serves).hexdigest()).read_bytes() == npm_registry.serves
 
 
 def test_the_real_npm_without_a_registry(monkeypatch):
