@@ -1,6 +1,7 @@
 """Files that are either whole or absent: hashes, stamps, atomic writing, locks."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -34,24 +35,40 @@ def sha256_of(value: Any) -> str:
 def atomic(path: Path, mode: str = "w") -> Iterator:
     """Open a file for writing that takes its name only once it is whole and on disk.
 
-    A failure, or a kill, leaves the old file (or none) under that name.
+    A failure, or a kill, leaves the old file (or none) under that name. What a kill leaves beside
+    it the next writer takes; a second writer waits for the first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, mode) as stream:
+    temporary = path.with_name(f".{path.name}.new")
+    with os.fdopen(_taken(temporary), mode) as stream:
+        try:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # what a write to a full disk does not say
-        raise
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(path)  # what a write to a full disk does not say
+            raise
+
+
+def _taken(path: Path) -> int:
+    """A handle of a file that is empty and locked, and is still called so."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):  # its writer has given it its name
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    os.ftruncate(handle, 0)
+                    return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 @contextlib.contextmanager

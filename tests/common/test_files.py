@@ -1,8 +1,13 @@
 """Files are whole or absent."""
 
+import concurrent.futures
+import subprocess
+import sys
+
 import pytest
 
 from common import files
+from common.paths import ROOT
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -12,6 +17,26 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         stream.write("half")
         raise RuntimeError
     assert files.read_json(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_taken_by_the_next(tmp_path):
+    path = tmp_path / "x.json"
+    script = "import os, sys; from pathlib import Path; from common import files\n"
+    script += "with files.atomic(Path(sys.argv[1])) as s: s.write('half'); s.flush(); os._exit(1)"
+    subprocess.run([sys.executable, "-c", script, str(path)], cwd=ROOT)
+    assert len(list(tmp_path.iterdir())) == 1
+    files.write_json(path, {"a": 1})
+    assert files.read_json(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_one_file_take_turns(tmp_path):
+    path = tmp_path / "x.json"
+    values = [{str(number): "x" * 10_000} for number in range(40)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda value: files.write_json(path, value), values))
+    assert files.read_json(path) in values
     assert list(tmp_path.iterdir()) == [path]
 
 
