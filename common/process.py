@@ -8,6 +8,7 @@ import ctypes
 import errno
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,10 @@ from common.errors import StepError, UserError
 _GRACE = 5.0  # seconds for a program to clean up in, after it was asked to end
 _LONGEST = 300  # characters of a foreign line in a sentence of ours
 ANY_STATUS = range(256)
-_ROOM = 1 << 20  # bytes that a disk has free which is not full
+_NOTHING, _LITTLE = 1 << 20, 1 << 30  # bytes free on a disk: it is full, or may well have been
+_ABOUT_WRITING = re.compile(
+    r"basic_ios|ios_base|iostream|[Nn]o space left|[Ww]rit(e|ing) (fail|err)"
+)
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _running: set[subprocess.Popen] = set()  # those that `start_group` started and nobody ended
 _starting = threading.Lock()
@@ -80,15 +84,17 @@ def sentence(what: str, how: str, line: str | None = None, remedy: str | None = 
     return ": ".join(filter(None, (what, how, said))) + (f"; {remedy}" if remedy else "")
 
 
-def refuse_full_disk(what: str) -> None:
-    """Raise OSError where there is no room for what a program writes, who failed in its own words
-    then: `basic_ios::clear: iostream error`."""
+def refuse_full_disk(what: str, said: str) -> None:
+    """Raise OSError where there was no room for what a program writes, which failed in its own
+    words then, as with `basic_ios::clear: iostream error`: nothing is free, or little, and what it
+    `said` is about writing (it may have deleted its half of a file before it ended)."""
+    least = _LITTLE if _ABOUT_WRITING.search(said) else _NOTHING
     for find in (paths.build_root, paths.cache_root, lambda: Path(tempfile.gettempdir())):
-        free = _ROOM
+        free = least
         with contextlib.suppress(OSError, UserError):
             if os.access(find(), os.W_OK):  # one that is read-only has no room either
                 free = shutil.disk_usage(find()).free
-        if free < _ROOM:
+        if free < least:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), what)
 
 
@@ -155,7 +161,7 @@ def run(
         reader.join(_GRACE)
     done = Completed(child.returncode, *(reader.text() for reader in output))
     if how:
-        refuse_full_disk(what)
+        refuse_full_disk(what, done.printed)
         raise error(sentence(what, how, telling(done), remedy))
     return done
 

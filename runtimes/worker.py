@@ -112,7 +112,7 @@ class Worker:
             raise expected(text)
         if number is not None:
             raise OSError(number, os.strerror(number), self.label)
-        process.refuse_full_disk(self.label)
+        process.refuse_full_disk(self.label, text)
         line = process.first_line(text) or "no message"
         error = StepError(process.sentence(self.label, kind, line))
         error.add_note(trace)
@@ -128,7 +128,7 @@ class Worker:
         said = self.printed()
         if lost := self.host.lost(self.label, child.returncode, said):
             return lost
-        process.refuse_full_disk(self.label)
+        process.refuse_full_disk(self.label, said)
         lines = said.splitlines()
         telling = [line for line in lines if "rror" in line or "Check failed" in line] or lines
         how = f"the tool {self.host.ending(child.returncode)}"

@@ -1,6 +1,7 @@
 """Foreign tools in child processes: whatever happens there is a value or a sentence here."""
 
 import shlex
+import subprocess
 import sys
 import time
 
@@ -118,9 +119,10 @@ from runtimes.worker import Worker
 
 def main():
     if sys.argv[1] == "run":
-        process.run([sys.executable, "-c", "exit('iostream error')"], what="to_x", limit=60)
+        words = [sys.executable, "-c", "import sys; exit(sys.argv[1])", sys.argv[3]]
+        process.run(words, what="to_x", limit=60)
     with Worker("main", "to_x") as worker:
-        worker.call("tests.runtimes.child:" + sys.argv[1], **{sys.argv[2]: "iostream error"})
+        worker.call("tests.runtimes.child:" + sys.argv[1], **{sys.argv[2]: sys.argv[3]})
 
 run(main)
 """
@@ -128,9 +130,12 @@ run(main)
 
 @pytest.mark.parametrize("fails", ["fail text", "abort words", "run -"])
 def test_what_a_tool_says_on_a_full_disk_is_not_what_is_wrong(small_disk, fails):
-    words = shlex.join([sys.executable, "-c", ON_A_DISK, *fails.split()])
-    ready = f"cd {ROOT}; mkdir {small_disk.path}/build; "
-    assert_refused(small_disk.run("64k", ready + words), "to_x: no space left on the disk")
-    done = small_disk.run("20m", ready + words)
+    def run(size: str, said: str) -> subprocess.CompletedProcess:
+        words = shlex.join([sys.executable, "-c", ON_A_DISK, *fails.split(), said])
+        return small_disk.run(size, f"cd {ROOT}; mkdir {small_disk.path}/build; {words}")
+
+    assert_refused(run("64k", "error 7"), "to_x: no space left on the disk")
+    assert_refused(run("20m", "basic_ios::clear: iostream error"), "to_x: no space left")
+    done = run("20m", "error 7")
     assert done.returncode == 1, done.stderr
-    assert "iostream error" in done.stderr
+    assert "error 7" in done.stderr
