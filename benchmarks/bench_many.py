@@ -61,6 +61,7 @@ class _Taken:
     decoded: int | None = None  # photos noted as decoded, when it was killed
     decoded_from: int | None = None  # photos decoded, at the first line that said so
     off: list[float] = field(default_factory=list)  # time left as said over as it was, minus 1
+    off_work: list[float] = field(default_factory=list)  # the same in CPU seconds, see _off_work
 
 
 def main() -> int:
@@ -189,11 +190,14 @@ def _run(
     journals = own["XDG_CACHE_HOME"] / "paddle-portage" / "crops" if kill else None
     watcher = threading.Thread(target=_watch, args=(psutil.Process(child.pid), taken, journals))
     watcher.start()
-    said, last = [], ""
+    said: list[tuple[float, str]] = []
+    worked: list[tuple[float, str]] = []
+    last = ""
     assert child.stderr
     for line in child.stderr:
         last = line.strip() or last
         said.append((time.monotonic(), line.rstrip()))
+        worked.append((taken.cpu_seconds, line.rstrip()))
         if found := _LEFT.match(line.rstrip()):
             console.say(line.rstrip())
             if found[1].startswith("decoding") and taken.decoded_from is None:
@@ -203,6 +207,7 @@ def _run(
     child.stderr.close()
     taken.seconds = time.monotonic() - started
     taken.off = _off(said, time.monotonic())
+    taken.off_work = _off_work(worked)
     if not kill and taken.status not in (Exit.OK, Exit.BROKEN, Exit.UNDECIDED):
         raise StepError(f"{name} on {count} photos ended with status {taken.status}: {last}")
     return taken
@@ -224,8 +229,8 @@ def _watch(child: psutil.Process, taken: _Taken, journals: Path | None) -> None:
             child.kill()
             taken.decoded = kept
             break
+        taken.cpu_seconds = sum(spent.values())
         time.sleep(_LOOK)
-    taken.cpu_seconds = sum(spent.values())
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -257,6 +262,25 @@ def _off(said: Sequence[tuple[float, str]], ended: float) -> list[float]:
     return off
 
 
+def _off_work(worked: Sequence[tuple[float, str]]) -> list[float]:
+    """By how much the share of the photos that were done was off the share of the work, in CPU
+    seconds of the command: what would be wrong with the time left on a machine of its own, where
+    other programs cannot change the speed. Between the first and the last line of each title.
+    """
+    by_title: dict[str, list[tuple[float, int, int]]] = {}
+    for cpu, line in worked:
+        if match := _LEFT.match(line):
+            by_title.setdefault(match[1], []).append((cpu, int(match[2]), int(match[3])))
+    off = []
+    for points in by_title.values():
+        (began, first, total), (ended, last, _) = points[0], points[-1]
+        for cpu, done, _ in points[1:-1]:
+            if done >= _FROM * total and cpu > began and ended > cpu:
+                left = (last - done) * (cpu - began) / (done - first)
+                off.append(left / (ended - cpu) - 1)
+    return off
+
+
 def _say(taken: _Taken) -> None:
     console.say(
         f"  {taken.command}, {taken.photos} photos: {taken.seconds:.0f} s, "
@@ -279,6 +303,7 @@ def _show(taken: Sequence[_Taken]) -> None:
                 f"{one.rss_mib / least.rss_mib:.2f}",
                 f"{100 * max(map(abs, one.off)):.0f} %" if one.off else "-",
                 f"{100 * median(map(abs, one.off)):.0f} %" if one.off else "-",
+                f"{100 * max(map(abs, one.off_work)):.0f} %" if one.off_work else "-",
                 *(
                     "-" if count is None else f"{count:,}"
                     for count in (one.decoded, one.decoded_from)
@@ -289,7 +314,7 @@ def _show(taken: Sequence[_Taken]) -> None:
         "Many photos: memory of all processes at the peak, and how far off the time left was",
         [
             *("command", ">photos", ">s", ">CPU s", ">MiB resident", ">MiB proportional", ">ratio"),
-            *(">worst", ">median", ">decoded when killed", ">first shown"),
+            *(">worst", ">median", ">worst by CPU s", ">decoded when killed", ">first shown"),
         ],
         rows,
     )

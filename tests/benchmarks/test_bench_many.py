@@ -53,3 +53,10 @@ def test_its_photos_are_of_all_kinds_and_sizes_and_made_once(tmp_path, cache_of_
     before = listing.stat().st_mtime_ns
     assert bench_many._photos(tmp_path, 100) == listing
     assert listing.stat().st_mtime_ns == before
+
+
+def test_a_share_of_the_work():
+    even = [(cpu, f"  a: {10 * cpu} of 100 photos, about 5 s left") for cpu in range(1, 11)]
+    assert bench_many._off_work(even) == pytest.approx([0] * 8)
+    late = [(cpu**2, f"  a: {10 * cpu} of 100 photos, about 5 s left") for cpu in range(1, 11)]
+    assert min(bench_many._off_work(late)) < -0.5
