@@ -91,7 +91,8 @@ class Observer:
                 if str(kept["key"]) == key:
                     tally, photos = _Tally.of(kept, len(self._names)), int(kept["photos"])
                     if photos > 0:
-                        self._tallies[0], self._photos = tally, photos
+                        self._tallies.append(tally)  # in the place of none: threads hold those
+                        self._photos = photos
         except Exception:  # noqa: BLE001 - what damaged archives raise is nearly anything
             return 0
         return self._photos
