@@ -184,6 +184,7 @@ _DISK_ERRORS = {
     errno.EACCES: "no permission; make it accessible or choose another place",
 }
 _LONGEST = 200  # characters of an exception's own words
+_LONGEST_WORD = 240  # characters; paths are words, too
 # What a status means, for make's last line: "Error 3" looks like a crash (see the Makefile).
 _IN_WORDS = {
     Exit.BROKEN: "something is outside of its budget, or broken, as said above; next: mend that, "
@@ -274,8 +275,14 @@ def _terminal_encoding(stream: TextIO) -> str:
 def complain(error: BaseException) -> Exit:
     """Say in one line on standard error why a command ends; returns its exit status."""
     status, sentence = _explain(error)
-    print(f"error: {harmless(' '.join(sentence.split()))}", file=sys.stderr)
+    print(f"error: {harmless(' '.join(map(_cut, sentence.split())))}", file=sys.stderr)
     return status
+
+
+def _cut(word: str) -> str:
+    """A word of a sentence, its middle left out where it is a damaged file's, and no word."""
+    half = _LONGEST_WORD // 2
+    return word if len(word) <= _LONGEST_WORD else f"{word[:half]}…{word[-half:]}"
 
 
 def _explain(error: BaseException) -> tuple[Exit, str]:

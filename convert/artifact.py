@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common import files
-from common.console import report
+from common.console import report, shown
 from common.errors import StepError, UserError
 from common.hashes import cached_sha256, is_digest
 from common.paths import build_root
@@ -140,7 +140,22 @@ def load(folder: Path) -> Artifact | None:
             return None
         if stamp != fact["stamp"] and cached_sha256(folder / name) != fact["sha256"]:
             return None
+    manifest["facts"] = _Facts(folder, manifest["facts"])
     return Artifact(folder, manifest)
+
+
+class _Facts(dict[str, Any]):
+    """A manifest's facts; UserError for one that is asked for and is not there."""
+
+    def __init__(self, folder: Path, facts: Mapping[str, Any]):
+        super().__init__(facts)
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Any:
+        raise UserError(
+            f"{shown(self._folder / MANIFEST)} does not say its {name}, so it is damaged; remove "
+            f"{shown(self._folder)}, and it is made again"
+        )
 
 
 def _is_manifest(value: Any) -> bool:

@@ -25,6 +25,8 @@ _SILENT = 0  # of OpenCV's log levels
 # More than any camera's photo has; a file of some kilobytes can say that it has 2^32, and take the
 # machine's memory. A photo of as many takes 0.8 GB.
 _MOST_PIXELS = 2**28
+_PNG_CHANNELS = {2: 3, 4: 2, 6: 4}  # by the colour type in its head; others have one
+_DEFLATES = 1032  # to one: the most that Deflate can compress
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers that begin a frame
 
 
@@ -124,9 +126,12 @@ def _jpeg_damage(data: bytes) -> str | None:
 
 def _png_damage(data: bytes) -> str | None:
     """Walk the chunks of a PNG: all there, and those that carry pixels undamaged."""
-    sizes = (int.from_bytes(data[n : n + 4], "big") for n in (16, 20))
-    if reason := _too_many(*sizes):
+    width, height = (int.from_bytes(data[n : n + 4], "big") for n in (16, 20))
+    if reason := _too_many(width, height):
         return reason
+    bits = data[24] * _PNG_CHANNELS.get(data[25], 1) if len(data) > 25 else 0
+    if width * height * bits // 8 > _DEFLATES * len(data):
+        return "truncated PNG"
     at, view = 8, memoryview(data)
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")

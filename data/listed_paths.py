@@ -99,7 +99,7 @@ def _names_in(folder: str) -> dict[str, str | None]:
         for name in os.listdir(folder):  # noqa: PTH208 (many files)
             key = _key(name)
             names[key] = None if key in names else name
-    except OSError:
+    except (OSError, ValueError):  # none; or no folder can have such a name
         pass
     return names
 

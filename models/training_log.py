@@ -69,7 +69,7 @@ def _epochs(path: Path) -> tuple[Epoch, ...]:
             )
     except (FileNotFoundError, NotADirectoryError):
         return ()
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error):
         raise UserError(f"{path} is no log of a training") from None
 
 

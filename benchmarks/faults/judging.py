@@ -153,6 +153,7 @@ class _Room:
         os.chdir(self.case)
         os.environ["TMPDIR"] = str(self.temporary)
         os.environ["XDG_CACHE_HOME"] = str(self.case.parent / "cache")
+        os.environ["BUILD_DIR"] = str(self.case.parent / "build")
         import tempfile
 
         tempfile.tempdir = str(self.temporary)

@@ -150,11 +150,11 @@ def json_values(rng: random.Random, data: bytes) -> bytes:
     """Values of another kind, or at the edge of theirs; keys that go, come, or are twice there."""
     try:
         tree = json.loads(data)
-    except ValueError:
+        for _ in range(rng.choice((1, 1, 1, 2, 4))):
+            tree = _changed(rng, tree)
+        text = json.dumps(tree, ensure_ascii=rng.random() < 0.5)
+    except (ValueError, RecursionError):  # of what was damaged before
         return flip_bits(rng, data)
-    for _ in range(rng.choice((1, 1, 1, 2, 4))):
-        tree = _changed(rng, tree)
-    text = json.dumps(tree, ensure_ascii=rng.random() < 0.5)
     if rng.random() < 0.1:
         text = text.replace(":", ": NaN, " if rng.random() < 0.3 else ": ", 1)
     return text.encode("utf-8", errors="surrogatepass")

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from benchmarks.faults.kinds import Kind, Specimen, require
 from benchmarks.faults.mutators import BYTES, JSON
 from benchmarks.faults.structured import ZIP
+from common.paths import build_root
 from deploy.gpu.record import read_check
 from deploy.packages.package import MANIFEST, SCHEMA
 from deploy.packages.received import check_files, unpacked
@@ -122,15 +122,11 @@ def _phones() -> list[Specimen]:
 
 def _phone(folder: Path, _: Specimen) -> bool:
     """What is imported is kept within the build folder, and is a result again."""
-    os.environ["BUILD_DIR"] = str(folder / "build")
-    try:
-        [one] = import_results([folder / "r.json"])
-        _require_sound(one)
-        kept = list((folder / "build").rglob("*.json"))
-        require(len(kept) == 1, f"{len(kept)} files were kept")
-        require(kept[0].parent == folder / "build" / one.name / "results", "kept elsewhere")
-    finally:
-        del os.environ["BUILD_DIR"]
+    [one] = import_results([folder / "r.json"])
+    _require_sound(one)
+    kept = list(build_root().rglob("*.json"))
+    require(len(kept) == 1, f"{len(kept)} files were kept")
+    require(kept[0].parent == build_root() / one.name / "results", "kept elsewhere")
     return True
 
 

@@ -122,6 +122,14 @@ def test_a_damaged_manifest_is_as_good_as_none(made, damage):
     assert maker.calls == 2
 
 
+def test_a_fact_that_is_not_there_is_a_sentence(made):
+    result, _ = made
+    path = result.folder / "manifest.json"
+    files.write_json(path, files.read_json(path) | {"facts": {}})
+    with pytest.raises(UserError, match="does not say its class_num, so it is damaged"):
+        load(result.folder).facts["class_num"]
+
+
 def test_a_failed_step_leaves_the_old_artifact_and_nothing_else(made):
     result, _ = made
 

@@ -193,6 +193,11 @@ def test_a_small_file_of_very_many_pixels_takes_no_memory(kind):
         decode_photo(with_size(kind, 65500, 65400))
 
 
+def test_a_png_that_is_too_short_for_its_pixels_takes_no_memory():
+    with pytest.raises(BadPhotoError, match="truncated PNG"):
+        decode_photo(with_size("PNG", 16000, 16000))
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
