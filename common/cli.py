@@ -178,9 +178,9 @@ _DISK_ERRORS = {
     errno.ENOSPC: "no space left on the disk; free some and run the command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the command again",
     errno.EFBIG: "larger than a file may be there (ulimit -f, or a FAT disk); choose another place "
-    "with BUILD_DIR or XDG_CACHE_HOME",
+    "(OUT=, BUILD_DIR= or XDG_CACHE_HOME=)",
     errno.EIO: "the disk failed (input/output error); see its health, or choose another place",
-    errno.EROFS: "that place is read-only; choose another with BUILD_DIR or XDG_CACHE_HOME",
+    errno.EROFS: "that place is read-only; choose another (OUT=, BUILD_DIR= or XDG_CACHE_HOME=)",
     errno.EACCES: "no permission; make it accessible or choose another place",
 }
 _LONGEST = 200  # characters of an exception's own words
