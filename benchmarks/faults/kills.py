@@ -36,22 +36,24 @@ _SHARED = Path("/dev/shm")
 
 def kill(seed: int, tallies: Mapping[str, Tally], root: Path, deadline: float) -> Iterator[Outcome]:
     """What becomes of a kill of each command, of those that had too few before; each as it ends."""
-    _prepare(root)
     for name, command in COMMANDS.items():
         number = tallies[name].next if name in tallies else 0
         if number >= command.wanted or time.monotonic() > deadline:
             continue
+        _prepare(root, name)
         yield _apart(command, seed, number, root)
 
 
-def _prepare(root: Path) -> None:
-    """Run everything once, undisturbed, and note how each command ends, and how long it takes."""
+def _prepare(root: Path, until: str) -> None:
+    """Run the commands up to one once, undisturbed, and note how each ends, and how long it
+    takes."""
     base, facts = root / "base", root / "undisturbed.json"
     known = json.loads(facts.read_text()) if facts.exists() else {}
-    if known.keys() >= COMMANDS.keys():
-        return
-    photos_of_its_own(base / "photos")
+    if not known:
+        photos_of_its_own(base / "photos")
     for command in COMMANDS.values():
+        if until in known:
+            return
         if command.name in known:
             continue
         began = time.monotonic()

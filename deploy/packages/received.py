@@ -5,10 +5,13 @@ leads out of the folder and no archive grows.
 """
 
 import contextlib
+import lzma
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -25,6 +28,11 @@ from deploy.packages.signature import SIGNATURE
 
 _LARGEST_TEXT = 4 << 20  # bytes of a manifest, or of a signature
 _BLOCK = 1 << 20
+# What zipfile raises for a damaged archive, and what it lets through of those that unpack.
+_NO_ZIP = (
+    *(zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, struct.error),
+    *(zlib.error, lzma.LZMAError),
+)
 # A manifest says more than a receiver reads.
 _OPEN = ConfigDict(extra="ignore", strict=True, defer_build=True)
 
@@ -78,10 +86,11 @@ def unpacked(path: Path) -> Iterator[Path]:
                 _unpack(archive, folder, shown(path))
         except FileNotFoundError:
             raise UserError(f"{shown(path)} is not there; name a package or its zip") from None
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        except _NO_ZIP as error:
             raise UserError(f"{shown(path)} is no whole zip: {str(error)[:150]}") from None
         except OSError as error:
-            raise UserError(f"{shown(path)} cannot be unpacked: {error.strerror}") from None
+            why = error.strerror or str(error)[:150]  # bzip2's own have none
+            raise UserError(f"{shown(path)} cannot be unpacked: {why}") from None
         yield folder
 
 

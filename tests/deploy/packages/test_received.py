@@ -255,3 +255,18 @@ def test_keys_that_are_none(refused, package, keys, tmp_path):
     openssl("genrsa", "-out", tmp_path / "rsa.pem", "2048")
     openssl("rsa", "-in", tmp_path / "rsa.pem", "-pubout", "-out", tmp_path / "rsa.pub")
     refused(package, "not a key of the curve P-256", key=tmp_path / "rsa.pub")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("name", [MANIFEST, "model.onnx"])
+def test_a_file_that_does_not_unpack(refused, package, method, name):
+    path = package.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for file in sorted(file for file in package.rglob("*") if file.is_file()):
+            archive.write(file, file.relative_to(package).as_posix())
+        entry = archive.getinfo(name)
+    data = bytearray(path.read_bytes())
+    start = entry.header_offset + 30 + len(name)
+    data[start + 12 : start + entry.compress_size - 8] = bytes(entry.compress_size - 20)
+    path.write_bytes(data)
+    refused(path)
