@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.faults import kills
+from benchmarks.faults.commands import COMMANDS
 from benchmarks.faults.judging import Outcome, damaged, judge
 from benchmarks.faults.kinds import Kind, written
 from benchmarks.faults.record import Record, Tally, read_record, tables, write_page
@@ -147,9 +148,12 @@ def _tell(outcome: Outcome) -> None:
 def _try_open_faults(record: Record, kinds: Mapping[str, Kind], root: Path) -> None:
     for fault in record.open_faults:
         seed, name, number = fault.case.split(":")
-        if name not in kinds:
+        if name in COMMANDS:
+            outcome = kills.kill_again(name, int(seed), int(number), root / KILLS)
+        elif name in kinds:
+            [outcome] = judge(kinds[name], int(seed), [int(number)], root / "scratch")
+        else:
             continue
-        [outcome] = judge(kinds[name], int(seed), [int(number)], root / "scratch")
         if not outcome.is_fault:
             record.mend(fault.case)
             shutil.rmtree(root / "failed" / fault.case.replace(":", "-"), ignore_errors=True)

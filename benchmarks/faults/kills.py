@@ -44,6 +44,12 @@ def kill(seed: int, tallies: Mapping[str, Tally], root: Path, deadline: float) -
         yield _apart(command, seed, number, root)
 
 
+def kill_again(name: str, seed: int, number: int, root: Path) -> Outcome:
+    """What becomes of one kill at the same moment; what runs beside may differ."""
+    _prepare(root, name)
+    return _apart(COMMANDS[name], seed, number, root)
+
+
 def _prepare(root: Path, until: str) -> None:
     """Run the commands up to one once, undisturbed, and note how each ends, and how long it
     takes."""

@@ -67,7 +67,10 @@ def start_here(
     """
     with contextlib.ExitStack() as stack:
         shared = stack.enter_context(child_folder())
+        # What foreign tools leave there where they are killed goes with the folder.
+        temporary = stack.enter_context(child_folder(Path(tempfile.gettempdir())))
         log = shared / _LOG
+        own = {"HOME": str(tools_home()), "TMPDIR": str(temporary)}
         lifeline, ours = os.pipe()
         stack.callback(os.close, ours)
         try:
@@ -75,7 +78,7 @@ def start_here(
                 process = start_group(
                     [*interpreter, "-c", _BEGIN, shared, str(lifeline), ROOT, *packages],
                     cwd=ROOT,
-                    env={**os.environ, "HOME": str(tools_home()), **settings},
+                    env={**os.environ, **own, **settings},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=said,
@@ -136,14 +139,16 @@ def _memory() -> Path:
 
 
 @contextlib.contextmanager
-def child_folder() -> Iterator[Path]:
-    """A new folder for a child, held until the block ends, and then removed.
+def child_folder(root: Path | None = None) -> Iterator[Path]:
+    """A new folder for a child, held until the block ends, and then removed; in memory, or in
+    `root`.
 
     What runs that were killed left behind goes, too, with the files beside it that begin with its
     name, as a child's own shared memory may be called.
     """
-    _sweep(_memory())
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_memory()))
+    root = root or _memory()
+    _sweep(root)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
     try:
         with (folder / f".{_HELD}").open("w") as holder:
             fcntl.flock(holder, fcntl.LOCK_EX)
