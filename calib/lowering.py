@@ -24,13 +24,14 @@ import numpy as np
 from calib import tensors
 from calib.biases import bias_of
 from calib.fake_quant import LAYERS, Grid, channel_axis
+from runtimes.inside.base import LOWERED
 
 if TYPE_CHECKING:
     import onnx
 
 Bounds = tuple[float, float]
 
-BEHIND = "/lowered"  # the name of a lowered tensor, behind that of the tensor
+BEHIND = LOWERED  # the name of a lowered tensor, behind that of the tensor
 _PASS = frozenset(
     ("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity")
 )

@@ -12,7 +12,10 @@ nothing, so that every tensor that is written in the file is there to be seen:
   takes values for its input only.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+LOWERED = "/lowered"  # behind the name of what has other values than the float network's
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,21 @@ class Tensor:
     operator: str
     inputs: tuple[str, ...]
     weights: tuple[float, float] | None = None
+
+
+def without_lowered(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Tensors, less those that have other values by intent (see `calib.lowering`): in their place
+    stand those that they are made of."""
+    found: list[Tensor] = []
+    made_of: dict[str, tuple[str, ...]] = {}
+    for one in tensors:
+        sources = (name for entry in one.inputs for name in made_of.get(entry, (entry,)))
+        inputs = tuple(dict.fromkeys(sources))
+        if one.name.endswith(LOWERED):
+            made_of[one.name] = inputs
+        else:
+            found.append(replace(one, inputs=inputs))
+    return found
 
 
 def given_to(name: str) -> str:

@@ -15,6 +15,7 @@ from calib.qdq import write_qdq
 from calib.quant_config import LOGITS
 from calib.quantize_lite import GRID as LITE
 from calib.ranges import Ranges
+from runtimes.inside.base import Tensor, without_lowered
 
 SHAPE = (3, 8, 8)
 
@@ -167,6 +168,20 @@ def test_lowered_tensors_have_names_of_their_own():
     assert {"p1" + BEHIND, "j" + BEHIND, "r5" + BEHIND} < made
     assert made.isdisjoint({"c1", "r1", "p1", "r2", "j", "r5"})
     onnx.checker.check_model(model)
+
+
+def test_what_looks_inside_shows_what_a_lowered_tensor_is_made_of_in_its_place():
+    seen = [
+        Tensor("x", "x", "Input", ()),
+        Tensor("a" + BEHIND, "one", "Conv", ("x",)),
+        Tensor("b", "two", "Conv", ("x",)),
+        Tensor("j" + BEHIND, "join", "Concat", ("a" + BEHIND, "b")),
+        Tensor("c", "three", "Conv", ("j" + BEHIND,)),
+    ]
+    assert without_lowered(seen) == [
+        *(seen[0], seen[2]),
+        Tensor("c", "three", "Conv", ("x", "b")),
+    ]
 
 
 @pytest.mark.parametrize("method", ["mse", LOGITS])
