@@ -20,7 +20,7 @@ from calib.tensor_ranges import FILE as TENSORS
 from calib.tensor_ranges import TensorRanges, read_tensor_ranges
 from common import files
 from common.console import say, shown
-from common.errors import StepError
+from common.errors import StepError, UserError
 from common.paths import build_root
 from common.strict_json import STRICT, FormError, decode, encode, parse
 from convert.artifact import MANIFEST, Artifact, load, place
@@ -180,6 +180,10 @@ def find(graph: Artifact, target: str) -> Kept | None:
     """The calibration that is kept for a target of a graph's build, of whichever weights."""
     folder = _folder(graph, target)
     _finish_replacing(folder)
+    return _read(folder)
+
+
+def _read(folder: Path) -> Kept | None:
     try:
         return Kept(folder, decode(Facts, parse((folder / _FACTS).read_text())))
     except (FileNotFoundError, NotADirectoryError):
@@ -227,6 +231,37 @@ def keep(graph: Artifact, target: str, deployed: Artifact, facts: Facts) -> None
     What was kept before moves into `calibration/replaced/`, and a line says so. Other targets'
     files that its making took the place of are put back.
     """
+    _keep(graph, target, [deployed, *_made_of(deployed)], facts)
+
+
+def take_in(folder: Path, graph: Artifact, targets: Sequence[str]) -> None:
+    """Keep the files in `folder`, a copy of the folder that holds a build's calibrations, for those
+    of these targets that have one there; what is kept of them already stays.
+
+    UserError where there is none of a graph's weights, or one is damaged.
+    """
+    taken = 0
+    for target in targets:
+        there = _read(folder / target)
+        if there is None or not there.facts.is_of(graph):
+            continue
+        parts = [load(path.parent) for path in sorted((folder / target).glob(f"*/{MANIFEST}"))]
+        whole = [part for part in parts if part]
+        deployed = [one for one in whole if one.manifest["kind"] == there.facts.deployed]
+        if not deployed or not there.facts.files.items() <= deployed[0].digests().items():
+            raise UserError(f"{folder / target}: the calibrated file is damaged; copy it again")
+        taken += 1
+        kept = find(graph, target)
+        if not (kept and kept.is_whole and kept.facts.files == there.facts.files):
+            _keep(graph, target, whole, there.facts)
+    if not taken:
+        raise UserError(
+            f"{folder} has no file that was calibrated for {' or '.join(targets)} with the weights "
+            f"of {graph.name}: give a copy of the folder {_CALIBRATION} of a build of them"
+        )
+
+
+def _keep(graph: Artifact, target: str, parts: Sequence[Artifact], facts: Facts) -> None:
     folder = _folder(graph, target)
     before = find(graph, target)
     replaced = before is not None and before.facts.files != facts.files
@@ -237,7 +272,7 @@ def keep(graph: Artifact, target: str, deployed: Artifact, facts: Facts) -> None
             aside.parent.mkdir(exist_ok=True)
         for leftover in (work, aside):
             shutil.rmtree(leftover, ignore_errors=True)
-        for part in (deployed, *_made_of(deployed)):
+        for part in parts:
             place(part, work / part.manifest["kind"])
         files.write_json(work / _FACTS, encode(facts))
         if folder.exists():

@@ -71,6 +71,12 @@ def main() -> int:
         help="of all these build and judge one, such as onnx-int8, on the photos that are left for "
         "it where the others calibrate, too",
     )
+    parser.add_argument(
+        "--calibrated",
+        type=absolute,
+        metavar="DIR",
+        help="keep the INT8 files in this copy of a build's folder calibration, and judge them",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     options = parser.parse_args()
     if options.imports:

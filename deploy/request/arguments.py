@@ -337,6 +337,7 @@ def chosen_files(options: argparse.Namespace) -> Files:
         named=bool(options.precision or options.calib),
         weights_key=options.weights_key,
         config=options.config,
+        calibrated=getattr(options, "calibrated", None),  # most commands do not ask
     )
 
 

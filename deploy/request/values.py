@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calib.kept import INT8
@@ -123,7 +124,8 @@ class Files:
     """From which weights, and how, the files are made. None: see `deploy.request.building`.
 
     `photos` are those to calibrate on where none are given to judge by; `named` says whether the
-    user named precisions, or photos to calibrate on.
+    user named precisions, or photos to calibrate on. `calibrated` is a folder with INT8 files that
+    were calibrated elsewhere, which are kept here first (see `calib.kept.take_in`).
     """
 
     weights: str | None = None
@@ -133,6 +135,7 @@ class Files:
     named: bool = True
     weights_key: str | None = None
     config: str | None = None
+    calibrated: Path | None = None
 
     @property
     def names_weights(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calib.kept import PhotoSet
+from calib.kept import PhotoSet, take_in
 from calib.quant_config import QuantConfig
 from common.console import say
 from common.errors import StepError, UnavailableError
@@ -63,7 +63,7 @@ class Judge:
         self._spec = spec
         self._host = host
         self._graph = graph
-        self._photos = JudgingPhotos(graph, photos, more, skip_bad)
+        self.photos = JudgingPhotos(graph, photos, more, skip_bad)
         self._changes = changes
         self._split = split_of(graph)
         self._ran: dict[tuple, tuple[np.ndarray, dict]] = {}
@@ -83,7 +83,7 @@ class Judge:
         """
         session_spec = target.session_spec_on(self._host, precision)
         host = session_spec.host
-        parts = self._photos.parts(session_spec.photos)
+        parts = self.photos.parts(session_spec.photos)
         if gates.gate(precision) == "numeric":
             del parts[1:]  # its few figures need no more photos
         about = target.digests(built) if isinstance(built, Artifact) else None
@@ -171,7 +171,7 @@ class Judge:
     ) -> "_Run":
         title = f"{self._graph.name} on {target.name} {precision}"
         logits, environment = self._logits(session_spec, built, precision, parts, title)
-        reference = self._photos.reference(parts)
+        reference = self.photos.reference(parts)
         first, labels = len(parts[0]), parts[0].labels
         compared = drift.measure_drift(reference[:first], logits[:first], labels)
         decisions = None
@@ -190,7 +190,7 @@ class Judge:
             explain = simulate.explain_overflow
         wrong = np.flatnonzero(drift.decisions(logits) < 0)
         if len(wrong) and explain:
-            batches = self._photos.batches(parts, 1)
+            batches = self.photos.batches(parts, 1)
             batch = next(itertools.islice(batches, int(wrong[0]), None))
             reason = verdict.reason + explain(built.folder, batch)
             verdict = dataclasses.replace(verdict, reason=reason)
@@ -224,17 +224,17 @@ class Judge:
         where = (session_spec.host, session_spec.session, repr(session_spec.options))
         way = (content, *where, precision, *(tuple(one.rows) for one in parts))
         if way not in self._ran:
-            self._ran[way] = self._photos.run(session_spec, built, precision, parts, title)
+            self._ran[way] = self.photos.run(session_spec, built, precision, parts, title)
         return self._ran[way]
 
     @property
     def crops(self) -> Crops:
-        return self._photos.crops
+        return self.photos.crops
 
     @property
     def reference(self) -> np.ndarray:
         """Logits float32 [N, classes] of the reference, from an earlier run or a new one."""
-        return self._photos.reference(self._photos.parts(None)[:1])
+        return self.photos.reference(self.photos.parts(None)[:1])
 
     def _beside_local(
         self,
@@ -338,6 +338,8 @@ def validate(
             say(f"  warning: {target.name} {precision}: {target.warning}")
     for one, photo_set in zip(builds, opened, strict=True):
         graph = inference_graph(one, files)
+        if files.calibrated:
+            take_in(files.calibrated, graph, [target.name for target, _ in calibrated(cells)])
         ready = ready_to_judge(graph, cells, files, photos, photo_set)
         judge = Judge(one.spec, graph, ready.images, photos.skip_bad, host, ready.more, changes)
         wanted = [cell for cell in ready.cells if only in (None, cell)]

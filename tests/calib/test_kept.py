@@ -10,7 +10,7 @@ from calib.kept import Facts, PhotoSet
 from calib.photos import APART, Calibration
 from calib.quant_config import QuantConfig
 from common import files
-from common.errors import StepError
+from common.errors import StepError, UserError
 from convert.artifact import Artifact, load
 from data.images import ImageSet
 from data.preprocess import Preprocess
@@ -325,3 +325,31 @@ def test_a_file_that_does_not_fit_this_machine_is_made_of_the_same_integers(grap
     assert made.file("model.onnx").read_text() == "an engine for this GPU"
     again = with_kept(graph, [(Engine(), INT8)], Options(17))
     assert int8_file(graph, Engine(), again).digests() == made.digests()
+
+
+def test_what_was_calibrated_elsewhere_is_kept_here_as_it_is(graph, keep, tmp_path, capsys):
+    facts = keep("calibrated elsewhere")
+    folder = graph.folder.parents[1] / "calibration"
+    other = a_graph(tmp_path / "other" / "Toy", "a" * 64)
+    kept.take_in(folder, other, ["onnx", "mnn"])
+    found = kept.find(other, "onnx")
+    assert found.facts == facts
+    assert found.put_back().file("model.onnx").read_text() == "calibrated elsewhere"
+    before = (other.folder.parents[1] / "calibration" / "onnx").stat().st_ino
+    kept.take_in(folder, other, ["onnx"])  # which is there already
+    assert (other.folder.parents[1] / "calibration" / "onnx").stat().st_ino == before
+    assert "replaces" not in capsys.readouterr().err
+
+
+def test_what_was_calibrated_elsewhere_is_refused_of_other_weights_or_damaged(
+    graph, keep, tmp_path
+):
+    keep("calibrated elsewhere")
+    folder = graph.folder.parents[1] / "calibration"
+    with pytest.raises(UserError, match="has no file that was calibrated for onnx"):
+        kept.take_in(folder, a_graph(tmp_path / "other" / "Toy", "b" * 64), ["onnx"])
+    same = a_graph(tmp_path / "other" / "Toy", "a" * 64)
+    (folder / "onnx" / "onnx" / "model.onnx").write_text("cut")
+    with pytest.raises(UserError, match="is damaged; copy it again"):
+        kept.take_in(folder, same, ["onnx"])
+    assert kept.find(same, "onnx") is None
