@@ -47,13 +47,13 @@ export::  ## MODEL=… [NAME=…] [WEIGHTS=path|official|demo|random] [WEIGHTS_K
 convert::  ## MODEL=… [NAME=…] TARGET=…|all <files>: the files of a target
 	$(call run,deploy/build.py)
 
-calibrate::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] [JSON=1]: INT8 files, judged
+calibrate::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <gate> [WITHIN_BUDGET=1] [MINUTES=N] <ray> [JSON=1]: INT8 files, judged
 	$(call run,deploy/calibrate.py)
 
-validate::  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> <endpoint> [CHANGES=file.csv] [IMPORT=result.json] [ONLY=onnx-int8] [VERBOSE=1] [JSON=1]: top-1 drift on photos
+validate::  ## [MODEL=…] [NAME=…] TARGET=…|all <files> <photos> <gate> <host> <endpoint> [CHANGES=file.csv] [IMPORT=result.json] [ONLY=onnx-int8] [CALIBRATED=folder] [VERBOSE=1] [JSON=1]: top-1 drift on photos
 	$(call run,deploy/validate.py)
 
-explain::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <host> [FILE=path] [BLAME=1] [WANT=percent] [VERBOSE=1] [JSON=1]: where drift begins, layer by layer
+explain::  ## MODEL=… [NAME=…] TARGET=… <files> <photos> <host> [FILE=path] [BLAME=1] [WANT=percent] <ray> [VERBOSE=1] [JSON=1]: where drift begins, layer by layer
 	$(call run,deploy/explain.py)
 
 benchmark::  ## MODEL=… [NAME=…] [TARGET=…] <files> [BATCH=1,4,8] [THREADS=N] [LIMIT=S] [PEERS=1] [COMPARE="A B"] <endpoint> [CONCURRENCY=1,8,32] [FRESH=1] [JSON=1]: latency here, or what a server carries
@@ -74,7 +74,7 @@ fixtures::  ## [MODEL=…] [PHOTOS=N]: ten-class checkpoints of all 17 models fr
 evaluate::  ## MODEL=… [NAME=…] [WEIGHTS=…] [WEIGHTS_KEY=…] [CONFIG=path|none] [CLASSES=N] <photos> [ALLOW_SEEN=1] [JSON=1]: top-1 and top-5 of a checkpoint, and its worst classes
 	$(call run,deploy/evaluate.py)
 
-matrix::  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> <endpoint> [JOBS=N] [RAY=auto|ray://HOST:PORT] [RAY_WAIT=S]: every model on every target
+matrix::  ## [MODELS=…|all] [NAME=…] [TARGETS=…] <files> <photos> <gate> <host> <endpoint> [JOBS=N] <ray>: every model on every target
 	$(call run,deploy/matrix.py)
 
 report::  ## [MODELS=…] [OUT=file.html] [AGAINST=folder|results.json] [FAIL_ON=regression] [ALSO=md,csv,junit,json] [CHANGES=changes.json] [GPU_CHECK=gpu-check.json]: all results on one page
@@ -147,3 +147,4 @@ $(commands)::
 #   <gate> = [LABELS=none] [MORE=photos] [BUDGET=PP] [ACCEPT_SIMULATED=1] [ACCEPT_ESTIMATED=1] [ALLOW_SEEN=1]
 #   <host> = [HOST=arm|phone|ssh:NAME] [ARM_CPU=cortex-a72|cortex-a76|max] [PADDLE_LITE_ARM=archive|folder|official]
 #   <endpoint> = [URL=http://host:8000|grpc://host:8001] [SERVED_NAME=…]
+#   <ray> = [RAY=auto|ray://HOST:PORT] [RAY_WAIT=S]

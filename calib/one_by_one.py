@@ -89,10 +89,27 @@ class OneByOne:
         self._blamed = self._units
         if each * len(self._units) > 2 * seconds:
             self._blamed = self._worst(few, max(1, int(seconds / each)))
+        per_share = (plain + target) / len(few) * len(self._rows)
+        self._seconds = [opening + shares[unit.part] * per_share for unit in self._blamed]
+        self._enter()
+        return [(unit.name, unit.operator) for unit in self._blamed], self._rows
+
+    def take(self, names: Sequence[str]) -> None:
+        """Prepare to blame these units, on all photos."""
+        self._everything = frozenset(unit.name for unit in self._units)
+        self._rows = list(range(len(self._photos)))
+        self._blamed = [unit for unit in self._units if unit.name in names]
+        self._enter()
+
+    def seconds(self) -> list[float]:
+        """About how long each of those takes."""
+        return self._seconds
+
+    def _enter(self) -> None:
+        """Go to the first part."""
         self._at, entry = 0, [self._photos[row] for row in self._rows]
         self._float_entry, self._target_entry = entry, entry
         self._float = np.concatenate(self._run(entry, frozenset(), 0))
-        return [(unit.name, unit.operator) for unit in self._blamed], self._rows
 
     def _timed(self, photos: list[np.ndarray]) -> tuple[float, float]:
         """The seconds that the float network and the target's take."""
@@ -177,6 +194,13 @@ class OneByOne:
 
     def _errors(self, logits: list[np.ndarray]) -> dict:
         return errors(self._float, np.concatenate(logits))
+
+
+def begun(names: Sequence[str], **arguments: Any) -> OneByOne:
+    """What `begin` has prepared elsewhere: to blame these units, on all photos of the batch."""
+    one = OneByOne(**arguments)
+    one.take(names)
+    return one
 
 
 class _Parts:
@@ -305,11 +329,16 @@ def errors(reference: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     if not len(a):
         return found
     spread = a - a.mean(axis=1, keepdims=True)
-    error = float(np.linalg.norm(a - b) / (np.linalg.norm(spread) or 1.0))
+    error = _norm(a - b) / (_norm(spread) or 1.0)
     log_p, log_q = _log_softmax(a), _log_softmax(b)
     kl = float((np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean())
     decibels = -20 * math.log10(error) if error else None
     return found | {"error": error, "sqnr_db": decibels, "kl": max(kl, 0.0)}
+
+
+def _norm(values: np.ndarray) -> float:
+    """The norm of float64 values; numpy's own adds in an order that depends on the threads."""
+    return math.sqrt(np.square(values).sum())
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ same rounded tensor err together: in SqueezeNet1_0, in signed integers, Conv.2 a
 other, those that bring the logits nearest together with the ones before them.
 """
 
+import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +29,7 @@ from convert.artifact import Artifact
 from convert.to_onnx import FILE
 from data.crops import Crops
 from data.images import spread_rows
+from runtimes.calls import Calls, Spread, in_order
 from runtimes.worker import Worker
 
 PHOTOS = 24  # ranks need less evidence than verdicts; of 16, other layers come out
@@ -59,9 +62,10 @@ def rank(
     grid: Grid,
     seconds: float,
     progress: Progress,
+    spread: Spread | None = None,
 ) -> list[Effect]:
     """The layers of an ONNX file: first some that do most together, each with those before it; then
-    those with the largest effect on the logits alone.
+    those with the largest effect on the logits alone. `spread` measures these elsewhere.
 
     Layers that no time was left for come last, the noisiest first. NNCF's ranges are its own: with
     its method the layers are ranked by the default's.
@@ -73,33 +77,44 @@ def rank(
     batch = next(crops.batches(len(rows), onnx.preprocess, rows))
     with Worker("main", f"sensitivity of {onnx.name}") as worker:
         measure_errors(worker, onnx, crops, scope, grid, ())
-        shifts = worker.use("by_bias")
-        worker.open(
-            Switches,
-            source=str(onnx.file(FILE)),
-            ranges=scope,
-            grid=asdict(grid),
-            shifts=shifts,
-            batch=batch,
-        )
+        arguments = {
+            "ranges": scope,
+            "grid": asdict(grid),
+            "shifts": worker.use("by_bias"),
+            "batch": batch,
+        }
+        worker.open(Switches, source=str(onnx.file(FILE)), **arguments)
+        started = time.monotonic()
         found = sorted((Effect(*row) for row in worker.use("noise")), key=lambda one: -one.noise)
-        ranked, alone = [], {}
-        for done, effect in enumerate(found):
-            progress(done, len(found))
-            if time.monotonic() > end:
-                break
-            logits, flips, alone[effect.layer] = worker.use("effect", layer=effect.layer)
-            ranked.append(Effect(effect.layer, effect.operator, effect.noise, logits, flips))
-        rest = found[len(ranked) :]
+        calls = Calls(
+            title=f"sensitivity of {onnx.name}",
+            opens=Switches,
+            source=onnx.file(FILE),
+            arguments=arguments,
+            method="effect",
+            each=[{"layer": one.layer} for one in found],
+            seconds=[time.monotonic() - started] * len(found),
+        )
+        measured: dict[int, tuple[float, float, float]] = {}
+        with contextlib.closing(spread(calls) if spread else in_order(worker, calls)) as results:
+            while len(measured) < len(found) and time.monotonic() <= end:
+                row, effect = next(results)
+                measured[row] = effect
+                progress(len(measured), len(found))
+        alone = {found[row].layer: turned for row, (_, _, turned) in sorted(measured.items())}
         first = together(
             lambda kept: worker.use("turned", in_float=kept),
             sorted(alone, key=lambda layer: alone[layer])[:_AMONG],
             end,
         )
         progress(len(found), len(found))
+    ranked = [
+        dataclasses.replace(found[row], logits=logits, flips=flips)
+        for row, (logits, flips, _) in sorted(measured.items())
+    ]
     ranked.sort(key=lambda one: -(one.logits or 0.0))
     ranked.sort(key=lambda one: first.index(one.layer) if one.layer in first else len(first))
-    return ranked + rest
+    return ranked + [one for row, one in enumerate(found) if row not in measured]
 
 
 def together(error: Callable[[list[str]], float], among: Sequence[str], end: float) -> list[str]:

@@ -32,6 +32,7 @@ from deploy.request.arguments import (
 )
 from deploy.request.building import inference_graph, open_for_each
 from deploy.request.values import INT8
+from deploy.scale.arguments import add_ray_arguments, chosen_fleet
 from deploy.verdict import advice
 from deploy.verdict.result import exit_status
 
@@ -56,8 +57,11 @@ def main() -> int:
         help="per model and target: begin nothing new after so long, and take the best so far "
         f"(default: {_MINUTES:g})",
     )
+    add_ray_arguments(parser, "the attempts of --within-budget")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     options = parser.parse_args()
+    if options.ray and not options.within_budget:
+        parser.error("--ray is for a search: give --within-budget, too")
     options.precision = options.precision or [INT8]
     if options.precision != [INT8]:
         parser.error("only int8 is calibrated: leave out --precision")
@@ -70,6 +74,7 @@ def main() -> int:
 
     from deploy.int8 import search, tables
     from deploy.request.opening import open_photos, ready_to_judge
+    from deploy.scale.elsewhere import open_elsewhere
     from deploy.verdict.validator import Judge
 
     opened = open_for_each(
@@ -83,24 +88,27 @@ def main() -> int:
     )
     files = dataclasses.replace(files, options=asked_for)
     results = []
-    for one, photo_set in zip(builds, opened, strict=True):
-        graph = inference_graph(one, files)
-        ready = ready_to_judge(graph, cells, files, photos, photo_set)
-        judge = Judge(one.spec, graph, ready.images, photos.skip_bad, more=ready.more)
-        for target, _ in cells:
-            attempts = search.Search(graph, target, judge, ready.options, options.budget)
-            found = (
-                attempts.within_budget(60 * options.minutes)
-                if options.within_budget
-                else attempts.once()
-            )
-            tried = [dataclasses.replace(outcome, chosen=False) for outcome in found]
-            chosen = dataclasses.replace(attempts.finish(), chosen=True)
-            others = [one for one in tried if one.calibration != chosen.calibration]
-            results += [*others, chosen]
-            if options.json:
-                for outcome in (*others, chosen):
-                    print(json.dumps(encode(outcome), ensure_ascii=False), flush=True)
+    with chosen_fleet(options) as fleet:
+        named = photos.named or bool(photos.calibration)
+        far = open_elsewhere(fleet, parser, options, named=named) if fleet else None
+        for one, photo_set in zip(builds, opened, strict=True):
+            graph = inference_graph(one, files)
+            ready = ready_to_judge(graph, cells, files, photos, photo_set)
+            judge = Judge(one.spec, graph, ready.images, photos.skip_bad, more=ready.more)
+            for target, _ in cells:
+                tries = search.Search(graph, target, judge, ready.options, options.budget, far)
+                found = (
+                    tries.within_budget(60 * options.minutes)
+                    if options.within_budget
+                    else tries.once()
+                )
+                tried = [dataclasses.replace(outcome, chosen=False) for outcome in found]
+                chosen = dataclasses.replace(tries.finish(), chosen=True)
+                others = [one for one in tried if one.calibration != chosen.calibration]
+                results += [*others, chosen]
+                if options.json:
+                    for outcome in (*others, chosen):
+                        print(json.dumps(encode(outcome), ensure_ascii=False), flush=True)
     if not options.json:
         tables.show(results)
     chosen_ones = [one for one in results if one.chosen]

@@ -13,9 +13,11 @@ that is wanted, 2 bad input, 3 what runs the target shows nothing of its inside,
 here, or a list was confirmed by a simulation only.
 """
 
+import argparse
 import dataclasses
 import json
 import sys
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
@@ -23,9 +25,10 @@ if __name__ == "__main__":
 
 from common.cli import Exit, Parser, percent, run
 from common.console import say, shown
-from common.errors import UserError
+from common.errors import StepError, UserError
 from common.paths import absolute
 from common.strict_json import encode
+from convert.artifact import Artifact
 from deploy.request.arguments import (
     add_build_arguments,
     add_data_arguments,
@@ -38,6 +41,13 @@ from deploy.request.arguments import (
     chosen_photos,
 )
 from deploy.request.building import build_files, inference_graph, open_for_each
+from deploy.request.values import Cell
+from deploy.scale.arguments import add_ray_arguments, chosen_fleet
+from runtimes.hosts.base import Host
+from runtimes.hosts.local import LOCAL
+
+if TYPE_CHECKING:
+    from deploy.layers.cells import Cells
 
 _PHOTOS = 8  # ranks need less evidence than verdicts
 _WANT = 0.99
@@ -72,12 +82,15 @@ def main() -> int:
     parser.add_argument(
         "--verbose", action="store_true", help="show all layers, not those alone that matter"
     )
+    add_ray_arguments(parser, "the layers and lists of --blame")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(labels=None)
     options = parser.parse_args()
     want = options.want or (_WANT if options.blame else None)
     if want and options.file:
         parser.error("--blame is of the target's own file: leave out --file")
+    if options.ray and (want is None or options.host != LOCAL.name):
+        parser.error("--ray is for --blame on this kind of machine: give that, and no --host")
     host = chosen_host(options)
     cells = chosen_cells(options, host)
     if options.file and len(cells) != 1:
@@ -90,36 +103,55 @@ def main() -> int:
     if want is None:
         photos = dataclasses.replace(photos, count=photos.count or _PHOTOS)
 
-    from deploy.layers.cells import Cells, show, write
+    from deploy.layers.cells import Blaming, Cells
     from deploy.request.opening import open_photos, ready_to_judge
+    from deploy.scale.elsewhere import open_elsewhere
     from deploy.verdict.judging_photos import JudgingPhotos
 
     Cells.check(cells, want)
     opened = open_for_each(builds, files, lambda *model: open_photos(photos, cells, *model))
     status = Exit.OK
-    for one, photo_set in zip(builds, opened, strict=True):
-        graph = inference_graph(one, files)
-        ready = ready_to_judge(graph, cells, files, photos, photo_set)
-        judging = JudgingPhotos(graph, ready.images, None, photos.skip_bad)
-        built = build_files(graph, ready.cells, ready.options)
-        with Cells(graph, judging, ready.options, want, options.file) as looked_at:
-            for target, precision in ready.cells:
-                session_spec = target.session_spec_on(host, precision)
-                if why := looked_at.why_not(target, precision, session_spec):
-                    say(f"  {graph.name} on {target.name} {precision}: {why}")
-                    status = _worse(status, Exit.UNDECIDED)
-                    continue
-                artifact = built[target, precision]
-                if isinstance(artifact, Exception):
-                    raise artifact
-                found, its = looked_at.explain(target, precision, session_spec, artifact)
-                status = _worse(status, its)
-                path = write(found, session_spec.host.label)
-                if options.json:
-                    print(json.dumps(encode(found), ensure_ascii=False), flush=True)
-                else:
-                    show(found, options.verbose)
-                    say(f"  kept: {shown(path)}")
+    with chosen_fleet(options) as fleet:
+        far = open_elsewhere(fleet, parser, options, named=False) if fleet else None
+        blaming = Blaming(want, far)
+        for one, photo_set in zip(builds, opened, strict=True):
+            graph = inference_graph(one, files)
+            ready = ready_to_judge(graph, cells, files, photos, photo_set)
+            judging = JudgingPhotos(graph, ready.images, None, photos.skip_bad)
+            built = build_files(graph, ready.cells, ready.options)
+            with Cells(graph, judging, ready.options, blaming, options.file) as looked_at:
+                for cell in ready.cells:
+                    its = _look_into(graph, cell, built.get(cell), host, looked_at, options)
+                    status = _worse(status, its)
+    return status
+
+
+def _look_into(
+    graph: Artifact,
+    cell: Cell,
+    artifact: Artifact | StepError | None,
+    host: Host,
+    looked_at: "Cells",
+    options: argparse.Namespace,
+) -> Exit:
+    """Explain a cell whose file is this, and show it."""
+    from deploy.layers.cells import show, write
+
+    target, precision = cell
+    session_spec = target.session_spec_on(host, precision)
+    if why := looked_at.why_not(target, precision, session_spec):
+        say(f"  {graph.name} on {target.name} {precision}: {why}")
+        return Exit.UNDECIDED
+    assert artifact, "what runs here can be built here"
+    if isinstance(artifact, Exception):
+        raise artifact
+    found, status = looked_at.explain(target, precision, session_spec, artifact)
+    path = write(found, session_spec.host.label)
+    if options.json:
+        print(json.dumps(encode(found), ensure_ascii=False), flush=True)
+    else:
+        show(found, options.verbose)
+        say(f"  kept: {shown(path)}")
     return status
 
 

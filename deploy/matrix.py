@@ -6,7 +6,6 @@ A cell that fails does not stop the others. Exit status as for deploy/validate.p
 """
 
 import argparse
-import re
 import sys
 import time
 
@@ -15,7 +14,7 @@ if __name__ == "__main__":
     import common.start  # noqa: F401
 
 from common import console, files
-from common.cli import Exit, Parser, above_zero, positive, run
+from common.cli import Exit, Parser, positive, run
 from common.errors import StepError
 from common.side_by_side import side_by_side
 from common.strict_json import encode
@@ -35,6 +34,7 @@ from deploy.request.arguments import (
 )
 from deploy.request.endpoint import add_endpoint_arguments, at_endpoint
 from deploy.request.values import Cell, cell_name
+from deploy.scale.arguments import add_ray_arguments
 from deploy.speed.tables import show_beside
 from deploy.targets.base import Target
 from deploy.verdict import reasons
@@ -44,7 +44,6 @@ from deploy.verdict.validator import validate
 from models.registry import MODELS
 from runtimes.hosts.base import Host
 
-_RAY_WAIT = 60.0  # seconds
 _COUNTS = ("nodes_raw", "nodes")  # facts of an artifact, where its step counts
 
 
@@ -58,21 +57,7 @@ def main() -> int:
     parser.add_argument(
         "--jobs", type=positive, default=1, metavar="N", help="models at a time (default: 1)"
     )
-    parser.add_argument(
-        "--ray",
-        type=_address,
-        metavar="R",
-        help="run the cells on a Ray cluster: auto (the one that this machine belongs to) or "
-        "ray://HOST:PORT (needs make setup-ray)",
-    )
-    parser.add_argument(
-        "--ray-wait",
-        type=above_zero,
-        default=_RAY_WAIT,
-        metavar="S",
-        help="how long a card or board may be offered by no node before its cells are given up, "
-        f"in seconds (default: {_RAY_WAIT})",
-    )
+    add_ray_arguments(parser, "the cells")
     options = parser.parse_args()
     if options.ray and options.jobs > 1:
         parser.error("--jobs is for this machine alone: leave it out, Ray knows its nodes")
@@ -133,13 +118,6 @@ def _here(
         return outcomes[0].name if outcomes else chosen.folder, outcomes
 
     return dict(side_by_side(judge, builds, options.jobs)), broken
-
-
-def _address(text: str) -> str:
-    """An argument that names a Ray cluster."""
-    if text != "auto" and not re.fullmatch(r"ray://[\w.-]+:\d+", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no cluster: auto or ray://HOST:PORT")
-    return text
 
 
 def _verdicts(

@@ -4,7 +4,9 @@ What is cheap comes first: the calibration methods, the default before the other
 best of them, the layers that hurt most are left in float, one, two, three, five, eight … of them.
 """
 
+import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import time
@@ -20,6 +22,7 @@ from convert.artifact import Artifact
 from deploy.int8.search_log import SearchLog
 from deploy.request.int8_files import int8_file, keep, options_for
 from deploy.request.values import INT8
+from deploy.scale.elsewhere import Elsewhere
 from deploy.speed import latency
 from deploy.targets.base import Options, Target
 from deploy.verdict import result
@@ -38,7 +41,8 @@ class Search:
     """Attempts at a graph's INT8 files for a target, and the best of them.
 
     `options` have the photos to calibrate on, and the configuration that a user insists on, if any;
-    and what is kept of an earlier calibration.
+    and what is kept of an earlier calibration. `elsewhere` are other machines, which
+    make attempts and measure layers; what comes of it is the same.
     """
 
     def __init__(
@@ -48,8 +52,11 @@ class Search:
         judge: Judge,
         options: Options,
         budget_pp: float | None,
+        elsewhere: Elsewhere | None = None,
     ):
         self._graph, self._target = graph, target
+        self._elsewhere = elsewhere
+        self._there: dict[QuantConfig, Result] = {}
         self._judge, self._options, self._budget_pp = judge, options, budget_pp
         self._tried: list[tuple[QuantConfig, Result]] = []
         self._effects: list[Effect] = []
@@ -77,8 +84,10 @@ class Search:
             self._kept = self._open_log()
         wanted = insisted or QuantConfig(DEFAULT_METHOD)
         methods = [wanted.method] if insisted else worth_trying(self._target.methods)
-        for method in methods:
-            outcome = self._attempt(QuantConfig(method, wanted.keep_float))
+        quants = [QuantConfig(method, wanted.keep_float) for method in methods]
+        self._try_elsewhere(quants, end)
+        for quant in quants:
+            outcome = self._attempt(quant)
             yield outcome
             if self._is_enough(outcome) or time.monotonic() > end:
                 return
@@ -94,13 +103,19 @@ class Search:
                 return
             self._kept.keep_effects(self._effects)
         layers = [one.layer for one in self._effects if one.layer not in base.keep_float]
-        count, more = 1, 2
-        while count <= len(layers) // 2 and time.monotonic() < end:
-            outcome = self._attempt(QuantConfig(base.method, (*base.keep_float, *layers[:count])))
+        quants = [
+            QuantConfig(base.method, (*base.keep_float, *layers[:count]))
+            for count in _counts(len(layers) // 2)
+        ]
+        if time.monotonic() < end:
+            self._try_elsewhere(quants, end)
+        for quant in quants:
+            if time.monotonic() > end and self._known(quant) is None:
+                return
+            outcome = self._attempt(quant)
             yield outcome
             if self._is_enough(outcome):
                 return
-            count, more = more, count + more
 
     def finish(self) -> Result:
         """The best attempt's result; its files and configuration are in place."""
@@ -143,12 +158,42 @@ class Search:
         )
 
     def _attempt(self, quant: QuantConfig) -> Result:
-        known = self._kept and self._kept.result(quant)
-        outcome = decode(Result, known) if known else self._build_and_judge(quant)
-        if self._kept and not known and outcome.drift:
-            self._kept.keep_result(quant, encode(outcome))
+        known = self._known(quant)
+        outcome = known or self._build_and_judge(quant)
+        if not known:
+            self._keep(quant, outcome)
         self._tried.append((quant, outcome))
         return outcome
+
+    def _known(self, quant: QuantConfig) -> Result | None:
+        """The result of an attempt that was made in a run before, or elsewhere."""
+        found = self._kept and self._kept.result(quant)
+        return decode(Result, found) if found else self._there.get(quant)
+
+    def _keep(self, quant: QuantConfig, outcome: Result) -> None:
+        if self._kept and outcome.drift:
+            self._kept.keep_result(quant, encode(outcome))
+
+    def _try_elsewhere(self, quants: list[QuantConfig], end: float) -> None:
+        """Make attempts on other machines, all at once, until one is enough and those before it
+        are made, or time is up."""
+        missing = [quant for quant in quants if self._known(quant) is None]
+        if self._elsewhere is None or self._kept is None or len(missing) < 2:
+            return
+        made = self._elsewhere.judged(
+            self._graph, self._target, self._judge.photos, self._options, missing
+        )
+        with contextlib.closing(made) as results:
+            for quant, outcome in results:
+                self._there[quant] = outcome
+                self._keep(quant, outcome)
+                if time.monotonic() > end or self._is_decided(quants):
+                    return
+
+    def _is_decided(self, quants: list[QuantConfig]) -> bool:
+        """Whether the first attempt that is enough is known."""
+        known = itertools.takewhile(bool, map(self._known, quants))
+        return any(self._is_enough(outcome) for outcome in known if outcome)
 
     def _build_and_judge(self, quant: QuantConfig) -> Result:
         built: Artifact | StepError | None = None
@@ -214,7 +259,9 @@ class Search:
         onnx, ranges, crops, _ = self._with(quant).measured(self._graph)
         title = f"{self._graph.name} on {self._target.name}: sensitivity"
         with console.progress(title, "layers") as progress:
-            return rank(onnx, ranges, crops, quant, self._target.grid(), seconds, progress)
+            spread = self._elsewhere.spread if self._elsewhere else None
+            grid = self._target.grid()
+            return rank(onnx, ranges, crops, quant, grid, seconds, progress, spread)
 
     def _costs(self, quant: QuantConfig, execution: str) -> Costs:
         """The size of a configuration's files and, where they run here, their speed."""
@@ -260,3 +307,11 @@ class Search:
             ci95=(low, high),
             advice=advice,
         )
+
+
+def _counts(most: int) -> Iterator[int]:
+    """1, 2, 3, 5, 8 … up to `most`."""
+    count, more = 1, 2
+    while count <= most:
+        yield count
+        count, more = more, count + more

@@ -6,14 +6,16 @@ alone in INT8 that was not made for it; the file itself is run on the same photo
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from calib.arithmetic import Floats, Integers
 from calib.bias_correction import measure_errors
 from calib.chosen_ranges import chosen_ranges
-from calib.one_by_one import Arithmetic, OneByOne
+from calib.one_by_one import Arithmetic, OneByOne, begun
 from calib.placement import placement_of
 from calib.qdq import layer_names
 from calib.quant_config import DEFAULT_METHOD, NNCF
@@ -28,6 +30,7 @@ from deploy.layers.keeping import about
 from deploy.request.values import FP16, INT8
 from deploy.targets.base import Target
 from deploy.verdict.judging_photos import Part
+from runtimes.calls import Calls, Spread, in_order
 from runtimes.worker import Worker
 
 PRECISIONS = (INT8, FP16, "bf16")
@@ -37,12 +40,19 @@ _SECONDS = 120.0  # for blaming all layers
 
 
 class Blamed:
-    """A network in a child process, whose layers are blamed one by one (see `OneByOne`)."""
+    """A network in a child process, whose layers are blamed one by one (see `OneByOne`): there, or
+    as `spread` says. `arguments` are what it was opened with."""
 
-    def __init__(self, worker: Worker, part: Part, in_float: Sequence[str]):
-        self._worker = worker
+    def __init__(
+        self,
+        worker: Worker,
+        part: Part,
+        arguments: Mapping[str, Any],
+        spread: Spread | None,
+    ):
+        self._worker, self._arguments, self._spread = worker, arguments, spread
         self.part = part
-        self.in_float = tuple(in_float)
+        self.in_float = tuple(arguments["in_float"])
         self.left_out = 0
 
     def costs(self, title: str) -> tuple[Part, Errors, list[Cost]]:
@@ -51,22 +61,35 @@ class Blamed:
         units, rows = self._worker.use("begin", seconds=_SECONDS, at_most=_MOST)
         self.left_out = self._worker.use("count") - len(units)
         everything = Errors(**self._worker.use("everything"))
-        found = []
+        calls = self._calls(title, units, rows)
+        found: list[Cost | None] = [None] * len(units)
+        results = self._spread(calls) if self._spread else in_order(self._worker, calls)
         with console.progress(title, "layers") as progress:
-            for number, (layer, operator) in enumerate(units):
-                progress(number, len(units))
-                alone, without = self._worker.use("blame", number=number)
-                found.append(
-                    Cost(
-                        layer=layer,
-                        operator=operator,
-                        alone=Errors(**alone),
-                        without=Errors(**without),
-                    )
+            progress(0, len(units))
+            for done, (number, (alone, without)) in enumerate(results, 1):
+                layer, operator = units[number]
+                found[number] = Cost(
+                    layer=layer,
+                    operator=operator,
+                    alone=Errors(**alone),
+                    without=Errors(**without),
                 )
-            progress(len(units), len(units))
+                progress(done, len(units))
         few = Part(self.part.images, self.part.crops, [self.part.rows[row] for row in rows])
-        return few, everything, found
+        return few, everything, [cost for cost in found if cost]
+
+    def _calls(self, title: str, units: Sequence[tuple[str, str]], rows: Sequence[int]) -> Calls:
+        own = {name: value for name, value in self._arguments.items() if name != "source"}
+        few = np.ascontiguousarray(own["batch"][list(rows)])
+        return Calls(
+            title=title,
+            opens=begun,
+            source=Path(self._arguments["source"]),
+            arguments={**own, "batch": few, "names": [layer for layer, _ in units]},
+            method="blame",
+            each=[{"number": number} for number in range(len(units))],
+            seconds=self._worker.use("seconds"),
+        )
 
     def keeping(self, layers: Sequence[str]) -> tuple[Errors, int]:
         """The errors with these layers in float, and on how many photos."""
@@ -79,8 +102,9 @@ class Blamed:
 
 
 @contextlib.contextmanager
-def open_blamed(deployed: Deployed) -> Iterator[Blamed]:
-    """Open the float network that a file computes, with the file's arithmetic beside it."""
+def open_blamed(deployed: Deployed, spread: Spread | None = None) -> Iterator[Blamed]:
+    """Open the float network that a file computes, with the file's arithmetic beside it; `spread`
+    does the blaming elsewhere."""
     options = deployed.chosen
     onnx = deployed.target.float_onnx(deployed.graph, deployed.precision, options)
     rows = spread_rows(len(deployed.photos.crops), PHOTOS)
@@ -94,15 +118,15 @@ def open_blamed(deployed: Deployed) -> Iterator[Blamed]:
             layers = worker.call(layer_names, source=str(onnx.file(FILE)))
             in_float = [*deployed.quant.keep_float, *deployed.target.in_float(layers)]
             arithmetic = _integers(worker, deployed, onnx)
-        worker.open(
-            OneByOne,
-            source=str(onnx.file(FILE)),
-            arithmetic=arithmetic,
-            batch=batch,
-            in_float=in_float,
-            threads=machine.threads(),
-        )
-        yield Blamed(worker, part, in_float)
+        arguments = {
+            "source": str(onnx.file(FILE)),
+            "arithmetic": arithmetic,
+            "batch": batch,
+            "in_float": in_float,
+            "threads": machine.threads(),
+        }
+        worker.open(OneByOne, **arguments)
+        yield Blamed(worker, part, arguments, spread)
 
 
 def check(target: Target, precision: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.cli import Exit
@@ -18,6 +19,7 @@ from deploy.layers.profile import Profile
 from deploy.layers.shortest import blame_layers, status_of
 from deploy.layers.subject import problem, subject
 from deploy.request.values import Cell
+from deploy.scale.elsewhere import Elsewhere
 from deploy.targets.base import Options, Target
 from deploy.verdict.judging_photos import JudgingPhotos
 from runtimes.session_pool import NONE, SessionSpec
@@ -25,10 +27,19 @@ from runtimes.session_pool import NONE, SessionSpec
 Found = Profile | Costs | Cuts
 
 
+@dataclass(frozen=True)
+class Blaming:
+    """Whether blame is asked for, to which agreement (a share; None: it is not), and the machines
+    that do the work, where it is not this one."""
+
+    want: float | None
+    elsewhere: Elsewhere | None = None
+
+
 class Cells:
     """Those of a graph, on the photos that judge it; a context manager.
 
-    What is told is what their layers cost, where an agreement is wanted (`want`, a share); else
+    What is told is what their layers cost, where `blaming` asks for that; else
     their profiles, or their cuts where what runs them shows nothing of its inside. `own_file` is
     the user's in the place of the file.
     """
@@ -38,11 +49,11 @@ class Cells:
         graph: Artifact,
         photos: JudgingPhotos,
         options: Options,
-        want: float | None,
+        blaming: Blaming,
         own_file: Path | None,
     ):
         self._graph, self._photos, self._options = graph, photos, options
-        self._want, self._own_file = want, own_file
+        self._blaming, self._own_file = blaming, own_file
 
     def __enter__(self) -> "Cells":
         self._opened = contextlib.ExitStack()
@@ -62,7 +73,7 @@ class Cells:
         """Why nothing can be said of a cell; None where it can."""
         if session_spec.execution == NONE:
             return session_spec.reason
-        if self._want is not None or target.black_box:
+        if self._blaming.want is not None or target.black_box:
             return None
         return problem(target, precision, session_spec)
 
@@ -72,8 +83,9 @@ class Cells:
         """What was found of a cell whose file is built, and the status that it amounts to."""
         where = (self._graph, target, precision, built, session_spec)
         cell = Deployed(*where, self._options, self._photos)
-        if self._want is not None:
-            found = blame_layers(cell, self._want)
+        how = self._blaming
+        if how.want is not None:
+            found = blame_layers(cell, how.want, how.elsewhere)
             return found, status_of(found)
         if problem(target, precision, session_spec):
             with black_box(*where, cell.chosen, self._own_file) as box:

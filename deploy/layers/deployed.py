@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,18 @@ from common.errors import UserError
 from convert.artifact import Artifact
 from deploy.request.int8_files import options_for
 from deploy.request.values import INT8
+from deploy.scale.elsewhere import Elsewhere
 from deploy.targets.base import Options, Target
 from deploy.verdict.judging_photos import JudgingPhotos, Part
 from runtimes.session_pool import SIMULATED, SessionSpec
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The share of so many photos on which a file decides as Paddle does."""
+
+    share: float
+    photos: int
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,19 @@ class Deployed:
         quant = dataclasses.replace(self.quant, keep_float=tuple(layers))
         options = dataclasses.replace(self.made_by, quant=quant, calibration=self.calibration)
         return self.logits(part, self.target.build(self.graph, INT8, options))
+
+    def agreements(
+        self, elsewhere: Elsewhere, lists: Sequence[Sequence[str]]
+    ) -> Generator[tuple[tuple[str, ...], Agreement | str], None, None]:
+        """How the decisions of INT8 files with these lists of layers in float agree with Paddle's,
+        on the photos that judge; or why there is no file. They are made elsewhere."""
+        quants = {dataclasses.replace(self.quant, keep_float=tuple(one)): one for one in lists}
+        made = elsewhere.judged(self.graph, self.target, self.photos, self.made_by, list(quants))
+        for quant, outcome in made:
+            found: Agreement | str = outcome.reason
+            if outcome.drift:
+                found = Agreement(outcome.drift.agreement, outcome.data.images)
+            yield tuple(quants[quant]), found
 
     def put_back(self) -> None:
         """Put the file back into its place, which others took."""

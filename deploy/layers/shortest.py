@@ -7,7 +7,9 @@ run and counted on all photos; where the file falls short of its simulation, it 
 no target's file keeps layers in float, so that there the simulation is all there is.
 """
 
+import contextlib
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,8 +20,9 @@ from common.errors import StepError
 from common.intervals import exact_interval
 from deploy.layers.blame import Blamed, blame, open_blamed
 from deploy.layers.costs import Attempt, Costs, Shortest
-from deploy.layers.deployed import Deployed
+from deploy.layers.deployed import Agreement, Deployed
 from deploy.request.values import INT8
+from deploy.scale.elsewhere import Elsewhere
 from deploy.verdict.drift import decisions
 from runtimes.session_pool import SIMULATED
 
@@ -27,12 +30,19 @@ _BUILDS = 6  # files that are made for one list
 _EPSILON = 1e-9
 
 
-def shortest(deployed: Deployed, blamed: Blamed, costs: Costs, want: float) -> Shortest:
+def shortest(
+    deployed: Deployed,
+    blamed: Blamed,
+    costs: Costs,
+    want: float,
+    elsewhere: Elsewhere | None = None,
+) -> Shortest:
     """The shortest list that was found for an agreement of `want`, a share of the photos.
 
     No more than half of the layers are tried: a file of which most is in float is none in INT8.
+    With `elsewhere` files are made there, those side by side that may come next.
     """
-    search = _Search(deployed, blamed, costs, want)
+    search = _Search(deployed, blamed, costs, want, elsewhere)
     try:
         return search.run()
     finally:
@@ -40,11 +50,17 @@ def shortest(deployed: Deployed, blamed: Blamed, costs: Costs, want: float) -> S
             deployed.put_back()
 
 
-def blame_layers(deployed: Deployed, want: float) -> Costs:
-    """The costs of a file's layers, with the shortest list for an agreement of `want`."""
-    with open_blamed(deployed) as blamed:
+def blame_layers(
+    deployed: Deployed,
+    want: float,
+    elsewhere: Elsewhere | None = None,
+) -> Costs:
+    """The costs of a file's layers, with the shortest list for an agreement of `want`; `elsewhere`
+    are other machines, which do the work."""
+    with open_blamed(deployed, elsewhere.spread if elsewhere else None) as blamed:
         costs = blame(deployed, blamed)
-        return dataclasses.replace(costs, shortest=shortest(deployed, blamed, costs, want))
+        found = shortest(deployed, blamed, costs, want, elsewhere)
+        return dataclasses.replace(costs, shortest=found)
 
 
 def status_of(costs: Costs) -> Exit:
@@ -56,8 +72,17 @@ def status_of(costs: Costs) -> Exit:
 
 
 class _Search:
-    def __init__(self, deployed: Deployed, blamed: Blamed, costs: Costs, want: float):
+    def __init__(
+        self,
+        deployed: Deployed,
+        blamed: Blamed,
+        costs: Costs,
+        want: float,
+        elsewhere: Elsewhere | None,
+    ):
         self._deployed, self._blamed, self._want = deployed, blamed, want
+        self._elsewhere = elsewhere
+        self._there: dict[tuple[str, ...], Agreement | str] = {}  # by sorted layers
         self._builds = deployed.precision == INT8
         orders = costs.dearest(), costs.by_relief()
         self._orders = [[one.layer for one in order] for order in orders]
@@ -71,9 +96,9 @@ class _Search:
         if self._confirms([]):
             return self._found([])
         start, order = self._simulated_list()
-        for count, layers in enumerate(self._candidates(start, order)):
-            if count == _BUILDS:
-                break
+        lists = list(itertools.islice(self._candidates(start, order), _BUILDS))
+        for count, layers in enumerate(lists):
+            self._make_elsewhere(lists[count:])
             if self._confirms(layers):
                 return self._found(self._shortened(layers, _BUILDS - count - 1))
             if not self._builds:
@@ -111,11 +136,15 @@ class _Search:
 
     def _shortened(self, layers: list[str], builds: int) -> list[str]:
         """A confirmed list, less those layers without which its file is confirmed, too."""
-        for layer in reversed(layers):
+        order = layers[::-1]
+        for place, layer in enumerate(order):
             fewer = [one for one in layers if one != layer]
             new = self._attempt(fewer).agreement is None
             if not self._builds or not fewer or (new and not builds):
                 break
+            if new:
+                others = ([one for one in layers if one != other] for other in order[place:])
+                self._make_elsewhere(list(itertools.islice(others, builds)))
             builds -= new
             layers = fewer if self._confirms(fewer) else layers
         return layers
@@ -143,23 +172,53 @@ class _Search:
         known = self._attempt(layers)
         if known.agreement is None:
             try:
-                if layers:
-                    self.built = True
-                    named = self._named(layers)
-                    logits = self._deployed.logits_keeping(self._part, named)
-                else:
-                    logits = self._deployed.logits(self._part)
+                found = self._made_there(layers) or self._made_here(layers)
             except StepError as error:  # as a runtime refuses what is left of INT8
                 say(f"  with {', '.join(layers)} in float: {error}")
                 return False
-            same = decisions(np.asarray(logits)) == self._reference
             self._note(
                 layers,
-                agreement=float(same.mean()),
-                photos=len(same),
+                agreement=found.share,
+                photos=found.photos,
                 execution=self._deployed.session_spec.execution,
             )
         return (self._attempt(layers).agreement or 0.0) >= self._want - _EPSILON
+
+    def _made_here(self, layers: Sequence[str]) -> Agreement:
+        """What the file with these layers in float shows; with none, the one that is there."""
+        if layers:
+            self.built = True
+            logits = self._deployed.logits_keeping(self._part, self._named(layers))
+        else:
+            logits = self._deployed.logits(self._part)
+        same = decisions(np.asarray(logits)) == self._reference
+        return Agreement(float(same.mean()), len(same))
+
+    def _made_there(self, layers: Sequence[str]) -> Agreement | None:
+        """The same, where it was made elsewhere; StepError where none could be."""
+        found = self._there.get(tuple(sorted(layers)))
+        if isinstance(found, str):
+            raise StepError(found)
+        return found
+
+    def _make_elsewhere(self, lists: Sequence[Sequence[str]]) -> None:
+        """Have files made side by side, of which the first is wanted next and each other one after
+        it if those before fall short, until one does not."""
+        if self._elsewhere is None or not self._builds or not lists:
+            return
+        wanted = {tuple(self._named(layers)): tuple(sorted(layers)) for layers in lists if layers}
+        left = {named: key for named, key in wanted.items() if key not in self._there}
+        if tuple(sorted(lists[0])) in self._there or not left:
+            return
+        with contextlib.closing(self._deployed.agreements(self._elsewhere, list(left))) as made:
+            for named, found in made:
+                self._there[left[named]] = found
+                known = itertools.takewhile(bool, map(self._there.get, wanted.values()))
+                if any(self._is_enough(one) for one in known):
+                    return
+
+    def _is_enough(self, found: Agreement | str | None) -> bool:
+        return isinstance(found, Agreement) and found.share >= self._want - _EPSILON
 
     def _named(self, layers: Sequence[str]) -> list[str]:
         """What KEEP_FLOAT is: these layers, and those that the file has in float already."""

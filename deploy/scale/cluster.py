@@ -22,6 +22,7 @@ _MOST = 2 << 30  # bytes of an input, which goes through memory where it travels
 _A_LITTLE = 0.001  # of a resource that only says what a node is; a card's is taken whole
 _CARD = "accelerator_type:"
 _NONE_LEFT = "no node is left that could run it"
+_A_MOMENT = 1.0  # seconds, which a free node is found in
 _NODE_ID = "ray.io/node-id"
 
 
@@ -47,17 +48,21 @@ class Cluster:
         self._held: dict[int, float] = {}  # since when
         self._jobs: dict[int, dict[str, Any]] = {}
         self._places: dict[str, dict[str, str]] = {}
+        self._sources: dict[str, str] = {}
+        self._rooms: dict[tuple[str, ...], Any] = {}  # None: there was room
         self._run = ray.remote(max_retries=_TRIES)(node.run_job)
         self._none_since: float | None = None
 
     def join(self, toolkit: str, inputs: Inputs, limit: float = 300) -> list[dict]:
-        """Ask every node what it has, and send it the inputs that it lacks.
+        """Ask every node what it has, and send it the inputs that it lacks, beside those of before.
 
         Returns a fact sheet each: name, cpus, and `problem`, why it cannot work, or `sent`, how
         many inputs went there.
         """
         import ray
 
+        self._nodes = {}
+        self._sources |= {digest: folder for digest, (folder, _) in inputs.items()}
         alive = {one["NodeID"]: one for one in ray.nodes() if one["Alive"]}
         ask = ray.remote(num_cpus=0, max_retries=0)(node.describe)
         asked = {name: _at(ask, name).remote(self._root, inputs) for name in alive}
@@ -80,7 +85,7 @@ class Cluster:
             sheet["name"] = f"{sheet['name']}:{name[:6]}"
             if "problem" not in sheet:
                 self._nodes[name] = sheet
-                self._places[name] = sheet["inputs"]
+                self._places[name] = self._places.get(name, {}) | sheet["inputs"]
             sheets.append(sheet)
         return sheets
 
@@ -113,11 +118,22 @@ class Cluster:
 
     def submit(self, jobs: list[dict]) -> None:
         """Give Ray the jobs. Each has `words`, of which those that are an input's digest stand for
-        its path on the node, and `needs`: the resources that it asks for beside processors. One
-        whose resources no node offers is held back: Ray would refuse it."""
+        its path on the node, `needs`: the resources that it asks for beside processors, and
+        `build`, see `node.run_job`. One whose resources no node offers, or none has free, is held
+        back: Ray would refuse it, or keep it for good."""
         self._jobs = dict(enumerate(jobs))
         self._held = dict.fromkeys(self._jobs, time.monotonic())
+        self._rooms = {}
         self._start_what_can()
+
+    def cpus(self) -> float:
+        """The processors that a job asks for."""
+        return min(_CPUS, *(sheet["cpus"] for sheet in self._nodes.values()))
+
+    def slots(self) -> int:
+        """How many jobs the nodes have room for, if nobody else is there."""
+        each = self.cpus()
+        return sum(int(sheet["cpus"] // each) for sheet in self._nodes.values())
 
     def _start_what_can(self) -> list[dict]:
         """Start the jobs that some node can take now; those that none could for too long."""
@@ -126,24 +142,52 @@ class Cluster:
         for number, since in list(self._held.items()):
             needs = self._jobs[number]["needs"]
             lacking = [one for one in needs if not any(one in has for has in nodes)]
-            if not lacking and nodes:
+            if not lacking and nodes and self._has_room(needs):
                 del self._held[number]
                 self._running[self._start(number)] = number
+            elif not lacking and nodes and self._running:
+                self._held[number] = time.monotonic()  # it is ours that take the room
             elif time.monotonic() - since > self._wait:
                 del self._held[number]
-                absent = {"absent": lacking[0]} if nodes else {"lost": _NONE_LEFT}
-                events.append({"job": number} | absent)
+                room = f"had {_processors(self.cpus())} free"
+                absent = f"no node {f'offered {lacking[0]}' if lacking else room}"
+                told = {"absent": absent} if nodes else {"lost": _NONE_LEFT}
+                events.append({"job": number} | told)
         return events
+
+    def _has_room(self, needs: list[str]) -> bool:
+        """Whether what a job needs was free since the jobs were submitted. It is reserved for a
+        moment to find out: a task that waits does not say so."""
+        from ray.util import placement_group, placement_group_table, remove_placement_group
+
+        key = tuple(needs)
+        if key not in self._rooms:
+            asked = self._options(needs)
+            wanted = {"CPU": asked["num_cpus"], "GPU": asked["num_gpus"]} | asked["resources"]
+            bundle = {name: amount for name, amount in wanted.items() if amount}
+            where = [asked["label_selector"]]
+            group = placement_group([bundle], bundle_label_selector=where)
+            self._rooms[key] = group
+            group.wait(_A_MOMENT)
+        group = self._rooms[key]
+        if group is not None and placement_group_table(group)["state"] == "CREATED":
+            remove_placement_group(group)
+            self._rooms[key] = None
+        return self._rooms[key] is None
+
+    def _options(self, needs: list[str]) -> dict[str, Any]:
+        """What is asked of Ray for a job."""
+        return {
+            "num_cpus": self.cpus(),
+            "label_selector": {_NODE_ID: f"in({','.join(self._nodes)})"},
+            "resources": dict.fromkeys(needs, _A_LITTLE),
+            "num_gpus": int(any(one.startswith(_CARD) for one in needs)),
+        }
 
     def _start(self, number: int) -> Any:
         job = self._jobs[number]
-        options: dict[str, Any] = {
-            "num_cpus": min(_CPUS, *(sheet["cpus"] for sheet in self._nodes.values())),
-            "label_selector": {_NODE_ID: f"in({','.join(self._nodes)})"},
-            "resources": dict.fromkeys(job["needs"], _A_LITTLE),
-            "num_gpus": int(any(one.startswith(_CARD) for one in job["needs"])),
-        }
-        return self._run.options(**options).remote(self._root, job["words"], self._places)
+        run = self._run.options(**self._options(job["needs"]))
+        return run.remote(self._root, job["words"], job["build"], self._places, self._sources)
 
     def _alive(self) -> list[dict[str, float]]:
         """The resources of the nodes that can work and are still there."""
@@ -154,8 +198,8 @@ class Cluster:
 
     def poll(self, seconds: float) -> list[dict]:
         """What came to an end within so many seconds: `job`, its number, with what the command
-        printed (see `node.run_command`) and `node`, or with `absent`, the resource that nobody
-        offers, or `lost`, why it came to nothing."""
+        printed (see `node.run_command`) and `node`, or with `absent`, what no node had for too
+        long, or `lost`, why it came to nothing."""
         import ray
 
         if self._running:
@@ -195,18 +239,32 @@ class Cluster:
             with contextlib.suppress(ray.exceptions.RayError, TypeError, ValueError):
                 ray.cancel(reference)
 
-    def close(self) -> None:
-        """Cancel what runs, and leave the cluster."""
-        import ray
+    def cancel(self) -> None:
+        """Cancel what runs and what waits."""
+        from ray.util import remove_placement_group
 
+        self._held = {}
         for number in list(self._running.values()):
             self._cancel(number)
+        for group in filter(None, self._rooms.values()):
+            remove_placement_group(group)
+        self._rooms = {}
+
+    def close(self) -> None:
+        """Cancel everything, and leave the cluster."""
+        import ray
+
+        self.cancel()
         ray.shutdown()
 
 
 def _at(function: Any, name: str) -> Any:
     """A remote function on this node only."""
     return function.options(label_selector={_NODE_ID: name})
+
+
+def _processors(count: float) -> str:
+    return "a processor" if count == 1 else f"{count:g} processors"
 
 
 def _first_line(error: Exception) -> str:

@@ -2,42 +2,39 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
+from calib import kept as calibrations
 from common.cli import Parser
-from common.console import shown
 from common.errors import UserError
-from convert.builds import Chosen, weights_of
-from data.images import BUILT_IN
-from deploy.request.values import Cell, cell_name
-from deploy.scale.node import Inputs, digest_of
+from convert.builds import Chosen, builds, exported, weights_of
+from deploy.request.values import Cell, calibrated, cell_name
+from deploy.scale.fleet import Job
+from deploy.scale.inputs import add, command_words, names_in
+from deploy.scale.node import Inputs
+from models.weights import Weights
 from runtimes.hosts.local import LOCAL
 from runtimes.hosts.phone import Phone
 from runtimes.hosts.ssh import Ssh
 
 _OWN = ("model", "name", "target", "precision", "weights", "jobs", "ray", "ray_wait", "only")
-_SOURCES = ("data", "more", "calib", "config")
 _SMALL = (".txt", ".json", ".yml", ".yaml", ".csv")  # what may say something of a checkpoint
 
 
 @dataclass(frozen=True)
-class Job:
-    """One cell of one build: the command's words, and the resources that it asks Ray for."""
+class CellJob(Job):
+    """One cell of one build."""
 
-    build: str
-    cell: Cell
-    words: list[str]
-    needs: list[str]
-
-    @property
-    def name(self) -> str:
-        return f"{self.build} {cell_name(self.cell)}"
+    folder: str = ""
+    cell: Cell = field(kw_only=True)
 
 
 def matrix_jobs(
-    parser: Parser, options: argparse.Namespace, builds: Sequence[Chosen], cells: Sequence[Cell]
-) -> tuple[list[Job], Inputs]:
+    parser: Parser,
+    options: argparse.Namespace,
+    chosen_ones: Sequence[Chosen],
+    cells: Sequence[Cell],
+) -> tuple[list[CellJob], Inputs]:
     """A job for every cell of every build, and the files that they need on a node.
 
     Paths among a job's words are written as their input's digest. Raises UserError for what only
@@ -46,21 +43,26 @@ def matrix_jobs(
     if options.host == Phone.name:
         raise UserError(f"--host {Phone.name} is one at this machine; leave out --ray")
     inputs: Inputs = {}
-    common = argparse.Namespace(**vars(options))
-    for name in _SOURCES:
-        word = getattr(options, name)
-        if word and word not in (*BUILT_IN, "none"):
-            setattr(common, name, _input(Path(word), inputs))
-    words = parser.words(common, _OWN)
+    words = command_words(parser, options, _OWN, inputs)
     for target, precision in cells:
         words += ["--target", target.name, "--precision", precision]
     jobs = []
-    for chosen in builds:
-        own = _build_words(chosen, options, inputs)
+    for chosen in chosen_ones:
+        weights = weights_of(chosen, options.weights, options.weights_key)
+        own = _build_words(chosen, weights, options, inputs)
+        own += _calibrated_words(chosen, weights, cells, inputs)
         for cell in cells:
-            only = ["--only", cell_name(cell), "--json"]
-            command = ["deploy/validate.py", *own, *words, *only]
-            jobs.append(Job(chosen.folder, cell, command, _needs(cell, options.host)))
+            name = cell_name(cell)
+            command = ["deploy/validate.py", *own, *words, "--only", name, "--json"]
+            jobs.append(
+                CellJob(
+                    name=f"{chosen.folder} {name}",
+                    words=command,
+                    needs=_needs(cell, options.host),
+                    folder=chosen.folder,
+                    cell=cell,
+                )
+            )
     return jobs, inputs
 
 
@@ -72,9 +74,10 @@ def _needs(cell: Cell, host: str) -> list[str]:
     return [f"accelerator_type:{card}"] if card and host == LOCAL.name else []
 
 
-def _build_words(chosen: Chosen, options: argparse.Namespace, inputs: Inputs) -> list[str]:
+def _build_words(
+    chosen: Chosen, weights: Weights, options: argparse.Namespace, inputs: Inputs
+) -> list[str]:
     """The words that name a build, and its weights as they are here."""
-    weights = weights_of(chosen, options.weights, options.weights_key)
     words = ["--model", chosen.spec.name]
     if chosen.name:
         words += ["--name", chosen.name]
@@ -84,29 +87,23 @@ def _build_words(chosen: Chosen, options: argparse.Namespace, inputs: Inputs) ->
     beside = [
         path.name for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in _SMALL
     ]
-    digest = _add(folder, sorted({name, *beside}), inputs)
+    digest = add(folder, sorted({name, *beside}), inputs)
     return [*words, "--weights", f"{digest}/{name}"]
 
 
-def _input(path: Path, inputs: Inputs) -> str:
-    """A path of the user's for a job: a folder, or a file, with its folder where it is a list."""
-    if path.is_dir():
-        return _add(path, [one.relative_to(path).as_posix() for one in _files(path)], inputs)
-    if not path.exists():
-        return str(path)  # the command says so
-    names = [path.name]
-    if path.suffix in (".txt", ".csv", ".tsv", ".lst", ".list"):
-        names = [one.relative_to(path.parent).as_posix() for one in _files(path.parent)]
-    return f"{_add(path.parent, names, inputs)}/{path.name}"
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _add(folder: Path, names: list[str], inputs: Inputs) -> str:
-    digest = digest_of(folder, names)
-    if digest is None:
-        raise UserError(f"a file in {shown(folder)} cannot be read")
-    inputs[digest] = (str(folder), names)
-    return digest
+def _calibrated_words(
+    chosen: Chosen, weights: Weights, cells: Sequence[Cell], inputs: Inputs
+) -> list[str]:
+    """The word for the INT8 files of these weights that are kept here, so that a node judges these
+    very files."""
+    names = [chosen.name] if chosen.name else list(builds())
+    graphs = [graph for name in names if (graph := exported(name))]
+    for graph in graphs:
+        if graph.model != chosen.spec.name or graph.facts["weights_sha256"] != weights.sha256:
+            continue
+        folder = calibrations.kept_folder(graph.name, "")
+        wanted = {target.name for target, _ in calibrated(cells)}
+        there = sorted(wanted & {name for name, _ in calibrations.calibrated(graph)})
+        files = [f"{one}/{name}" for one in there for name in names_in(folder / one)]
+        return ["--calibrated", add(folder, files, inputs)] if files else []
+    return []

@@ -7,6 +7,7 @@ These functions travel by value, since a node may have the toolkit in another fo
 import contextlib
 import hashlib
 import io
+import json
 import os
 import shutil
 import socket
@@ -30,6 +31,10 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 # Digest → the folder on the driver, and the names of the files that belong to it.
 Inputs = dict[str, tuple[str, list[str]]]
+# Where artifacts lie below a build folder → the input, and the names of its files.
+Build = dict[str, tuple[str, list[str]]]
+
+_RECORD = "calibration.json"  # of an INT8 file, with the paths of its photos
 
 _KEPT_LINES = 40  # of what a command printed on standard error
 
@@ -117,14 +122,17 @@ def receive(digest: str, name: str, names: list[str], archive: bytes) -> str:
     return str(path)
 
 
-def run_command(root: str, words: list[str]) -> dict[str, Any]:
-    """Run one of the toolkit's commands in its own environment, as a user would; it ends when this
-    process does."""
+def run_command(
+    root: str, words: list[str], settings: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Run one of the toolkit's commands in its own environment, with these variables, as a user
+    would; it ends when this process does."""
     here = Path(os.environ.get("PORTAGE_ROOT", root))
     started = time.monotonic()
     child = subprocess.Popen(
         [here / ".venv" / "bin" / "python", "-c", _TIED, *words],
         cwd=here,
+        env=os.environ | (settings or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -147,9 +155,40 @@ def run_command(root: str, words: list[str]) -> dict[str, Any]:
     }
 
 
-def run_job(root: str, words: list[str], places: dict[str, dict[str, str]]) -> dict[str, Any]:
+def lay_out(scratch: Path, build: Build, inputs: dict[str, str], sources: dict[str, str]) -> None:
+    """Make a build folder that has these artifacts. `inputs` says where they lie on this node, and
+    `sources` where on the driver: photos that calibrated are those of this node."""
+    moved = [(f"{sources[digest]}/", f"{here}/") for digest, here in inputs.items()]
+    for place, (digest, names) in build.items():
+        for name in names:
+            path, source = scratch / place / name, Path(inputs[digest]) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.name == _RECORD:
+                path.write_text(_with_own_photos(json.loads(source.read_text()), moved))
+            else:
+                path.symlink_to(source)
+
+
+def _with_own_photos(record: dict[str, Any], moved: list[tuple[str, str]]) -> str:
+    for photo in record["photos"]["photos"]:
+        there = photo["path"]
+        found = [here + there.removeprefix(of) for of, here in moved if there.startswith(of)]
+        photo["path"] = next((path for path in found if Path(path).exists()), there)
+    return json.dumps(record)
+
+
+def run_job(
+    root: str,
+    words: list[str],
+    build: Build,
+    places: dict[str, dict[str, str]],
+    sources: dict[str, str],
+) -> dict[str, Any]:
     """A command on whichever node Ray chose; `places` says where each node has its inputs: among
-    the words an input's digest, and a digest with a file's name behind a slash, stand for it."""
+    the words an input's digest, and a digest with a file's name behind a slash, stand for it.
+
+    With artifacts to start from it works in a build folder of its own, which is gone afterwards.
+    """
     import ray
 
     here = ray.get_runtime_context().get_node_id()
@@ -157,4 +196,8 @@ def run_job(root: str, words: list[str], places: dict[str, dict[str, str]]) -> d
     for word in words:
         digest, slash, name = word.partition("/")
         found.append(f"{inputs[digest]}{slash}{name}" if digest in inputs else word)
-    return run_command(root, found) | {"node": here}
+    if not build:
+        return run_command(root, found) | {"node": here}
+    with tempfile.TemporaryDirectory(prefix="paddle-portage-job-") as scratch:
+        lay_out(Path(scratch), build, inputs, sources)
+        return run_command(root, found, {"BUILD_DIR": scratch}) | {"node": here}

@@ -109,8 +109,7 @@ class JudgingPhotos:
         return known
 
     def _kept_or_new(self, part: Part) -> np.ndarray:
-        facts = {"graph": self._graph.key, "crops": part.crops.sha256}
-        path = build_root() / self._graph.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
+        path = self._reference_path(part)
         if path.exists():
             return np.load(path, mmap_mode="r")
         title = f"{self._graph.name} on the reference"
@@ -119,6 +118,16 @@ class JudgingPhotos:
         with files.atomic(path, "wb") as stream:
             save(stream, logits)
         return logits
+
+    def kept_reference(self) -> Path:
+        """The file with the reference's logits of the photos, made where it is not there."""
+        [part, *_] = self.parts(None)
+        self._reference_of(part)
+        return self._reference_path(part)
+
+    def _reference_path(self, part: Part) -> Path:
+        facts = {"graph": self._graph.key, "crops": part.crops.sha256}
+        return build_root() / self._graph.name / "reference" / f"{files.sha256_of(facts)[:16]}.npy"
 
     def run(
         self,
