@@ -72,13 +72,17 @@ def _digests(*patterns: str) -> Callable[[Path, Done], Any]:
     return result
 
 
-def _judged(folder: Path, _: Done) -> Any:
-    """The verdicts and the drifts of all results."""
-    found = {}
-    for path in sorted((folder / _NET / "results").glob("*.json")):
-        one = json.loads(path.read_text())
-        found[path.name] = [one["verdict"], one.get("drift"), one.get("files")]
-    return found
+def _judged(precision: str) -> Callable[[Path, Done], Any]:
+    """The verdicts and the drifts of the results in a precision."""
+
+    def result(folder: Path, _: Done) -> Any:
+        found = {}
+        for path in sorted((folder / _NET / "results").glob(f"*{precision}*.json")):
+            one = json.loads(path.read_text())
+            found[path.name] = [one["verdict"], one.get("drift"), one.get("files")]
+        return found
+
+    return result
 
 
 def _said(_: Path, done: Done) -> Any:
@@ -112,20 +116,21 @@ COMMANDS: dict[str, Command] = {
         Command(
             "validate",
             ("deploy/validate.py", *_ONE, "--target", "onnx", "--precision", "fp32", *_DATA),
-            (f"{_NET}/results", f"{_NET}/reference", f"{_NET}/onnx", "cache/*"),
-            _judged, 12, _JUDGED, shared=True,
+            (f"{_NET}/results/*fp32*", f"{_NET}/reference", f"{_NET}/onnx", "cache/*"),
+            _judged("fp32"), 12, _JUDGED, shared=True,
         ),
         Command(
             "calibrate", ("deploy/calibrate.py", *_ONE, "--target", "onnx", *_DATA, *_INT8),
-            (f"{_NET}/ranges", f"{_NET}/results", f"{_NET}/calibration", f"{_NET}/onnx/int8"),
-            _judged, 12, _JUDGED, shared=True,
+            (f"{_NET}/ranges", f"{_NET}/results/*int8*", f"{_NET}/calibration",
+             f"{_NET}/onnx/int8"),
+            _judged("int8"), 12, _JUDGED, shared=True,
         ),
         Command(
             "matrix",
             ("deploy/matrix.py", *_ONE, "--target", "onnx", "--target", "openvino", "--precision",
              "fp32", *_DATA),
-            (f"{_NET}/results", f"{_NET}/onnx", f"{_NET}/openvino", "build/matrix*"),
-            _judged, 8, _JUDGED,
+            (f"{_NET}/results/*fp32*", f"{_NET}/onnx/fp32", f"{_NET}/openvino", "build/matrix*"),
+            _judged("fp32"), 8, _JUDGED,
         ),
         Command(
             "benchmark",
