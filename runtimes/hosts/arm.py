@@ -16,7 +16,7 @@ from typing import Any
 from common import files, machine, process
 from common.errors import StepError, UserError
 from common.paths import ROOT, given
-from runtimes import wheels
+from runtimes import debian, wheels
 from runtimes.environments import MAIN, Environment, installed_version
 from runtimes.hosts.base import Check, Child, Host
 from runtimes.hosts.local import start_here
@@ -24,6 +24,7 @@ from runtimes.hosts.local import start_here
 PYTHON = "3.11"
 QEMU = "qemu-aarch64-static"
 _AGAIN = "run: make setup-arm"
+_DEBIAN = "Debian packages of"  # a lock file with this hash
 _ROOM = 900e6  # bytes, of this machine's disk: the root, and what it is made of
 
 
@@ -170,7 +171,7 @@ def made_from() -> dict[str, str]:
     system = given("PORTAGE_ARM_ROOT")
     return {
         "wheels": files.sha256(wheels.LOCK),
-        "system": str(system) if system else "Debian packages",
+        "system": str(system) if system else f"{_DEBIAN} {files.sha256(debian.LOCK)}",
     }
 
 
@@ -182,8 +183,9 @@ def is_wanted(made: Any) -> bool:
     if not isinstance(made, dict) or not isinstance(made.get("from"), dict):
         return False
     wanted = made_from()
-    if not given("PORTAGE_ARM_ROOT"):
-        wanted["system"] = made["from"].get("system", "")
+    system = made["from"].get("system", "")
+    if not given("PORTAGE_ARM_ROOT") and not str(system).startswith(_DEBIAN):
+        wanted["system"] = system
     return made["from"] == wanted
 
 

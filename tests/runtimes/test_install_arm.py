@@ -123,6 +123,13 @@ def test_debian_packages_are_those_that_are_locked(root, archive, capsys):
     assert "python" not in capsys.readouterr().err
 
 
+def test_another_lock_of_debian_packages_makes_another_root(root, archive):
+    install_arm.install(root)
+    assert not install_arm.install(root)
+    debian.LOCK.write_text("# made later\n" + debian.LOCK.read_text())
+    assert install_arm.install(root)
+
+
 def test_another_file_of_a_locked_version_is_refused(root, archive, monkeypatch):
     monkeypatch.setenv("CONTENT", "swapped")
     with pytest.raises(
