@@ -35,7 +35,7 @@ LEFT_OUT = (
     "models.published",
     "models.registry:MODELS",
 )
-COUNTED = ("runtimes.sessions",)
+COUNTED = ("runtimes.sessions", "runtimes.inside")
 
 _COMPOUND = ast.If | ast.For | ast.While | ast.Try | ast.With
 _CALLED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # "module:name"

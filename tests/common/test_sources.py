@@ -164,6 +164,7 @@ MADE = {
     "quantize_lite": ("calib.quantize_lite:quantize_lite",),
     "crops": ("data.decode_many:decode_many", "data.crop_files:finish"),
     "adapt": ("training.adapt:adapt", "models.vgg:VGG11"),
+    "mapping": ("runtimes.inside.onnx_runtime:Inside",),  # what explain keeps of a file's inside
 }
 EXPORTS = {"export", "export of VGG11"}
 QUANTIZED = {"to_qdq", "quantize_openvino", "quantize_lite"}
@@ -235,6 +236,7 @@ def within(definition: str):
         ("convert/fp16_graph.py", "write_fp16", {"to_fp16", "to_engine", "to_portable"}),
         ("runtimes/sessions/cuda.py", "Device", {"to_engine"}),
         ("runtimes/sessions/paddle_lite.py", "Session", {"to_lite"}),
+        ("runtimes/inside/onnx_runtime.py", "Inside", {"mapping"}),
         ("calib/observer.py", "Observer", {"collect"}),
         ("calib/methods.py", "mse", QUANTIZED),
         ("calib/logit_search.py", "LogitSearch", QUANTIZED),
