@@ -50,7 +50,7 @@ def atomic(path: Path, mode: str = "w") -> Iterator:
         except BaseException as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            if isinstance(error, OSError) and error.filename is None:
+            if isinstance(error, OSError) and error.errno and error.filename is None:
                 error.filename = str(path)  # what a write to a full disk does not say
             raise
 

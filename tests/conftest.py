@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.server
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,9 @@ from models.state import write_state
 from models.weights import random_state
 from runtimes.paddle_lite_arm import library
 from tests.runtimes import stand_in
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Real photos, weights and expected logits may lie beside the project; a user's clone has none, and
 # its tests run on the demo's photos and weights.

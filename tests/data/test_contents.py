@@ -52,7 +52,7 @@ def test_reading_many_photos_says_how_long_it_takes(tmp_path, monkeypatch, capsy
     monkeypatch.setattr("time.monotonic", lambda: next(seconds))
     monkeypatch.setattr(hashes, "_MANY", 40)
     assert content_hashes(paths)[7] == hashlib.sha256(b"7.jpg").hexdigest()
-    said = "reading photos, to know them by their contents: 32 of 40 photos, about 20 s left"
+    said = "reading photos, to know them by their contents: 32 of 40 photos, about 10 s left"
     assert said in capsys.readouterr().err
     content_hashes(paths[:39])
     assert not capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Which photos changed: a file, the most confident first, and the classes that changed most."""
 
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_a_place_that_cannot_be_is_refused_before_any_work(tmp_path, name):
 def test_what_was_there_stays_where_writing_fails(changes, tmp_path, monkeypatch):
     place = tmp_path / "c.csv"
     place.write_text("mine")
-    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(OSError, match="full"):
         changes.write(place)
     assert place.read_text() == "mine"
