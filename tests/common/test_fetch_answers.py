@@ -15,6 +15,7 @@ from common.paths import cache_root
 
 BODY = b"x" * 1000
 OK = b"HTTP/1.1 200 OK\r\n"
+REDIRECT = b"HTTP/1.1 302 F\r\nConnection: close\r\nContent-Length: 0\r\nLocation: "
 PAGE = b"<!DOCTYPE html><title>Welcome to the hotel</title>"
 
 
@@ -73,12 +74,9 @@ def sized(body: bytes, length: object, *more: bytes) -> bytes:
         (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + BODY, "zz"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0"),
         (b"", "closed connection without response"),
-        (
-            b"HTTP/1.1 302 F\r\nLocation: /w/net.pdparams\r\nContent-Length: 0\r\n\r\n",
-            "30 redirect",
-        ),
-        (b"HTTP/1.1 302 F\r\nLocation: http://[x/\r\nContent-Length: 0\r\n\r\n", "Invalid IPv6"),
-        (b"HTTP/1.1 302 F\r\nLocation: ftp://x/y\r\nContent-Length: 0\r\n\r\n", "ftp://x/y"),
+        (REDIRECT + b"/w/net.pdparams\r\n\r\n", "30 redirect"),
+        (REDIRECT + b"http://[x/\r\n\r\n", "Invalid IPv6"),
+        (REDIRECT + b"ftp://x/y\r\n\r\n", "ftp://x/y"),
         (OK + b"X-Many: 1\r\n" * 200 + b"\r\n" + BODY, "more than 100 headers"),
     ],
 )
