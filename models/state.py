@@ -225,7 +225,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, _Array) and value.value is not None:
         return value.value
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_plain(item) for item in value)
     if value is None or isinstance(value, bool | int | float | str | bytes):

@@ -29,6 +29,7 @@ from common.cli import Exit, complain
 from common.errors import StepError
 from common.paths import ROOT
 from data.decode import BadPhotoError
+from runtimes.hosts.local import is_held
 
 LIMIT = 30.0  # seconds for one file
 _PREPARING = 240.0  # seconds for the good files
@@ -224,7 +225,8 @@ class _Room:
             return "memory", f"{taken >> 20} MiB"
         if seconds > LIMIT / 2:
             return "hang", f"{seconds:.1f} s"
-        left = [path.name for path in self.temporary.iterdir()]
+        # A child that takes the next file, too, has a folder there.
+        left = [path.name for path in self.temporary.iterdir() if not is_held(path)]
         if left:
             return "left behind", ", ".join(left)
         errors = [line for line in said.splitlines() if line.startswith("error: ")]

@@ -162,9 +162,20 @@ def child_folder(root: Path | None = None) -> Iterator[Path]:
 def _sweep(root: Path) -> None:
     """Remove the folders of runs that were killed, which hold theirs no longer."""
     for held in root.glob(f"{_PREFIX}*/{_HELD}"):
-        with contextlib.suppress(OSError), held.open("r") as holder:
-            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not is_held(held.parent):
             _remove(held.parent)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a folder is one that `child_folder` made, and whose block has not ended."""
+    try:
+        with (folder / _HELD).open("r") as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _remove(folder: Path) -> None:

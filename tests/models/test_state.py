@@ -204,6 +204,12 @@ def test_whatever_is_no_array_of_numbers_is_refused(tmp_path, value):
     one_line(error)
 
 
+def test_an_array_is_no_key(tmp_path):
+    with pytest.raises(UserError) as error:
+        read_state(pickled(tmp_path / "net.pdparams", {"x": {np.float32(1): 1}}))
+    one_line(error)
+
+
 def test_another_codec_than_latin1_is_refused(tmp_path):
     path = tmp_path / "net.pdparams"
     path.write_bytes(b"\x80\x02}X\x01\x00\x00\x00xc_codecs\nencode\nX\x01\x00\x00\x00a"
