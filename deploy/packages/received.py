@@ -187,7 +187,7 @@ def _entries(archive: zipfile.ZipFile, where: str) -> Mapping[str, zipfile.ZipIn
     elsewhere, or is no file's."""
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
-        if entry.is_dir():
+        if entry.filename.endswith("/"):  # is_dir() breaks where there is no name
             continue
         name = entry.filename
         mode = entry.external_attr >> 16

@@ -182,6 +182,15 @@ def test_names_that_lead_out_of_the_folder(refused, package, name):
     assert not list(package.parent.rglob("*evil*"))
 
 
+def test_a_file_without_a_name(refused, package):
+    path = zipped(package)
+    nameless = zipfile.ZipInfo()
+    nameless.filename = ""
+    with zipfile.ZipFile(path, "a") as archive, archive.open(nameless, "w") as entry:
+        entry.write(b"x")
+    refused(path, "names a file outside of its folder")
+
+
 def test_what_is_no_file_or_not_listed(refused, package):
     link = zipfile.ZipInfo("labels.lnk")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
