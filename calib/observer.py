@@ -7,6 +7,7 @@ that of the network, one photo's tensors per thread, and the counts, however man
 
 import concurrent.futures
 import ctypes
+import hashlib
 import math
 import queue
 from collections.abc import Mapping
@@ -81,18 +82,20 @@ class Observer:
     def save(self, path: str, key: str) -> None:
         """Keep everything so far, so that a later run may go on from here."""
         total = _Tally.merged(self._tallies)
+        kept = {"key": np.array(key), "photos": np.array(self._photos), **total.arrays()}
         with files.atomic(Path(path), "wb") as stream:
-            np.savez(stream, key=np.array(key), photos=np.array(self._photos), **total.arrays())  # type: ignore[arg-type] # none is called allow_pickle
+            np.savez(stream, digest=np.array(_digest(kept)), **kept)  # type: ignore[arg-type] # none is called allow_pickle
 
     def resume(self, path: str, key: str) -> int:
         """Go on from what `save` kept under this key; returns how many photos that were."""
         try:
-            with np.load(path) as kept:
-                if str(kept["key"]) == key:
-                    tally, photos = _Tally.of(kept, len(self._names)), int(kept["photos"])
-                    if photos > 0:
-                        self._tallies.append(tally)  # in the place of none: threads hold those
-                        self._photos = photos
+            with np.load(path) as archive:
+                kept = dict(archive)
+            if str(kept.pop("digest")) == _digest(kept) and str(kept["key"]) == key:
+                tally = _Tally.of(kept, len(self._names))
+                if kept["photos"] > 0:
+                    self._tallies.append(tally)  # in the place of none: threads hold those
+                    self._photos = int(kept["photos"])
         except Exception:  # noqa: BLE001 - what damaged archives raise is nearly anything
             return 0
         return self._photos
@@ -124,6 +127,15 @@ class Observer:
             "tensors": len(seen),
             "constant": {name: self._producers.get(name, name) for name in constant},
         }
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """The SHA-256 of arrays and their names: an archive's own check sums are those of its parts."""
+    found = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype} {array.shape} ".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 class _Tally:

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from calib import tensors
 from calib.histogram import Histogram
 from calib.methods import METHODS
+from calib.observer import Observer
 from calib.ranges import Ranges, collect
 from common.errors import UserError
 from common.paths import ROOT
@@ -252,6 +253,26 @@ def test_a_damaged_state_is_not_taken_up(toy, build_folder, tmp_path, content):
     mine = stored(toy[0], tmp_path)
     collect(mine, photo_set(), PREPROCESS, lambda done, total: seen.append(done))
     assert seen[0] == 0
+
+
+def test_a_state_that_says_another_number_of_photos_is_not_taken_up(tmp_path):
+    onnx.save(network(), tmp_path / "net.onnx")
+    state = str(tmp_path / "state.npz")
+
+    def observer() -> Observer:
+        return Observer(
+            "net", str(tmp_path / "net.onnx"), str(tmp_path), PREPROCESS.to_json(), threads=1
+        )
+
+    first = observer()
+    first.fold(PHOTOS[:2])
+    first.save(state, "key")
+    assert observer().resume(state, "key") == 2
+    assert observer().resume(state, "another key") == 0
+    with np.load(state) as archive:
+        kept = dict(archive)
+    np.savez(state, **kept | {"photos": np.array(3)})
+    assert observer().resume(state, "key") == 0
 
 
 @pytest.mark.parametrize("quant", ["onnxruntime", "tensorrt"])
