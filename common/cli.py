@@ -21,6 +21,7 @@ from typing import Any, NoReturn, TextIO
 from common import make_words, paths, process
 from common.console import harmless
 from common.errors import StepError, UserError, suggest
+from common.temporary import sweep
 
 
 class Exit(enum.IntEnum):
@@ -61,6 +62,7 @@ class Parser(argparse.ArgumentParser):
             # In place: a command may start itself anew.
             sys.argv[1:] = make_words.arguments(self._actions, self._target, goals, words)
             paths.settle_variables()
+        sweep(Path(tempfile.gettempdir()))
         options, unknown = self.parse_known_args()
         if unknown:
             known = [action.option_strings[-1].lstrip("-") for action in self._actions]
@@ -227,6 +229,7 @@ def run(main: Callable[[], int]) -> NoReturn:
         process.end_with_parent(signal.SIGTERM)
     try:
         paths.settle_variables()
+        sweep(Path(tempfile.gettempdir()))
         status = int(main())
         sys.stdout.flush()
         if said and status in _IN_WORDS:

@@ -1,14 +1,13 @@
 """Photos streamed into a network, some at a time and uncached, so that any number of them fits."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from common.console import progress
+from common.temporary import temporary_folder
 from data.crops import refuse_lost
 from data.decode_many import decode_many
 from data.images import ImageSet
@@ -55,8 +54,8 @@ class Stream:
     def _chunks(self, rows: Sequence[int] | np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows and crops uint8 [n, S, S, 3]; none any more once the pass is bound to fail."""
         side = self.preprocess.crop
-        with tempfile.TemporaryDirectory(prefix="portage-") as folder:
-            file = Path(folder, "crops")
+        with temporary_folder() as folder:
+            file = folder / "crops"
             for start in range(0, len(rows), CHUNK):
                 part = np.asarray(rows[start : start + CHUNK])
                 file.write_bytes(b"")

@@ -13,7 +13,6 @@ if __name__ == "__main__":
     import common.start  # noqa: F401
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from common.cli import Exit, Parser, end_with, run
 from common.console import say
 from common.paths import ROOT
 from common.strict_json import short
+from common.temporary import temporary_folder
 from runtimes import debian
 from runtimes.environments import AUDIT
 from runtimes.install import install
@@ -79,12 +79,12 @@ def main() -> int:
 
 def _ask(lock: Path, service: str | None) -> _Answer:
     """Ask about every package of a lock file; _NoAnswerError where one stays without an answer."""
-    with tempfile.TemporaryDirectory(prefix="paddle-portage-audit.") as scratch:
-        out = Path(scratch) / "answer.json"
+    with temporary_folder() as scratch:
+        out = scratch / "answer.json"
         words = [AUDIT.python, "-m", "pip_audit", "--requirement", lock, "--no-deps"]
         words += ["--disable-pip", "--require-hashes", "--vulnerability-service", "osv"]
         words += ["--progress-spinner", "off", "--timeout", _SILENCE, "--format", "json"]
-        words += ["--cache-dir", Path(scratch) / "cache", "--output", out]
+        words += ["--cache-dir", scratch / "cache", "--output", out]
         words += ["--osv-url", service] if service else []
         # It ends with 1 for what it found, and for what it could not find out.
         done = process.run(words, what="pip-audit", limit=_LIMIT, statuses=(0, 1))

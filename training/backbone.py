@@ -1,7 +1,6 @@
 """A frozen backbone: the network, what goes into its classifier, and its batch norms."""
 
 import contextlib
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common import machine
+from common.temporary import temporary_folder
 from convert.export import SESSION
 from data import synthetic
 from data.images import spread_rows
@@ -34,9 +34,9 @@ def running(layer: "nn.Layer", input_shape: Sequence[int]) -> Iterator[Run]:
     the layer.
     """
     with Worker("main", f"running {type(layer).__name__}") as worker:
-        with tempfile.TemporaryDirectory(prefix="portage-") as folder:
+        with temporary_folder() as folder:
             _save(layer, input_shape, f"{folder}/inference")
-            worker.open(SESSION, folder=folder, precision="fp32", threads=machine.threads())
+            worker.open(SESSION, folder=str(folder), precision="fp32", threads=machine.threads())
         yield lambda batch: worker.use("run", batch=batch)
 
 

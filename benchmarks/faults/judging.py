@@ -28,8 +28,8 @@ from benchmarks.faults.structured import CANARY
 from common.cli import Exit, complain
 from common.errors import StepError
 from common.paths import ROOT
+from common.temporary import is_held
 from data.decode import BadPhotoError
-from runtimes.hosts.local import is_held
 
 LIMIT = 30.0  # seconds for one file
 _PREPARING = 240.0  # seconds for the good files

@@ -10,7 +10,6 @@ the first that is wrong the others are tried in order. Every cut is an artifact,
 import contextlib
 import dataclasses
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from common import console, files
 from common.console import Progress
 from common.errors import UserError
+from common.temporary import temporary_folder
 from convert.artifact import Artifact
 from convert.builds import GRAPH, PARAMETERS
 from convert.cut_graph import cut_graph
@@ -72,8 +72,8 @@ def black_box(
     if own_file is None:
         yield BlackBox(target, precision, session_spec, made_of, made_of)
         return
-    with tempfile.TemporaryDirectory(prefix="paddle-portage-explain-") as scratch:
-        own = _own_graph(own_file, made_of, Path(scratch))
+    with temporary_folder() as scratch:
+        own = _own_graph(own_file, made_of, scratch)
         yield BlackBox(target, precision, session_spec, own, made_of, str(own_file))
 
 

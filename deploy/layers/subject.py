@@ -2,13 +2,13 @@
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from common import files
 from common.errors import UserError
+from common.temporary import temporary_folder
 from convert import step_check
 from convert.artifact import Artifact
 from convert.to_onnx import SESSION as ONNX
@@ -52,8 +52,7 @@ def subject(
         opened = {name: one for name, one in built.digests().items() if name != step_check.FILE}
         yield Subject(target, precision, session_spec, built.folder, opened, built.key)
         return
-    with tempfile.TemporaryDirectory(prefix="paddle-portage-explain-") as scratch:
-        folder = Path(scratch)
+    with temporary_folder() as folder:
         names = _lay_out(own_file, built, folder)
         digests = {name: files.sha256(folder / name) for name in names}
         yield Subject(target, precision, session_spec, folder, digests, None, str(own_file))

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from common import files, process
 from common.errors import StepError, UserError
 from common.paths import ROOT, build_root
 from common.process import Completed
+from common.temporary import temporary_folder
 from convert.artifact import Artifact
 from data.images import ImageSet
 from data.stream import Stream
@@ -142,8 +142,8 @@ def _logits(program: Path, folder: Path, images: ImageSet) -> np.ndarray:
     def write(stream: IO[bytes]) -> None:
         stream.writelines(os.fsencode(path.absolute()) + b"\n" for path in images.paths)
 
-    with tempfile.TemporaryDirectory(prefix="portage-") as place:
-        file = Path(place, "logits.bin")
+    with temporary_folder() as place:
+        file = place / "logits.bin"
         process.run(
             [program, folder, "--logits", file, "-"],
             what=f"{len(images)} photos by the C++ program",

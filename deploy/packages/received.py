@@ -9,7 +9,6 @@ import lzma
 import shutil
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from common import files
 from common.console import shown
 from common.errors import UserError
 from common.strict_json import STRICT, FormError, decode, parse, short
+from common.temporary import temporary_folder
 from deploy.packages.package import MANIFEST, SCHEMA
 from deploy.packages.signature import SIGNATURE
 
@@ -78,8 +78,8 @@ def unpacked(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="paddle-portage-package.") as scratch:
-        folder = Path(scratch) / path.stem
+    with temporary_folder() as scratch:
+        folder = scratch / path.stem
         folder.mkdir()
         try:
             with zipfile.ZipFile(path) as archive:

@@ -2,13 +2,13 @@
 
 import dataclasses
 import itertools
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from common.errors import StepError, UserError
 from common.strict_json import FormError, parse
+from common.temporary import temporary_folder
 from deploy.scale import calls as command
 from deploy.scale.fleet import Ended, Fleet, Job
 from deploy.scale.inputs import add
@@ -32,11 +32,11 @@ def spread(fleet: Fleet, calls: Calls) -> Results:
 
     UserError where no node has room, StepError where a batch came to nothing.
     """
-    with tempfile.TemporaryDirectory(prefix="paddle-portage-calls-") as scratch:
+    with temporary_folder() as scratch:
         inputs: Inputs = {}
         # What no other machine has need not travel.
-        command.write(dataclasses.replace(calls, source=Path(calls.source.name)), Path(scratch))
-        file = f"{add(Path(scratch), [command.FILE], inputs)}/{command.FILE}"
+        command.write(dataclasses.replace(calls, source=Path(calls.source.name)), scratch)
+        file = f"{add(scratch, [command.FILE], inputs)}/{command.FILE}"
         name = calls.source.name
         source = f"{add(calls.source.parent, [name], inputs)}/{name}"
         fleet.bring(inputs)

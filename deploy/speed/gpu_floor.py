@@ -5,11 +5,10 @@ of matrix products, and the bytes at that of memory. The first rate is measured 
 same library and precision that is nothing but 1×1 convolutions, each of them one such product.
 """
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from common.temporary import temporary_folder
 from convert.artifact import Artifact
 from convert.to_onnx import FILE
 from convert.to_tensorrt import ENGINE, build_engine
@@ -32,8 +31,8 @@ def floors(
     library fails.
     """
     label = f"measuring what {gpu.name} reaches in {precision}"
-    with tempfile.TemporaryDirectory() as made, Worker("main", label) as main:
-        folder, path = Path(made), str(onnx.file(FILE))
+    with temporary_folder() as folder, Worker("main", label) as main:
+        path = str(onnx.file(FILE))
         works = [_narrow(main.call(count_in, path=path, batch=one), precision) for one in batches]
         size = {"layers": _LAYERS, "channels": _CHANNELS, "side": _SIDE}
         source = folder / _SOURCE

@@ -10,7 +10,6 @@ which wait for each other.
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import StepError
+from common.temporary import temporary_folder
 from convert.artifact import Artifact
 from convert.builds import Chosen
 from data.synthetic import images
@@ -164,8 +164,8 @@ def _photo() -> Iterator[Path]:
 
     (pixels,) = images((3, _HEIGHT, _WIDTH))[:1]
     grey = np.clip(128 + 40 * pixels, 0, 255).astype(np.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "photo.jpg"
+    with temporary_folder() as folder:
+        path = folder / "photo.jpg"
         cv2.imwrite(str(path), grey.transpose(1, 2, 0), [cv2.IMWRITE_JPEG_QUALITY, 90])
         yield path
 

@@ -1,25 +1,22 @@
 """This machine, as a host: children share memory with their parent."""
 
 import contextlib
-import fcntl
-import functools
 import os
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from common import machine
 from common.paths import ROOT, tools_home
 from common.process import start_group
+from common.temporary import temporary_folder
 from runtimes.environments import Environment
 from runtimes.hosts.base import Child, Host
 from runtimes.worker_protocol import Channel
 
-_PREFIX = "portage-"
 _LOG = "output.log"
-_HELD = "held"  # a file that is locked as long as the folder around it is in use
 
 # Runs in the child; its arguments are the shared folder, the lifeline and what to import from.
 _BEGIN = """
@@ -68,7 +65,7 @@ def start_here(
     with contextlib.ExitStack() as stack:
         shared = stack.enter_context(child_folder())
         # What foreign tools leave there where they are killed goes with the folder.
-        temporary = stack.enter_context(child_folder(Path(tempfile.gettempdir())))
+        temporary = stack.enter_context(temporary_folder())
         log = shared / _LOG
         own = {"HOME": str(tools_home()), "TMPDIR": str(temporary)}
         lifeline, ours = os.pipe()
@@ -138,47 +135,6 @@ def _memory() -> Path:
     return in_memory if os.access(in_memory, os.W_OK) else Path(tempfile.gettempdir())
 
 
-@contextlib.contextmanager
-def child_folder(root: Path | None = None) -> Iterator[Path]:
-    """A new folder for a child, held until the block ends, and then removed; in memory, or in
-    `root`.
-
-    What runs that were killed left behind goes, too, with the files beside it that begin with its
-    name, as a child's own shared memory may be called.
-    """
-    root = root or _memory()
-    _sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
-    try:
-        with (folder / f".{_HELD}").open("w") as holder:
-            fcntl.flock(holder, fcntl.LOCK_EX)
-            (folder / f".{_HELD}").rename(folder / _HELD)  # never there and not locked
-            yield folder
-    finally:
-        _remove(folder)
-
-
-@functools.cache
-def _sweep(root: Path) -> None:
-    """Remove the folders of runs that were killed, which hold theirs no longer."""
-    for held in root.glob(f"{_PREFIX}*/{_HELD}"):
-        if not is_held(held.parent):
-            _remove(held.parent)
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a folder is one that `child_folder` made, and whose block has not ended."""
-    try:
-        with (folder / _HELD).open("r") as holder:
-            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _remove(folder: Path) -> None:
-    for beside in folder.parent.glob(f"{folder.name}?*"):
-        beside.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+def child_folder() -> AbstractContextManager[Path]:
+    """A new folder to share with a child, in memory where that can be (see `temporary_folder`)."""
+    return temporary_folder(_memory())

@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from common import process
 from common.errors import StepError
+from common.temporary import temporary_folder
 from convert.artifact import Artifact
 from convert.to_openvino import GRAPH
 from deploy.speed.peers import Peer
@@ -26,7 +26,7 @@ def run(
     Returns "latency_ms", its median, and "interval_ms", the time from one finished batch to the
     next, which is less where it works on several at a time.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         command = [
             *(Path(sys.executable).with_name("benchmark_app"), "-m", model, "-t", "1"),
             *("-shape", str(list(shape)), "-infer_precision", _TYPES.get(precision, "f32")),
@@ -34,7 +34,7 @@ def run(
         ]
         with _confined_to(cores):
             done = process.run(command, what="benchmark_app", limit=_LIMIT)
-        report = Path(folder) / "benchmark_report.json"
+        report = folder / "benchmark_report.json"
         if not report.exists():
             how = "it wrote no report"
             raise StepError(process.sentence("benchmark_app", how, process.last_line(done)))
