@@ -9,7 +9,7 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,23 @@ class DeadWorkerError(StepError):
 class Worker:
     """A child process in one of the environments of a host; use it as a context manager.
 
-    `label` says in error messages what the child was doing ("to_lite of VGG11").
+    `label` says in error messages what the child was doing ("to_lite of VGG11"); `settings` are
+    environment variables of its own.
     """
 
     def __init__(
-        self, environment: str, label: str, threads: int | None = None, host: Host = LOCAL
+        self,
+        environment: str,
+        label: str,
+        threads: int | None = None,
+        host: Host = LOCAL,
+        settings: Mapping[str, str] | None = None,
     ):
         self.label = label
         self.peak_mib = 0
         self.host = host
         self._environment = ENVIRONMENTS[environment]
-        self._settings = dict(_SETTINGS)
+        self._settings = {**_SETTINGS, **(settings or {})}
         if threads:
             self._settings["OMP_NUM_THREADS"] = str(threads)
 
