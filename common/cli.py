@@ -62,7 +62,6 @@ class Parser(argparse.ArgumentParser):
             # In place: a command may start itself anew.
             sys.argv[1:] = make_words.arguments(self._actions, self._target, goals, words)
             paths.settle_variables()
-        sweep(Path(tempfile.gettempdir()))
         options, unknown = self.parse_known_args()
         if unknown:
             known = [action.option_strings[-1].lstrip("-") for action in self._actions]
@@ -229,7 +228,8 @@ def run(main: Callable[[], int]) -> NoReturn:
         process.end_with_parent(signal.SIGTERM)
     try:
         paths.settle_variables()
-        sweep(Path(tempfile.gettempdir()))
+        with contextlib.suppress(OSError):  # no place for temporary files: not all need one
+            sweep(Path(tempfile.gettempdir()))
         status = int(main())
         sys.stdout.flush()
         if said and status in _IN_WORDS:

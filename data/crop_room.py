@@ -8,13 +8,12 @@ import contextlib
 from pathlib import Path
 
 from common.console import say_once
-from common.files import locked, read_json, write_json
+from common.files import disk_bytes, locked, read_json, write_json
 from common.paths import CACHE_GB, cache_limit
 from data.crop_files import Entry, crops_folder
 
 _GB = 1e9
 _ORDER = "order-of-use"  # the keys, the latest last
-_BLOCK = 512  # bytes; the unit of st_blocks
 
 
 def crop_bytes() -> dict[str, int]:
@@ -25,7 +24,7 @@ def crop_bytes() -> dict[str, int]:
             key = path.name.lstrip(".").partition(".")[0]
             if path.suffix in (".npy", ".part"):
                 with contextlib.suppress(FileNotFoundError):
-                    found[key] = found.get(key, 0) + path.stat().st_blocks * _BLOCK
+                    found[key] = found.get(key, 0) + disk_bytes(path)
     return found
 
 

@@ -23,11 +23,11 @@ import filelock
 
 from common.cli import Exit, Parser, run
 from common.console import table
+from common.files import disk_bytes
 from common.paths import cache_root
 from data.crop_files import Entry, crops_folder
 from data.crop_room import crop_bytes
 
-_BLOCK = 512  # bytes; the unit of st_blocks
 _MB = 1e6
 
 
@@ -119,7 +119,7 @@ def _size(path: Path) -> int:
     try:
         if path.is_dir() and not path.is_symlink():
             return sum(map(_size, path.iterdir()))
-        return path.lstat().st_blocks * _BLOCK
+        return disk_bytes(path)
     except FileNotFoundError:  # another process removed it
         return 0
 
