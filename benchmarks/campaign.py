@@ -39,7 +39,6 @@ from common.paths import absolute, build_root
 
 KILLS = "kills"
 _RECORD = "campaign.json"
-_BATCH, _NATIVE_BATCH = 200, 20  # cases between two looks at the clock
 
 
 def main() -> int:
@@ -118,7 +117,7 @@ def _round(record: Record, kinds: Mapping[str, Kind], root: Path, deadline: floa
     before = sum(one.tried for one in record.files.values())
     for kind in kinds.values():
         tally = record.files.setdefault(kind.name, Tally())
-        size = min(_NATIVE_BATCH if kind.native else _BATCH, kind.wanted - tally.tried)
+        size = min(kind.batch, kind.wanted - tally.tried)
         if size <= 0:
             continue
         numbers = range(tally.next, tally.next + size)

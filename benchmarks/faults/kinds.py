@@ -29,7 +29,8 @@ class Kind:
     is not right; anything else that it raises is a refusal, or a fault. It returns False where the
     file was put aside without an error (as an artifact that is made again), else True. `wanted` is
     how many a whole campaign tries; `native` marks runtimes that are not Python, in children of
-    their own; `reader` is what the table calls the reader.
+    their own; `batch` is how many are tried between two looks at the clock; `reader` is what the
+    table calls the reader.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Kind:
     read: Callable[[Path, Specimen], bool]
     wanted: int
     native: bool = False
+    batch: int = 200
 
 
 def require(truth: object, what: str) -> None:

@@ -30,7 +30,7 @@ _worker: Worker | None = None
 
 
 def kinds() -> list[Kind]:
-    protobuf = (*(_fields,) * 8, *BYTES)
+    protobuf = (*(fields,) * 8, *BYTES)
     return [
         _kind("onnx", "ONNX Runtime", "onnx", ("model.onnx",), protobuf, 300),
         _kind("onnx-opencv", "OpenCV", "opencv", ("model.onnx",), protobuf, 150),
@@ -55,8 +55,9 @@ def _kind(
 ) -> Kind:
     spec = TARGETS[target].session_spec("fp32")
     return Kind(
-        name, reader, lambda: [_good(target)], damaged, mutators, _reader(spec), wanted, native=True
-    )
+        name, reader, lambda: [_good(target)], damaged, mutators, _reader(spec), wanted,
+        native=True, batch=20,
+    )  # fmt: skip
 
 
 # ---- good files ----
@@ -72,12 +73,18 @@ _FILES = {
 }
 
 
-def _good(target: str) -> Specimen:
+def good_folder(target: str) -> Path:
+    """Where a target's good file lies, which is made where it is missing."""
     kind, names = _FILES[target]
     folder = build_root() / "campaign" / "good" / MODEL / kind / "fp32"
     if not (folder / names[0]).exists():
         _make(target)
-    return {name: (folder / name).read_bytes() for name in names}
+    return folder
+
+
+def _good(target: str) -> Specimen:
+    folder = good_folder(target)
+    return {name: (folder / name).read_bytes() for name in _FILES[target][1]}
 
 
 def _make(target: str) -> None:
@@ -140,7 +147,7 @@ def _close() -> None:
 # ---- structure ----
 
 
-def _fields(rng, data: bytes) -> bytes:
+def fields(rng, data: bytes) -> bytes:
     """A field of a protobuf message changed: its number, its type, its length, its integer; or the
     field put twice, or taken out (Protocol Buffers' encoding: varints and lengths)."""
     places = list(_walk(data, 0, len(data), 0))

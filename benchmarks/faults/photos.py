@@ -37,7 +37,7 @@ def _picture(side: int = 48) -> np.ndarray:
     return (slope + rng.integers(0, 40, (side, side, 3))).astype(np.uint8)
 
 
-def _encoded(form: str, mode: str = "RGB", **options: object) -> bytes:
+def encoded(form: str, mode: str = "RGB", **options: object) -> bytes:
     from PIL import Image
 
     stream = io.BytesIO()
@@ -51,23 +51,23 @@ def _jpegs() -> list[Specimen]:
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a photo"
     found = (
-        _encoded("JPEG"), _encoded("JPEG", progressive=True, exif=exif), _encoded("JPEG", "L"),
-        _encoded("JPEG", "CMYK"),
+        encoded("JPEG"), encoded("JPEG", progressive=True, exif=exif), encoded("JPEG", "L"),
+        encoded("JPEG", "CMYK"),
     )  # fmt: skip
     return [{"p.jpg": data} for data in found]
 
 
 def _pngs() -> list[Specimen]:
-    return [{"p.png": _encoded("PNG", one)} for one in ("RGB", "RGBA", "P", "L", "1")]
+    return [{"p.png": encoded("PNG", one)} for one in ("RGB", "RGBA", "P", "L", "1")]
 
 
 def _webps() -> list[Specimen]:
-    return [{"p.webp": _encoded("WEBP", lossless=one)} for one in (False, True)]
+    return [{"p.webp": encoded("WEBP", lossless=one)} for one in (False, True)]
 
 
 def _others() -> list[Specimen]:
     forms = ("GIF", "BMP", "TIFF", "PPM", "JPEG2000", "ICO")
-    return [{"p.img": _encoded(one)} for one in forms]
+    return [{"p.img": encoded(one)} for one in forms]
 
 
 def _photo(folder: Path, good: Specimen) -> bool:
@@ -84,7 +84,7 @@ _PHOTOS = [f"images/{number}.jpg" for number in range(6)]
 
 
 def _lists() -> list[Specimen]:
-    photo = _encoded("JPEG")
+    photo = encoded("JPEG")
     photos = dict.fromkeys(_PHOTOS, photo)
     lines = [f"{name} {number % _CLASSES}" for number, name in enumerate(_PHOTOS)]
     named = [f"{name},{'abcd'[number % _CLASSES]}" for number, name in enumerate(_PHOTOS)]

@@ -42,7 +42,10 @@ class Photos:
             except (BadPhotoError, MemoryError) as error:
                 which = f"photo {number} of {len(waiting)}: " * (len(waiting) > 1)
                 why = str(error) or "not enough memory"
-                return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{which}{why}"))
+                # The client's mistake (400, INVALID_ARGUMENT), which unlike the server's own is
+                # in vain when it is sent again.
+                refused = pb_utils.TritonError(f"{which}{why}", pb_utils.TritonError.INVALID_ARG)
+                return pb_utils.InferenceResponse(error=refused)
         batch = self._preprocess.normalize(np.stack(crops))
         return pb_utils.InferenceResponse([pb_utils.Tensor(INPUT, batch)])
 

@@ -1,5 +1,6 @@
 """`make campaign`: a few damaged files of every kind by a fixed seed, and what finds faults."""
 
+import dataclasses
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from benchmarks.faults.kinds import Kind
 from benchmarks.faults.record import Record, Tally, read_record, write_page
 from benchmarks.faults.registry import all_kinds
 from common.errors import StepError, UserError
+from runtimes.environments import SERVE
 
 PLAIN = [kind for kind in all_kinds() if not kind.native]
 SEED, MANY = 19, 25
@@ -21,6 +23,14 @@ def test_a_damaged_file_is_refused_with_a_sentence_or_right(kind, tmp_path):
     found = list(judge(kind, SEED, range(MANY), tmp_path))
     assert [one for one in found if one.is_fault] == []
     assert len(found) == MANY
+
+
+@pytest.mark.skipif(bool(SERVE.problem()), reason=str(SERVE.problem()))
+def test_a_damaged_request_is_refused_or_answered_right(build_folder, tmp_path):
+    [kind] = (kind for kind in all_kinds() if kind.name == "rest-json")
+    found = list(judge(kind, SEED, range(MANY), tmp_path))
+    assert [one for one in found if one.is_fault] == []
+    assert {one.what for one in found} == {"refused", "right"}
 
 
 def reader(what):
@@ -122,7 +132,9 @@ def test_a_case_is_the_same_again():
 
 
 def test_a_campaign_goes_on_and_writes_its_page(build_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.campaign._BATCH", 10)
+    monkeypatch.setattr("benchmarks.campaign.all_kinds", lambda: [small])
+    [kind] = (one for one in PLAIN if one.name == "gpu-check")
+    small = dataclasses.replace(kind, batch=10)
     page = tmp_path / "page.md"
     names = ("files", "kills", "faults")
     marks = "".join(f"<!-- campaign: {n} -->\n<!-- end of campaign: {n} -->\n" for n in names)

@@ -156,7 +156,19 @@ def test_what_is_no_whole_photo_is_a_sentence(server, files, count, said):
     sent = as_bytes([files[0], files[0][:2000]][-count:])
     with pytest.raises(urllib.error.HTTPError) as refused:
         server.infer(f"{MODEL}_photo", "photo", sent, "logits")
+    assert refused.value.code == 400
     assert json.loads(refused.value.read())["error"].endswith(said)
+
+
+def test_a_body_of_very_many_chunks_does_not_end_it(server):
+    """Triton puts something on its stack for each."""
+    host, _, port = server.rest.removeprefix("http://").partition(":")
+    lines = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: {host}\r\n"
+    body = b"1\r\n{\r\n" * 600_000 + b"0\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(f"{lines}Transfer-Encoding: chunked\r\n\r\n".encode() + body)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 500")
+    assert server.get("/v2/health/ready") == {}
 
 
 @pytest.mark.parametrize(
