@@ -37,6 +37,7 @@ _STAMP = ".made-from"
 def install(environment: Environment) -> bool:
     """Make an environment if it is not there as its lock files say. True when it is usable.
 
+    The one that was there stays as it was where that fails, or is interrupted.
     One whose hardware is not here is passed over, and one that is not required also where no
     interpreter for it is found. Raises UserError where one cannot be made that is required, or has
     a command of its own, and where the installer fails.
@@ -48,6 +49,7 @@ def install(environment: Environment) -> bool:
     for lock in locks:
         check_lock(lock)
     wanted = " ".join(map(files.sha256, locks))
+    _put_back(environment)  # the one of before a set-up that was killed
     stamp = environment.path / _STAMP
     if stamp.exists() and stamp.read_text() == wanted and environment.python.exists():
         return True
@@ -63,15 +65,39 @@ def install(environment: Environment) -> bool:
         return False
     started = time.monotonic()
     say(f"  {environment.folder}: installing {environment.lock_path.name} …")
-    shutil.rmtree(environment.path, ignore_errors=True)
+    if stamp.exists():
+        environment.path.rename(_before(environment))
     try:
+        shutil.rmtree(environment.path, ignore_errors=True)
         _make(environment, interpreter)
+        with files.atomic(stamp) as stream:
+            stream.write(wanted)
     except BaseException:
-        shutil.rmtree(environment.path, ignore_errors=True)  # nobody should take half for whole
+        if not _put_back(environment):
+            shutil.rmtree(environment.path, ignore_errors=True)  # nobody takes half for whole
         raise
-    stamp.write_text(wanted)
+    shutil.rmtree(_before(environment), ignore_errors=True)
     version = python_version(environment.python)
     say(f"  {environment.folder}: CPython {version}, {time.monotonic() - started:.0f} s")
+    return True
+
+
+def _before(environment: Environment) -> Path:
+    """Where the environment of other lock files is while a new one is made: it cannot be made
+    elsewhere, since its programs know the folder that they are in."""
+    return environment.path.with_name(f"{environment.folder}.before")
+
+
+def _put_back(environment: Environment) -> bool:
+    """Put the one of before in its place again, where the new one is not whole. True if it was."""
+    before = _before(environment)
+    if not before.exists():
+        return False
+    if (environment.path / _STAMP).exists():
+        shutil.rmtree(before, ignore_errors=True)
+        return False
+    shutil.rmtree(environment.path, ignore_errors=True)
+    before.rename(environment.path)
     return True
 
 

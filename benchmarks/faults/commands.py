@@ -2,16 +2,23 @@
 
 import csv
 import json
+import re
+import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common import files
+from common.paths import ROOT
+from runtimes.environments import MAIN, SERVE
 
 _MODEL, _CLASSES, _PHOTOS = "SqueezeNet1_1", 10, 30
 _NET = f"build/{_MODEL}"
+_PROJECT = "project"  # a toolkit of three small packages, which a case sets up
+_FEW_PACKAGES = ("idna", "packaging", "filelock")
 
 Done = subprocess.CompletedProcess
 
@@ -20,8 +27,9 @@ Done = subprocess.CompletedProcess
 class Command:
     """A command: its words, `makes` the files that are taken away before it runs, `result` what has
     to be the same after each run that ends with one of `statuses`. Where two of it may run in one
-    folder it is `shared`; `again` are the words of the next run beside. `wanted` is how often a
-    whole campaign kills it.
+    folder it is `shared`; `again` are the words of the next run beside. A server goes on until it
+    was `asked` something and Ctrl-C came. `lacking` says why it cannot run here. `wanted` is how
+    often a whole campaign kills it.
     """
 
     name: str
@@ -32,6 +40,13 @@ class Command:
     statuses: tuple[int, ...] = (0,)
     shared: bool = False
     again: tuple[str, ...] = ()
+    asked: Callable[[str], None] | None = None
+    lacking: Callable[[], str | None] = lambda: None
+
+    def script(self, folder: Path) -> Path:
+        """What runs: a file of the toolkit, or of the copy of it in the case's folder."""
+        own = folder / self.words[0]
+        return own if own.exists() else ROOT / self.words[0]
 
 
 def result_of(command: Command, folder: Path, done: Done) -> Any:
@@ -39,7 +54,21 @@ def result_of(command: Command, folder: Path, done: Done) -> Any:
     return json.loads(json.dumps(command.result(folder, done)))
 
 
-def photos_of_its_own(folder: Path) -> None:
+def material(base: Path) -> None:
+    """What the commands need: photos, and a copy of the toolkit that is to be set up."""
+    _photos_of_its_own(base / "photos")
+    for room in ("common", "runtimes"):
+        shutil.copytree(ROOT / room, base / _PROJECT / room,
+                        ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
+    locks = base / _PROJECT / "requirements"
+    locks.mkdir()
+    text = (ROOT / "requirements" / MAIN.lock).read_text()
+    few = [re.search(rf"^{name}==.*\n(?:    --hash.*\n)+", text, re.M) for name in _FEW_PACKAGES]
+    (locks / MAIN.lock).write_text("".join(one[0].rstrip(" \\\n") + "\n" for one in few if one))
+    (locks / str(MAIN.no_deps_lock)).write_text("# nothing\n")
+
+
+def _photos_of_its_own(folder: Path) -> None:
     """Photos of nothing, labelled: a list that judges, and class folders that train."""
     import cv2
     import numpy as np
@@ -90,6 +119,12 @@ def _said(_: Path, done: Done) -> Any:
     return done.stdout.splitlines()[:1]
 
 
+def _freed(folder: Path, _: Done) -> Any:
+    """That no photos are left, and everything else is."""
+    cache = folder / "cache" / "paddle-portage"
+    return [any((cache / "crops").glob("*")), (cache / "packages").exists()]
+
+
 def _evaluated(_: Path, done: Done) -> Any:
     """What `evaluate --json` found, but for its speed."""
     found = json.loads(done.stdout) if done.stdout else {}
@@ -109,6 +144,42 @@ def _trained(folder: Path, done: Done) -> Any:
     return [_digests("run/last.pdparams", "run/best.pdparams")(folder, done), rows]
 
 
+def _installed(folder: Path, _: Done) -> Any:
+    """The packages of an environment, that it runs, and that there is no other beside it."""
+    environment = folder / _PROJECT / MAIN.folder
+    said = subprocess.run([environment / "bin" / "python", "-c", f"import {_FEW_PACKAGES[0]}"],
+                          capture_output=True, text=True, check=False).stderr  # fmt: skip
+    beside = sorted(path.name for path in (folder / _PROJECT).glob(".venv*"))
+    return [said, beside, _digests(f"{_PROJECT}/.venv/lib/*/site-packages/**/*.py")(folder, _)]
+
+
+def _ask_served(said: str) -> None:
+    """A server answers for a model, as soon as it says that it is ready."""
+    address = re.search(r"REST (\S+)", said)
+    with urllib.request.urlopen(f"{address[1]}/v2/models/{_MODEL}/ready" if address else "") as it:
+        it.read()
+
+
+def _program_runs(folder: Path, _: Done) -> Any:
+    done = subprocess.run([folder / "build/cpp/portage"], capture_output=True, check=False)
+    return done.returncode
+
+
+def _no_program() -> str | None:
+    """Why the C++ program is not compiled here."""
+    tools = [tool for tool in ("cmake", "c++") if not shutil.which(tool)]
+    header = Path("/usr/include/opencv4/opencv2/imgcodecs.hpp")
+    return (
+        f"{', '.join(tools) or header.name} is not here" if tools or not header.exists() else None
+    )
+
+
+def _no_app() -> str | None:
+    """Why the app is not built here."""
+    tools = [tool for tool in ("javac", "keytool", "mvn", "npm") if not shutil.which(tool)]
+    return f"{', '.join(tools)} is not here" if tools else None
+
+
 def _there(name: str) -> Callable[[Path, Done], Any]:
     return lambda folder, _: (folder / name).stat().st_size > 0
 
@@ -119,6 +190,7 @@ _ONE = ("--model", _MODEL)
 _DATA = ("--data", "photos/val_list.txt")
 _JUDGED = (0, 1, 3)  # a verdict: nothing is trained, and the photos are few
 _INT8 = ("--method", "minmax")
+_PORT = "18431"  # the same for the next run: it is free again
 
 COMMANDS: dict[str, Command] = {
     one.name: one
@@ -194,6 +266,23 @@ COMMANDS: dict[str, Command] = {
             ("training/train.py", *_ONE, *_DATA, "--epochs", "2", "--batch", "5",
              "--limit-steps", "2", "--out", "run"),
             ("run",), _trained, 6, again=("--resume",),
+        ),
+        Command("clean-cache", ("deploy/clean_cache.py",), (), _freed, 4),
+        Command(
+            "serve", ("deploy/serve.py", *_ONE, "--port", _PORT), (f"{_NET}/onnx",),
+            _digests(f"{_NET}/onnx/fp32/*"), 10, asked=_ask_served, lacking=SERVE.problem,
+        ),
+        Command(
+            "setup", (f"{_PROJECT}/runtimes/install.py", "--only", MAIN.name),
+            (f"{_PROJECT}/.venv",), _installed, 8,
+        ),
+        Command(
+            "cpp", ("deploy/cpp.py",), ("build/cpp*",), _program_runs, 3, lacking=_no_program
+        ),
+        Command(
+            "apk", ("deploy/apk.py", *_ONE, "--target", "opencv", "--photos", "4", *_DATA),
+            ("build/apk*", f"{_NET}/package/opencv*"), _digests("build/apk/*.apk"), 4,
+            lacking=_no_app,
         ),
     )
 }  # fmt: skip

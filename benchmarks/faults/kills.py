@@ -21,11 +21,10 @@ from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.faults.commands import COMMANDS, Command, photos_of_its_own, result_of
+from benchmarks.faults.commands import COMMANDS, Command, material, result_of
 from benchmarks.faults.judging import RIGHT, Outcome
 from benchmarks.faults.record import Tally
 from common.errors import StepError
-from common.paths import ROOT
 
 _LIMIT = 300.0  # seconds for a run
 _GONE = 15.0  # seconds until nothing of a killed command runs any more
@@ -38,7 +37,7 @@ def kill(seed: int, tallies: Mapping[str, Tally], root: Path, deadline: float) -
     """What becomes of a kill of each command, of those that had too few before; each as it ends."""
     for name, command in COMMANDS.items():
         number = tallies[name].next if name in tallies else 0
-        if number >= command.wanted or time.monotonic() > deadline:
+        if number >= command.wanted or command.lacking() or time.monotonic() > deadline:
             continue
         _prepare(root, name)
         yield _apart(command, seed, number, root)
@@ -56,11 +55,11 @@ def _prepare(root: Path, until: str) -> None:
     base, facts = root / "base", root / "undisturbed.json"
     known = json.loads(facts.read_text()) if facts.exists() else {}
     if not known:
-        photos_of_its_own(base / "photos")
+        material(base)
     for command in COMMANDS.values():
         if until in known:
             return
-        if command.name in known:
+        if command.name in known or command.lacking():
             continue
         began = time.monotonic()
         done = _run(command, base)
@@ -94,13 +93,21 @@ def _case(command: Command, seed: int, number: int, root: Path, answer: Connecti
     isolated = _own_shared_memory()
     work = root / "work"
     shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(root / "base", work, symlinks=True)
+    shutil.copytree(root / "base", work, symlinks=True, copy_function=_copy)
     for pattern in command.makes:
         for path in work.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     undisturbed = json.loads((root / "undisturbed.json").read_text())[command.name]
     answer.send(_killed(command, work, undisturbed, random.Random(f"{seed}:{number}"), isolated))
     os._exit(0)
+
+
+def _copy(source: str, destination: str) -> None:
+    """A file of a case's own; what nothing writes into, archives and packages, is only linked."""
+    if "/packages/" in source or "/site-packages/" in source:
+        os.link(source, destination)
+    else:
+        shutil.copy2(source, destination)
 
 
 def _killed(
@@ -143,7 +150,7 @@ def _start(command: Command, folder: Path, *, again: bool = False) -> subprocess
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     words = [*command.words, *(command.again if again else ())]
     return subprocess.Popen(
-        [sys.executable, ROOT / words[0], *words[1:]],
+        [sys.executable, command.script(folder), *words[1:]],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=folder, env=os.environ | {name: str(value) for name, value in own.items()},
     )  # fmt: skip
@@ -152,12 +159,27 @@ def _start(command: Command, folder: Path, *, again: bool = False) -> subprocess
 def _run(command: Command, folder: Path, *, again: bool = False) -> subprocess.CompletedProcess:
     """A run to its end; where that needs more than what is there to go on from, without."""
     child = _start(command, folder, again=again)
+    before = _until_ready(command, child) if command.asked else ""
     output, errors = child.communicate(timeout=_LIMIT)
+    output = before + output
     done = subprocess.CompletedProcess(command.words, child.returncode, output, errors)
     if again and command.again and done.returncode == 2 and "no checkpoint" in done.stderr:
         shutil.rmtree(folder / "run", ignore_errors=True)
         return _run(command, folder)
     return done
+
+
+def _until_ready(command: Command, child: subprocess.Popen) -> str:
+    """Ask a server as soon as it is ready, and end it as Ctrl-C does; what it said before."""
+    said = ""
+    assert child.stdout and command.asked
+    for line in child.stdout:
+        said += line
+        if line.startswith("ready"):
+            command.asked(said)
+            child.send_signal(signal.SIGINT)
+            break
+    return said
 
 
 # ---- what stays ----
@@ -184,7 +206,7 @@ def _left(work: Path, isolated: bool) -> list[str]:
         path
         for root in ("build", "cache", "weights", "run")
         for path in (work / root).rglob(".*")
-        if not path.name.endswith(".lock")
+        if not path.name.endswith(".lock") and "cache/uv/" not in str(path)  # uv's own
     ]
     temporary = list((work / "tmp").iterdir())
     shared = list(_SHARED.iterdir()) if isolated else []

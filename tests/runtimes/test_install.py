@@ -74,6 +74,29 @@ def test_an_interrupted_set_up_is_begun_again(project):
     assert not leftover.exists()
 
 
+def test_one_that_fails_leaves_the_one_of_before(project, monkeypatch):
+    assert install.install(environment())
+    mark = project / ".venv-toy" / "mark"
+    mark.touch()
+    line = f"no-such-package-at-all==1.0 --hash=sha256:{'0' * 64}\n"
+    (project / "requirements" / "toy.txt").write_text(line)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(UserError, match="no-such-package"):
+        install.install(environment())
+    assert mark.exists() and python_version(project / ".venv-toy" / "bin" / "python") == HERE
+    assert [path.name for path in project.glob(".venv*")] == [".venv-toy"]
+
+
+def test_one_that_was_killed_leaves_the_one_of_before_to_the_next(project):
+    assert install.install(environment())
+    toy = project / ".venv-toy"
+    toy.rename(project / ".venv-toy.before")  # as it lies when SIGKILL comes
+    venv.create(toy)
+    assert install.install(environment())  # of the same lock files: there is nothing to make
+    assert (toy / ".made-from").exists()
+    assert [path.name for path in project.glob(".venv*")] == [".venv-toy"]
+
+
 def test_an_optional_environment_without_interpreter_is_left_out_with_advice(project, capsys):
     assert not install.install(environment(pythons=("2.4",)))
     said = capsys.readouterr().err
