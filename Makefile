@@ -117,7 +117,7 @@ bench:: setup  ## [DATA=…] [MODEL=…] [WEIGHTS=…] [ROUNDS=N] [ONLY=part]: s
 bench-many::  ## [PHOTOS="1000 50000"] [MODEL=…] [WEIGHTS=…] [CLASSES=N] [ONLY=validate|calibrate] [KILL=1] [FOLDER=…]: memory, and the time left as it was shown, of many photos
 	$(call run,benchmarks/bench_many.py)
 
-campaign:: setup  ## [MINUTES=30] [SEED=N] [KINDS=pdparams,kills] [CASE=seed:kind:number] [PAGE=file.md]: damaged files and killed commands, by the thousand
+campaign:: setup  ## [MINUTES=30] [SEED=N] [KINDS=pdparams,kills,disks] [CASE=seed:kind:number] [PAGE=file.md]: damaged files and requests, killed commands, full disks, by the thousand
 	$(call run,benchmarks/campaign.py)
 
 lock:  ## renew requirements/*.txt from *.in (needs uv)

@@ -1,13 +1,14 @@
-"""Damage every kind of file and kill every command, as often as the time allows: nothing may come
-of it but a sentence, or what is right.
+"""Damage every kind of file and request, kill every command and take its disk away, as often as
+the time allows: nothing may come of it but a sentence, or what is right.
 
     python benchmarks/campaign.py --minutes 30
     python benchmarks/campaign.py --case 7:pdparams:1234     one case again, with all that it said
 
 A damaged file is refused with a sentence and status 1 or 2, or gives what is right; never a
 traceback, a hang, a file outside of its folder, code executed, or more than 1 GiB taken. After a
-kill the next run is right, and neither a temporary file nor shared memory stays. What is found is
-kept in build/campaign/; a later run goes on from there, and tries open faults again first.
+kill the next run is right, and neither a temporary file nor shared memory stays. On a disk that is
+full, read-only or has a quota a command says so with status 2. What is found is kept in
+build/campaign/; a later run goes on from there, and tries open faults again first.
 
 Exit status: 0 no fault is open, 1 one is, 2 bad input.
 """
@@ -22,10 +23,11 @@ if __name__ == "__main__":
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.faults import kills
+from benchmarks.faults import disks, kills
+from benchmarks.faults.beside import DISKS, KILLS, Beside
 from benchmarks.faults.commands import COMMANDS
 from benchmarks.faults.judging import Outcome, damaged, judge
 from benchmarks.faults.kinds import Kind, written
@@ -37,7 +39,6 @@ from common.console import say, shown, table
 from common.errors import UserError, suggest
 from common.paths import absolute, build_root
 
-KILLS = "kills"
 _RECORD = "campaign.json"
 
 
@@ -46,8 +47,8 @@ def main() -> int:
     root = build_root() / "campaign"
     kinds = {kind.name: kind for kind in all_kinds()}
     for name in options.kinds or ():
-        if name not in kinds and name != KILLS:
-            raise UserError(f"there is no kind '{name}', {suggest(name, [*kinds, KILLS])}")
+        if name not in kinds and name not in (KILLS, DISKS):
+            raise UserError(f"there is no kind '{name}', {suggest(name, [*kinds, KILLS, DISKS])}")
     if options.case:
         return _again(options.case, kinds, root)
     with files.locked(root / ".lock"):
@@ -56,12 +57,11 @@ def main() -> int:
         wanted = {name: kinds[name] for name in options.kinds or kinds if name in kinds}
         deadline = time.monotonic() + 60 * options.minutes
         _try_open_faults(record, kinds, root)
-        while time.monotonic() < deadline:
-            tried = _round(record, wanted, root, deadline)
-            if KILLS in (options.kinds or [KILLS]) and time.monotonic() < deadline:
-                tried += _kill(record, root, deadline)
-            if not tried:
-                break
+        parts = [one for one in (KILLS, DISKS) if one in (options.kinds or (KILLS, DISKS))]
+        beside = Beside(record, parts, root / KILLS, deadline)
+        while time.monotonic() < deadline and _round(record, wanted, root, deadline):
+            _take(record, beside.ended(), root)
+        _take(record, beside.ended(wait=True), root)
         record.write(root / _RECORD)
     if options.page:
         write_page(options.page, tables(record, kinds.values()))
@@ -86,7 +86,7 @@ def _parse() -> argparse.Namespace:
         "--kinds",
         type=several(str),
         metavar="K,…",
-        help="only these kinds of files, and kills (default: all)",
+        help="only these kinds of files, and kills or disks (default: all)",
     )
     parser.add_argument(
         "--case", metavar="S:K:N", help="one case again: seed, kind and number, as it was printed"
@@ -149,6 +149,8 @@ def _try_open_faults(record: Record, kinds: Mapping[str, Kind], root: Path) -> N
         seed, name, number = fault.case.split(":")
         if name in COMMANDS:
             outcome = kills.kill_again(name, int(seed), int(number), root / KILLS)
+        elif (command := name.removeprefix(disks.PREFIX)) in COMMANDS:
+            outcome = disks.try_again(command, int(seed), int(number), root / KILLS)
         elif name in kinds:
             [outcome] = judge(kinds[name], int(seed), [int(number)], root / "scratch")
         else:
@@ -173,26 +175,24 @@ def _again(case: str, kinds: Mapping[str, Kind], root: Path) -> int:
     return Exit.BROKEN if outcome.is_fault else Exit.OK
 
 
-# ---- kills ----
+# ---- commands ----
 
 
-def _kill(record: Record, root: Path, deadline: float) -> int:
-    """A kill of every command that is not done; how many that were."""
-    done = 0
-    for outcome in kills.kill(record.seed, record.kills, root / KILLS, deadline):
-        tally = record.kills.setdefault(outcome.kind, Tally())
-        record.take(outcome, tally)
+def _take(record: Record, outcomes: Iterable[Outcome], root: Path) -> None:
+    """Count and tell what became of commands."""
+    for outcome in outcomes:
+        tallies = record.disks if outcome.kind.startswith(disks.PREFIX) else record.kills
+        record.take(outcome, tallies.setdefault(outcome.kind, Tally()))
         if outcome.is_fault:
             _tell(outcome)
         record.write(root / _RECORD)
-        done += 1
-    return done
 
 
 def _show(record: Record) -> None:
     rows = [
         [name, str(one.tried), str(one.refused), str(one.right), str(one.faults)]
-        for name, one in [*record.files.items(), *record.kills.items()]
+        for tallies in (record.files, record.kills, record.disks)
+        for name, one in tallies.items()
     ]
     table("campaign", ["kind", "tried", "refused", "right", "faults"], rows)
     for one in record.open_faults:

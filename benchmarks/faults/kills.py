@@ -17,13 +17,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.faults.commands import COMMANDS, Command, material, result_of
-from benchmarks.faults.judging import RIGHT, Outcome
+from benchmarks.faults.judging import REFUSED, RIGHT, Outcome
 from benchmarks.faults.record import Tally
+from common import files
 from common.errors import StepError
 
 _LIMIT = 300.0  # seconds for a run
@@ -32,6 +33,9 @@ _MARK = "PORTAGE_CAMPAIGN"  # in the environment of all that a case starts
 _NEW_MOUNTS, _NEW_USER, _PRIVATE = 0x20000, 0x10000000, 0x44000  # of <sched.h>, <sys/mount.h>
 _SHARED = Path("/dev/shm")
 
+Judged = tuple[str, str]  # "right", "refused" or a fault's name, and the words for it
+Case = Callable[[Command, int, int, Path], Judged]
+
 
 def kill(seed: int, tallies: Mapping[str, Tally], root: Path, deadline: float) -> Iterator[Outcome]:
     """What becomes of a kill of each command, of those that had too few before; each as it ends."""
@@ -39,17 +43,17 @@ def kill(seed: int, tallies: Mapping[str, Tally], root: Path, deadline: float) -
         number = tallies[name].next if name in tallies else 0
         if number >= command.wanted or command.lacking() or time.monotonic() > deadline:
             continue
-        _prepare(root, name)
-        yield _apart(command, seed, number, root)
+        prepare(root, name)
+        yield apart(_case, command, seed, number, root)
 
 
 def kill_again(name: str, seed: int, number: int, root: Path) -> Outcome:
     """What becomes of one kill at the same moment; what runs beside may differ."""
-    _prepare(root, name)
-    return _apart(COMMANDS[name], seed, number, root)
+    prepare(root, name)
+    return apart(_case, COMMANDS[name], seed, number, root)
 
 
-def _prepare(root: Path, until: str) -> None:
+def prepare(root: Path, until: str) -> None:
     """Run the commands up to one once, undisturbed, and note how each ends, and how long it
     takes."""
     base, facts = root / "base", root / "undisturbed.json"
@@ -61,22 +65,23 @@ def _prepare(root: Path, until: str) -> None:
             return
         if command.name in known or command.lacking():
             continue
-        began = time.monotonic()
-        done = _run(command, base)
+        before, began = taken(base), time.monotonic()
+        done = run_to_its_end(command, base)
         if done.returncode not in command.statuses:
             raise StepError(f"{command.name}, undisturbed, failed: {done.stderr[-400:]}")
         known[command.name] = {
             "seconds": time.monotonic() - began,
+            "adds": taken(base) - before,
             "result": result_of(command, base, done),
         }
         facts.write_text(json.dumps(known))
 
 
-def _apart(command: Command, seed: int, number: int, root: Path) -> Outcome:
-    """A case in a child, which mounts a /dev/shm of its own."""
+def apart(case: Case, command: Command, seed: int, number: int, root: Path) -> Outcome:
+    """A case in a child, which may have mounts of its own."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    child = context.Process(target=_case, args=(command, seed, number, root, theirs))
+    child = context.Process(target=_answer, args=(case, command, seed, number, root, theirs))
     child.start()
     theirs.close()
     try:
@@ -86,33 +91,45 @@ def _apart(command: Command, seed: int, number: int, root: Path) -> Outcome:
     finally:
         child.join()
         ours.close()
-    return Outcome(command.name, seed, number, what, said, what if what != RIGHT else "")
+    return Outcome(command.name, seed, number, what, said, "" if what in (RIGHT, REFUSED) else what)
 
 
-def _case(command: Command, seed: int, number: int, root: Path, answer: Connection) -> None:
-    isolated = _own_shared_memory()
+def _answer(
+    case: Case, command: Command, seed: int, number: int, root: Path, answer: Connection
+) -> None:
+    answer.send(case(command, seed, number, root))
+    os._exit(0)
+
+
+def _case(command: Command, seed: int, number: int, root: Path) -> Judged:
+    isolated = own_mounts()
     work = root / "work"
     shutil.rmtree(work, ignore_errors=True)
+    laid_out(command, root, work)
+    undisturbed = json.loads((root / "undisturbed.json").read_text())[command.name]
+    return _killed(command, work, undisturbed, random.Random(f"{seed}:{number}"), isolated)
+
+
+def laid_out(command: Command, root: Path, work: Path) -> None:
+    """What an undisturbed run of everything left, less what the command makes."""
     shutil.copytree(root / "base", work, symlinks=True, copy_function=_copy)
     for pattern in command.makes:
         for path in work.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    undisturbed = json.loads((root / "undisturbed.json").read_text())[command.name]
-    answer.send(_killed(command, work, undisturbed, random.Random(f"{seed}:{number}"), isolated))
-    os._exit(0)
 
 
 def _copy(source: str, destination: str) -> None:
     """A file of a case's own; what nothing writes into, archives and packages, is only linked."""
     if "/packages/" in source or "/site-packages/" in source:
-        os.link(source, destination)
-    else:
-        shutil.copy2(source, destination)
+        with contextlib.suppress(OSError):  # another disk
+            os.link(source, destination)
+            return
+    shutil.copy2(source, destination)
 
 
 def _killed(
     command: Command, work: Path, undisturbed: Mapping, rng: random.Random, isolated: bool
-) -> tuple[str, str]:
+) -> Judged:
     """Kill a run, judge the next; "right", or a fault and the words for it."""
     moment = rng.uniform(0.1, 1.0) * undisturbed["seconds"]
     beside = _start(command, work) if command.shared and rng.random() < 0.4 else None
@@ -128,13 +145,13 @@ def _killed(
             return "the run beside failed", f"{how}: {said[-300:]}"
     if running := _still_running():
         return "processes stay", f"{how}: {running}"
-    done = _run(command, work, again=True)
+    done = run_to_its_end(command, work, again=True)
     if done.returncode not in command.statuses:
         return "the next run failed", f"{how}: {done.stderr[-300:]}"
     result = result_of(command, work, done)
     if result != undisturbed["result"]:
         return "the next run differs", f"{how}: {result} not {undisturbed['result']}"[:600]
-    if left := _left(work, isolated):
+    if left := left_behind(work, isolated):
         return "left behind", f"{how}: {', '.join(left)}"
     return RIGHT, how
 
@@ -156,7 +173,9 @@ def _start(command: Command, folder: Path, *, again: bool = False) -> subprocess
     )  # fmt: skip
 
 
-def _run(command: Command, folder: Path, *, again: bool = False) -> subprocess.CompletedProcess:
+def run_to_its_end(
+    command: Command, folder: Path, *, again: bool = False
+) -> subprocess.CompletedProcess:
     """A run to its end; where that needs more than what is there to go on from, without."""
     child = _start(command, folder, again=again)
     before = _until_ready(command, child) if command.asked else ""
@@ -165,7 +184,7 @@ def _run(command: Command, folder: Path, *, again: bool = False) -> subprocess.C
     done = subprocess.CompletedProcess(command.words, child.returncode, output, errors)
     if again and command.again and done.returncode == 2 and "no checkpoint" in done.stderr:
         shutil.rmtree(folder / "run", ignore_errors=True)
-        return _run(command, folder)
+        return run_to_its_end(command, folder)
     return done
 
 
@@ -185,6 +204,11 @@ def _until_ready(command: Command, child: subprocess.Popen) -> str:
 # ---- what stays ----
 
 
+def taken(folder: Path) -> int:
+    """The bytes that a folder takes on its disk."""
+    return sum(files.disk_bytes(path) for path in folder.rglob("*"))
+
+
 def _still_running() -> str:
     """What a killed command started and that runs on, some time after; "" where nothing does."""
     mark = f"{_MARK}={os.getpid()}\0".encode()
@@ -200,7 +224,7 @@ def _still_running() -> str:
         time.sleep(0.05)
 
 
-def _left(work: Path, isolated: bool) -> list[str]:
+def left_behind(work: Path, isolated: bool) -> list[str]:
     """Temporary files, and shared memory where that is the case's own."""
     hidden = [
         path
@@ -213,7 +237,7 @@ def _left(work: Path, isolated: bool) -> list[str]:
     return [str(one.relative_to(work)) for one in [*hidden, *temporary]] + list(map(str, shared))
 
 
-def _own_shared_memory() -> bool:
+def own_mounts() -> bool:
     """Mount an empty /dev/shm that this process and its children see alone, if that is allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     ids = os.getuid(), os.getgid()

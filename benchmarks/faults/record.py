@@ -43,12 +43,14 @@ class Fault:
 
 @dataclass(kw_only=True, config=STRICT)
 class Record:
-    """A campaign of one seed: damaged files by kind, kills by command, and the faults found."""
+    """A campaign of one seed: damaged files by kind, kills and disks by command, and the faults
+    found."""
 
     schema: int = 1
     seed: int
     files: dict[str, Tally] = dataclasses.field(default_factory=dict)
     kills: dict[str, Tally] = dataclasses.field(default_factory=dict)
+    disks: dict[str, Tally] = dataclasses.field(default_factory=dict)
     faults: list[Fault] = dataclasses.field(default_factory=list)
 
     def take(self, outcome: Outcome, tally: Tally) -> None:
@@ -111,22 +113,28 @@ def tables(record: Record, kinds: Iterable[Kind]) -> dict[str, str]:
     """The tables of a campaign in Markdown, by the name that their markers have."""
     readers = {kind.name: kind.reader for kind in kinds}
     return {
-        "files": _table(record, "damaged file", readers, record.files),
-        "kills": _table(record, "killed command", {}, record.kills),
+        "files": _table(record, ["damaged file", "read as"], readers, record.files),
+        "kills": _table(record, ["killed command"], {}, record.kills),
+        "disks": _table(record, ["command"], {}, record.disks, refusing=True),
         "faults": _faults(record.faults),
     }
 
 
 def _table(
-    record: Record, title: str, readers: Mapping[str, str], tallies: Mapping[str, Tally]
+    record: Record,
+    title: Sequence[str],
+    readers: Mapping[str, str],
+    tallies: Mapping[str, Tally],
+    *,
+    refusing: bool = False,
 ) -> str:
-    refused = ["refused"] if readers else []
-    headings = [title, *(["read as"] if readers else []), "tried", *refused, "right"]
+    refusing = refusing or bool(readers)
+    headings = [*title, "tried", *(["refused"] if refusing else []), "right"]
     rows = [[*headings, "faults found", "of them open"]]
     for name, one in [*tallies.items(), ("all", _sum(tallies.values()))]:
         of = tallies if name == "all" else (name,)
         found = [fault for fault in record.faults if fault.kind in of]
-        numbers = [one.tried, *([one.refused] if readers else []), one.right]
+        numbers = [one.tried, *([one.refused] if refusing else []), one.right]
         row = [name, *([readers.get(name, "")] if readers else []), *map(_grouped, numbers)]
         rows.append([*row, str(len(found)), str(sum(not fault.mended for fault in found))])
     words = len(headings) - len(numbers)

@@ -136,7 +136,7 @@ def test_a_campaign_goes_on_and_writes_its_page(build_folder, tmp_path, monkeypa
     [kind] = (one for one in PLAIN if one.name == "gpu-check")
     small = dataclasses.replace(kind, batch=10)
     page = tmp_path / "page.md"
-    names = ("files", "kills", "faults")
+    names = ("files", "kills", "disks", "faults")
     marks = "".join(f"<!-- campaign: {n} -->\n<!-- end of campaign: {n} -->\n" for n in names)
     page.write_text(f"# before\n{marks}after\n")
     tried = [0]
