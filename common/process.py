@@ -122,7 +122,7 @@ def run(
     each line of its standard error at once.
 
     It gets no input but what `feed` writes into the stream that it is given, and a process group
-    of its own: Ctrl-C is for us alone, and whatever ends the wait ends the whole group.
+    of its own: Ctrl-C is for us alone, and whatever ends the wait, or us, ends the whole group.
     """
     words = [str(word) for word in command]
     try:
@@ -142,14 +142,17 @@ def run(
         why = (refused.strerror or str(refused)).lower()
         said = sentence(what, f"{words[0]} cannot be started ({why})", None, remedy)
         raise error(said) from None
-    output, feeder = [], None
+    output, feeder, guard = [], None, None
     try:
+        guard = _Guard(child)
         if child.stdout and child.stderr:
             output = [_Reader(child.stdout), _Reader(child.stderr, hear)]
         if feed and isinstance(child.stdin, io.TextIOWrapper):
             feeder = _Feeder(child.stdin.buffer, feed)
         how = _wait(child, output, limit)
     finally:
+        if guard:
+            guard.dismiss()
         end_group(child)
         if feeder:
             feeder.join()
@@ -234,6 +237,25 @@ def start_group(command: Sequence[str | Path], **options: Any) -> subprocess.Pop
         child = subprocess.Popen(command, **options, start_new_session=True)
         _running.add(child)
     return child
+
+
+class _Guard:
+    """What kills a program's group when we are killed: a compiler's driver, say, has children that
+    nobody else would end. It waits for the end of a pipe that we hold."""
+
+    def __init__(self, child: subprocess.Popen):
+        words = ["/bin/sh", "-c", 'read _; kill -KILL "-$0"', str(child.pid)]
+        self._guard = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def dismiss(self) -> None:
+        """Before the group's number can mean another."""
+        self._guard.kill()
+        self._guard.wait()
+        if self._guard.stdin:
+            self._guard.stdin.close()
 
 
 @contextlib.contextmanager

@@ -151,6 +151,22 @@ def test_an_interrupt_ends_the_group(tmp_path):
     assert ended(pids.read_text())
 
 
+def test_our_own_kill_ends_the_group(tmp_path):
+    """Nobody is left who could end what a compiler's driver has started."""
+    pids = tmp_path / "pids"
+    script = f"sleep 66 & echo $! $$ > {pids}; wait"
+    code = "import sys; from common import process; process.run(sys.argv[1:], what='toy', limit=66)"
+    child = subprocess.Popen([sys.executable, "-c", code, "sh", "-c", script], cwd=ROOT)
+    try:
+        while not (pids.exists() and pids.read_text().endswith("\n")):
+            assert child.poll() is None
+            time.sleep(0.02)
+    finally:
+        child.kill()
+        child.wait()
+    assert ended(pids.read_text())
+
+
 def test_lines_are_heard_as_they_come():
     heard = []
     assert shell("echo one >&2; echo two >&2; echo three", hear=heard.append).stdout == "three\n"
