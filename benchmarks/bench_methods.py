@@ -5,9 +5,11 @@
 The photos are divided in so many parts. Each part calibrates once, and the others judge: agreement
 with FP32 of every method, on every integer grid and runtime that has one of its own, beside NNCF on
 the same photos. What runs is what a target deploys (onnx, openvino) or what its simulation opens
-(trt-t4, lite-arm). The pass over the photos and the choice by the logits are timed.
+(trt-t4, lite-arm). The pass over the photos and the choice by the logits are timed. With
+`--in-float N` the N layers are left in float that the search for a budget puts first.
 """
 
+import math
 import sys
 import tempfile
 import time
@@ -33,6 +35,7 @@ from calib.quantize_lite import AS_WRITTEN, quantize_lite
 from calib.quantize_onnx import quantize_onnx
 from calib.quantize_openvino import quantize_openvino
 from calib.quantize_trt import quantize_trt
+from calib.sensitivity import rank
 from common import console, files
 from common.cli import Exit, Parser, choice, positive, run, whole
 from common.errors import UserError
@@ -45,6 +48,7 @@ from convert.to_onnx import to_onnx
 from convert.to_openvino import SESSION as OPENVINO
 from data.crops import Crops, load_crops
 from data.images import ImageSet
+from deploy.targets import TARGETS
 from models.registry import MODELS, ModelSpec, find_model
 from models.weights import find_weights
 from runtimes.session_pool import NATIVE, SessionSpec, open_sessions
@@ -69,9 +73,17 @@ class _Split:
     calibrating: Crops
     judging: Crops
 
-    def build(self, target: str, method: str) -> Artifact:
-        """The INT8 file of a target, or what its simulation opens."""
+    def first_layers(self, target: str, method: str, count: int) -> tuple[str, ...]:
+        """The layers that the search for a budget leaves in float first."""
+        if not count:
+            return ()
         measured = (self.onnx, self.ranges, self.calibrating, QuantConfig(method))
+        effects = rank(*measured, TARGETS[target].grid(), math.inf, lambda done, total: None)
+        return tuple(one.layer for one in effects[:count])
+
+    def build(self, target: str, quant: QuantConfig) -> Artifact:
+        """The INT8 file of a target, or what its simulation opens."""
+        measured = (self.onnx, self.ranges, self.calibrating, quant)
         if target == "lite-arm":
             return quantize_lite(self.inference, *measured)
         writers = {"onnx": quantize_onnx, "openvino": quantize_openvino, "trt-t4": quantize_trt}
@@ -109,12 +121,15 @@ def _measure(spec: ModelSpec, options, number: int) -> list[dict]:
         for method in methods:
             if method == NNCF and target != "openvino":
                 continue
-            found = split.decisions(_RUN[target], split.build(target, method), "int8")
+            kept = split.first_layers(target, method, options.in_float)
+            made = split.build(target, QuantConfig(method, kept))
+            found = split.decisions(_RUN[target], made, "int8")
             agree = 100 * float((found == expected).mean())
-            rows.append({"target": target, "method": method, "agree": agree})
+            rows.append({"target": target, "method": method, "agree": agree, "in_float": kept})
+            left = f", in float: {' '.join(kept)}" if kept else ""
             console.say(
                 f"  {spec.name}, part {number + 1} of {options.splits}: {target} {method} "
-                f"{agree:.1f} %"
+                f"{agree:.1f} %{left}"
             )
     return [{"model": spec.name, "part": number, "times": times, **row} for row in rows]
 
@@ -217,6 +232,13 @@ def _parse():
     )
     add_input_arguments(parser, weights="demo")
     parser.add_argument("--splits", type=positive, default=3, metavar="N", help="default: 3")
+    parser.add_argument(
+        "--in-float",
+        type=whole(),
+        default=0,
+        metavar="N",
+        help="layers to leave in float (default: 0)",
+    )
     parser.add_argument(
         "--part",
         action="append",
