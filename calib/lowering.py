@@ -8,9 +8,16 @@ integers. With c half of its range, in the place of r = ReLU(y + b) goes r - c, 
 - W r = W (r - c) + c W 1: the biases of the layers that read it get what it lacks, by the weights
   as they are rounded.
 
-Both are exact, and cost nothing where the network runs. The second is not so where a reader pads
-with zeros, which would be c: only what layers without padding read is lowered, and only where no
-other operator reads it. A range (0, high) in a grid with `lowest` says that a tensor is lowered.
+Both are exact, and cost nothing where the network runs. Two more things are exact, and cost an
+operator each:
+
+- Where a layer pads, its zeros would be c: a Pad before it writes -c, the lowest integer. It copies
+  the tensor, and is there only where the layer gives four times as many channels or more, as where
+  SqueezeNets expand what they squeezed.
+- Where layers in float read the tensor too, the ReLU stays, and an Add lowers it for the others.
+
+Only what nothing but layers read is lowered. A range (0, high) in a grid with `lowest` says that a
+tensor is lowered.
 That signed integers can hold unsigned values with an offset is in Jacob et al., "Quantization and
 Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (2018), 2.1.
 """
@@ -23,7 +30,7 @@ import numpy as np
 
 from calib import tensors
 from calib.biases import bias_of
-from calib.fake_quant import LAYERS, Grid, channel_axis
+from calib.fake_quant import LAYERS, Grid, channel_axis, group_count
 from runtimes.inside.base import LOWERED
 
 if TYPE_CHECKING:
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 Bounds = tuple[float, float]
 
 BEHIND = LOWERED  # the name of a lowered tensor, behind that of the tensor
+_MORE = 4  # times as many channels as it reads gives a layer for which a copy is padded
 _PASS = frozenset(
     ("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity")
 )
@@ -53,19 +61,28 @@ class Lowerable:
 
 @dataclass(frozen=True)
 class Lowering:
-    """What to do to a float network: leave out the ReLUs, and add to biases.
+    """What to do to a float network: leave out the ReLUs, add to biases, and pad with what zero is.
 
-    `added` has float64 [channels] by the tensors that have the biases in them; `bounds` is the
-    range, around zero, of the tensors that are lowered.
+    `layers` are those of the group that are in INT8. `added` has float64 [channels] by the tensors
+    that have the biases in them; `zero` is what zero becomes, and `bounds` the range, around zero,
+    of the tensors that are lowered.
     """
 
     group: Lowerable
+    layers: tuple[str, ...]
     added: Mapping[str, np.ndarray]
+    zero: float
     bounds: Bounds
+
+    @property
+    def beside(self) -> bool:
+        """Whether layers in float read the same: then the ReLUs stay, and `zero` is added to what
+        the others read."""
+        return len(self.layers) < len(self.group.layers)
 
 
 def lowerable(model: "onnx.ModelProto") -> list[Lowerable]:
-    """What can be lowered in a float model if all its readers are in INT8, in the graph's order."""
+    """What can be lowered in a float model for its readers in INT8, in the graph's order."""
     graph = _Graph(model)
     found, seen = [], set[str]()
     for node in model.graph.node:
@@ -90,21 +107,22 @@ def lowerings(
     graph, found = _Graph(model), []
     for group in lowerable(model) if grid.lowest is not None else ():
         known = all(name in ranges and grid.lowers(ranges[name]) for name in group.read)
-        if not known or not set(keep_float).isdisjoint(group.layers):
+        layers = tuple(name for name in group.layers if name not in keep_float)
+        if not known or not layers:
             continue
-        scale, zero = (float(value) for value in grid.of_range(ranges[group.read[0]]))
-        half, added = -zero * scale, {}
-        for relu in group.relus:
+        scale, lowest = (float(value) for value in grid.of_range(ranges[group.read[0]]))
+        zero, added = lowest * scale, {}
+        for relu in group.relus if layers == group.layers else ():
             layer = graph.layer_before(relu)
             assert layer  # as each of a group's has
-            added[graph.bias(layer)[1]] = np.full(graph.channels(layer), -half)
-        for name in group.layers:
+            added[graph.bias(layer)[1]] = np.full(graph.channels(layer), zero)
+        for name in layers:
             layer = graph.layers[name]
             weight = grid.rounded(numpy_helper.to_array(weights[layer.input[1]]), layer)
             axis = channel_axis(layer) % weight.ndim
             others = tuple(row for row in range(weight.ndim) if row != axis)
-            added[graph.bias(layer)[1]] = half * weight.sum(others, dtype=np.float64)
-        found.append(Lowering(group, added, (-127 * scale, 127 * scale)))
+            added[graph.bias(layer)[1]] = -zero * weight.sum(others, dtype=np.float64)
+        found.append(Lowering(group, layers, added, zero, (-127 * scale, 127 * scale)))
     return found
 
 
@@ -131,9 +149,10 @@ def lower(
     }
     gone: set[str] = set()
     for one in done:
-        names |= {name: name + BEHIND for name in one.group.between}
+        if not one.beside:
+            names |= {name: name + BEHIND for name in one.group.between}
+            gone.update(one.group.relus)
         lowered |= {name + BEHIND: one.bounds for name in one.group.between}
-        gone.update(one.group.relus)
         for result, values in one.added.items():
             changed[biases[result]] = changed.get(biases[result], 0.0) + values
     for tensor in model.graph.initializer:
@@ -151,7 +170,50 @@ def lower(
     kept = [value for value in model.graph.value_info if value.name not in names]
     del model.graph.value_info[:]
     model.graph.value_info.extend(kept)
+    for one in done:
+        lowered |= dict.fromkeys(_insert(model.graph, one), one.bounds)
     return lowered
+
+
+def of(name: str) -> str:
+    """The float network's tensor that a tensor, lowered or not, and padded or not, stands for."""
+    return name.partition(BEHIND)[0]
+
+
+def _insert(graph: "onnx.GraphProto", lowering: Lowering) -> list[str]:
+    """Put before the layers what lowers and pads, where that is needed; the names of what is
+    padded."""
+    from onnx import helper, numpy_helper
+
+    nodes: list[onnx.NodeProto] = []
+
+    def insert(operator: str, name: str, entry: str, result: str, **given: np.ndarray) -> None:
+        for what, values in given.items():
+            graph.initializer.append(numpy_helper.from_array(values, f"{name}/{what}"))
+        inputs = [entry, *(f"{name}/{what}" for what in given)]
+        nodes.append(helper.make_node(operator, inputs, [result], name))
+
+    lowered, padded = set[str](), []
+    zero = np.array(lowering.zero, np.float32)
+    for node in graph.node:
+        if node.name in lowering.layers:
+            if lowering.beside:
+                entry, node.input[0] = node.input[0], node.input[0] + BEHIND
+                if entry not in lowered:
+                    insert("Add", f"{entry}/lower", entry, node.input[0], zero=zero)
+                    lowered.add(entry)
+            pads = next((one.ints for one in node.attribute if one.name == "pads"), None)
+            if pads and any(pads):
+                sides, entry = len(pads) // 2, node.input[0]
+                ends = np.array([0, 0, *pads[:sides], 0, 0, *pads[sides:]])
+                node.input[0] = f"{entry}/{node.name}{BEHIND}"
+                insert("Pad", f"{node.name}/pad", entry, node.input[0], ends=ends, zero=zero)
+                padded.append(node.input[0])
+                pads[:] = [0] * len(pads)
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return padded
 
 
 class _Graph:
@@ -234,12 +296,15 @@ class _Graph:
         return Lowerable(*map(tuple, found))
 
     def _takes(self, node: "onnx.NodeProto") -> bool:
-        """Whether a node is a layer that makes up for what its input lacks: by a bias, and without
-        zeros at the edges."""
+        """Whether a node is a layer that makes up for what its input lacks, by a bias; and that is
+        worth a copy of its input where it pads that."""
         given = {one.name: one for one in node.attribute}
-        pads = "pads" in given and any(given["pads"].ints)
         automatic = "auto_pad" in given and given["auto_pad"].s not in (b"NOTSET", b"VALID")
         scaled = any(name in given and given[name].f != 1 for name in ("alpha", "beta"))
-        if node.name not in self.layers or pads or automatic or scaled:
+        if node.name not in self.layers or automatic or scaled:
             return False
+        if "pads" in given and any(given["pads"].ints):
+            results, entries, *_ = self._shapes[node.input[1]]
+            if results < _MORE * entries * group_count(node):
+                return False
         return self._by_result.get(self.bias(node)[1]) is node

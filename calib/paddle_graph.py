@@ -56,8 +56,7 @@ def _biases(program, names: Mapping[str, tuple[str, float]]) -> dict[str, tuple[
 
 
 def lower(program, lowering: Lowering, names: dict[str, tuple[str, float]]) -> dict[str, float]:
-    """Lower tensors of the graph (see `calib.lowering`); returns what of the ONNX file's then has
-    which magnitude.
+    """Lower tensors of the graph (see `calib.lowering`); returns the magnitudes of what is lowered.
 
     Where the graph has other operators there than the ONNX file, nothing is done: what its signed
     integers then hold of a range from zero on is half of them. Lowered tensors get other names,
@@ -70,15 +69,53 @@ def lower(program, lowering: Lowering, names: dict[str, tuple[str, float]]) -> d
         if operator.type == _RELU and _known_as(operator.output("Out")[0], names) in group.between
     }
     lowered = [name for name, (counterpart, _) in names.items() if counterpart in group.between]
-    layers = [
+    readers = [
         operator
         for operator in block.ops
         if operator.type in OPERATORS and set(lowered).intersection(operator.input_arg_names)
     ]
-    as_many = (len(relus), len(layers)) == (len(group.relus), len(group.layers))
+    layers = [one for one in readers if lowering.added.keys() & _results(block, one, names)]
+    found, wanted = (relus, readers, layers), (group.relus, group.layers, lowering.layers)
+    as_many = list(map(len, found)) == list(map(len, wanted))
     if not as_many or not lowering.added.keys() <= _biases(program, names).keys():
         return {}
     correct_biases(program, lowering.added, names)
+    if not lowering.beside:
+        _rename(block, relus, lowered, names)
+    for layer in layers:
+        (name,) = (one for one in layer.input_arg_names if not block.var(one).persistable)
+        zero = lowering.zero * names[name][1]
+        if lowering.beside:
+            _insert(block, layer, "scale", name, name + BEHIND, names, scale=1.0, bias=zero)
+            name += BEHIND
+        ends = layer.attr("paddings") if layer.has_attr("paddings") else []
+        if any(ends):
+            sides = ends if len(ends) == 4 else [end for end in ends for _ in range(2)]
+            padded = f"{name}/{layer.output_arg_names[0]}{BEHIND}"
+            given = {"paddings": [0, 0, 0, 0, *sides], "pad_value": zero}
+            _insert(block, layer, "pad", name, padded, names, **given)
+            layer._set_attr("paddings", [0] * len(ends))
+    return {
+        name: lowering.bounds[1] * factor
+        for name, (counterpart, factor) in names.items()
+        if counterpart in group.between and name.endswith(BEHIND)
+    }
+
+
+def _results(block, layer, names: Mapping[str, tuple[str, float]]) -> set[str]:
+    """What of the ONNX file's tensors a layer's result is, before and after its bias."""
+    (result,) = layer.output_arg_names
+    biased = [
+        name
+        for operator in block.ops
+        if operator.type in _BIASES and result in operator.input_arg_names
+        for name in operator.output_arg_names
+    ]
+    return {names[name][0] for name in (result, *biased) if name in names}
+
+
+def _rename(block, relus, lowered: list[str], names: dict[str, tuple[str, float]]) -> None:
+    """Leave out ReLUs, and give what is lowered then, and what it is made of, other names."""
     new = {}
     for name in lowered:
         new[name] = name + BEHIND
@@ -94,7 +131,26 @@ def lower(program, lowering: Lowering, names: dict[str, tuple[str, float]]) -> d
         for name in set(operator.output_arg_names):
             if name in new or name in entries:
                 operator._rename_output(name, new.get(name) or entries[name])
-    return dict.fromkeys(group.between, lowering.bounds[1])
+
+
+def _insert(
+    block,
+    layer,
+    operator: str,
+    name: str,
+    result: str,
+    names: dict[str, tuple[str, float]],
+    **given,
+) -> None:
+    """Put an operator, with attributes, between a layer and a tensor that it reads, but once."""
+    if not block.has_var(result):
+        place = next(row for row, one in enumerate(block.ops) if one is layer)
+        block.create_var(name=result, dtype=block.var(name).dtype)
+        block._insert_op(
+            place, type=operator, inputs={"X": [name]}, outputs={"Out": [result]}, attrs=given
+        )
+        names[result] = names[name]
+    layer._rename_input(name, result)
 
 
 def _known_as(name: str, names: Mapping[str, tuple[str, float]]) -> str:

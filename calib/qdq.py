@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from calib import lowering
 from calib.bias_correction import measure_errors
 from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import LAYERS, sort_nodes
-from calib.lowering import BEHIND, lower
 from calib.placement import Placement, place_pairs
 from calib.quant_config import QuantConfig, check_layers
 from calib.tensor_ranges import write_tensor_ranges
@@ -124,7 +124,7 @@ def write_qdq(
     import onnx
 
     model = onnx.load(source)
-    bounds = lower(model, ranges, placement.grid, keep_float)
+    bounds = lowering.lower(model, ranges, placement.grid, keep_float)
     placed = place_pairs(model, bounds, placement, keep_float)
     if placement.optimize:
         _keep_from_optimizer(placed, keep_float)
@@ -142,7 +142,7 @@ def write_qdq(
 def _rounded(graph, ranges: Mapping[str, tuple[float, float]]) -> dict[str, list[str]]:
     """The tensors with a range that a graph rounds, and the layers that read only integers."""
     pairs = [node for node in graph.node if node.op_type == "QuantizeLinear"]
-    read = [node.input[0].removesuffix(BEHIND) for node in pairs]
+    read = dict.fromkeys(lowering.of(node.input[0]) for node in pairs)
     tensors = [name for name in read if name in ranges]
     integers = {
         name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output

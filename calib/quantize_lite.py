@@ -15,7 +15,7 @@ import numpy as np
 from calib.bias_correction import measure_errors
 from calib.chosen_ranges import chosen_ranges
 from calib.fake_quant import LAYERS
-from calib.lowering import lowerings
+from calib.lowering import BEHIND, lowerings
 from calib.paddle_graph import OPERATORS, correct_biases, lower
 from calib.placement import LOWERED
 from calib.qdq import calibrated_on, eight_photos, layer_names
@@ -124,13 +124,14 @@ def write_quantized(
     names = _counterparts(executor, source, photo, values)
     program, feeds, fetched = paddle.static.load_inference_model(f"{source}/inference", executor)
     corrected = correct_biases(program, shifts, names)
-    # The magnitudes that become 127.
-    scales = {name: high for name, (_, high) in ranges.items()}
+    lowered: dict[str, float] = {}
     for lowering in lowerings(onnx.load(onnx_file), ranges, GRID, keep_float):
-        scales |= lower(program, lowering, names)
+        lowered |= lower(program, lowering, names)
+    # The magnitudes that become 127.
     known = {
-        name: scales[counterpart] * factor or 1.0 for name, (counterpart, factor) in names.items()
-    }
+        name: ranges[counterpart][1] * factor or 1.0
+        for name, (counterpart, factor) in names.items()
+    } | lowered
     corrected_graph = Path(output) / "corrected"
     entry = [program.global_block().var(name) for name in feeds]
     paddle.static.save_inference_model(
@@ -169,7 +170,7 @@ def write_quantized(
     return {
         "layers": len(layers),
         "layers_int8": sum(bool(rounded & set(layer.input_arg_names)) for layer in layers),
-        "rounded": {"rounded": in_onnx, "in_int8": _readers(onnx_file, in_onnx)},
+        "rounded": {"rounded": in_onnx, "in_int8": _readers(onnx_file, in_onnx, keep_float)},
         "corrected_biases": corrected,
         "without_range": len([name for name in inputs if name not in known]),
     }
@@ -268,8 +269,8 @@ def _counterparts(
     return found
 
 
-def _readers(onnx_file: str, tensors: list[str]) -> list[str]:
-    """The layers of an ONNX file whose activations are all among some tensors."""
+def _readers(onnx_file: str, tensors: list[str], keep_float: list[str]) -> list[str]:
+    """The layers of an ONNX file, but some, whose activations are all among some tensors."""
     import onnx
 
     graph = onnx.load(onnx_file, load_external_data=False).graph
@@ -277,7 +278,9 @@ def _readers(onnx_file: str, tensors: list[str]) -> list[str]:
     return [
         node.name
         for node in graph.node
-        if node.op_type in LAYERS and set(node.input[:2]) - weights <= set(tensors)
+        if node.op_type in LAYERS
+        and node.name not in keep_float
+        and set(node.input[:2]) - weights <= set(tensors)
     ]
 
 
@@ -286,13 +289,18 @@ def _readers_to_skip(
 ) -> list[str]:
     """The graph's tensors that the layers to keep in float read.
 
-    Paddle skips by tensor, so every layer that reads one of them stays in float as well.
+    Paddle skips by tensor, so every layer that reads one of them stays in float as well, but where
+    it reads a lowered one.
     """
     import onnx
 
     graph = onnx.load(onnx_file, load_external_data=False).graph
     read = {node.input[0] for node in graph.node if node.name in keep_float}
-    return [name for name, (counterpart, _) in names.items() if counterpart in read]
+    return [
+        name
+        for name, (counterpart, _) in names.items()
+        if counterpart in read and not name.endswith(BEHIND)
+    ]
 
 
 def _set_output_scales(program, scales: Mapping[str, float]) -> None:

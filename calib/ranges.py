@@ -166,7 +166,7 @@ class Ranges:
         return [
             name
             for group in self.lowerable
-            if not set(keep_float).intersection(group["layers"])
+            if not set(keep_float).issuperset(group["layers"])
             for name in group["read"]
         ]
 

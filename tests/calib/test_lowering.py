@@ -20,17 +20,23 @@ from runtimes.inside.base import Tensor, without_lowered
 SHAPE = (3, 8, 8)
 
 
-def network(second: dict | None = None, more: tuple = (), bias: bool = True) -> onnx.ModelProto:
+def network(
+    second: dict | None = None, more: tuple = (), bias: bool = True, wide: int = 0
+) -> onnx.ModelProto:
     """A convolution with ReLU and pooling, two with one result, and two fully connected layers.
 
     `second` are attributes of one that reads the first's result, `more` nodes beside; without
-    `bias` it has none.
+    `bias` it has none. `wide`, it has so many channels, and windows of 3 x 3 in the place of one.
     """
     random = np.random.default_rng(3)
     shapes = {"w1": (4, 3, 3, 3), "w2": (5, 4, 1, 1), "w3": (6, 4, 1, 1), "w4": (4, 11, 2, 2)}
     shapes |= {"w5": (16, 7), "w6": (7, 6), "b5": (7,), "b6": (6,)}
+    if wide:
+        shapes |= {"w2": (wide, 4, 3, 3), "w4": (4, wide + 6, 2, 2)}
     shapes |= {f"b{row}": shapes[f"w{row}"][:1] for row in range(1, 5)}
     weights = {name: random.standard_normal(shape) for name, shape in shapes.items()}
+    if wide:  # values of the same size come of it
+        weights |= {"w2": weights["w2"] / 3, "w4": weights["w4"] / 2}
     nodes = [
         helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], "one"),
         helper.make_node("Relu", ["c1"], ["r1"], "relu1"),
@@ -72,14 +78,19 @@ JOINED = Lowerable(("r2", "r3"), ("r2", "j", "r3"), ("j",), ("four",))
 LAST = Lowerable(("r5",), ("r5",), ("r5",), ("six",))
 
 
-def test_what_only_layers_read_is_lowered_together():
-    assert lowerable(network()) == [FIRST, JOINED, LAST]
+PADS = {"pads": [2, 1, 0, 1]}
+PADDED = {"second": PADS, "wide": 16}  # four times the channels of what it reads
+
+
+@pytest.mark.parametrize("changes", [{}, PADDED])
+def test_what_only_layers_read_is_lowered_together(changes):
+    assert lowerable(network(**changes)) == [FIRST, JOINED, LAST]
 
 
 @pytest.mark.parametrize(
     ("changes", "left"),
     [
-        ({"second": {"pads": [0, 0, 0, 1]}}, [JOINED, LAST]),
+        ({"second": PADS, "wide": 15}, [JOINED, LAST]),
         ({"second": {"pads": [0, 0, 0, 0], "auto_pad": "SAME_UPPER"}}, [JOINED, LAST]),
         ({"bias": False}, [LAST]),
         ({"more": (helper.make_node("Sigmoid", ["r1"], ["s"], "other"),)}, [JOINED, LAST]),
@@ -111,45 +122,60 @@ RANGES = {"x": (-4.2, 4.2), "p1": (0.0, 23.0), "j": (0.0, 80.0), "f": (-260.0, 2
 }
 
 
-def test_the_file_has_no_zero_points_and_computes_what_they_would(tmp_path, batch):
+@pytest.mark.parametrize("changes", [{}, PADDED])
+def test_the_file_has_no_zero_points_and_computes_what_they_would(tmp_path, batch, changes):
     path = str(tmp_path / "model.onnx")
-    onnx.save(network(), path)
+    onnx.save(network(**changes), path)
     facts = write_qdq(path, str(tmp_path / "int8.onnx"), RANGES, LOWERED, [])
-    assert facts["rounded"] == {
-        "rounded": ["x", "p1", "j", "f", "r5"],
-        "in_int8": ["one", "two", "three", "four", "five", "six"],
-    }
+    assert facts["rounded"]["rounded"] == ["x", "p1", "j", "f", "r5"]
+    assert set(facts["rounded"]["in_int8"]) == {"one", "two", "three", "four", "five", "six"}
     made = onnx.load(tmp_path / "int8.onnx")
     assert "Relu" not in [node.op_type for node in made.graph.node]
     values = {one.name: numpy_helper.to_array(one) for one in made.graph.initializer}
     pairs = [node for node in made.graph.node if node.op_type == "QuantizeLinear"]
     assert not any(values[node.input[2]].any() for node in pairs)
 
-    unsigned = place_pairs(network(), RANGES, LOWERED, shown=False)
+    unsigned = place_pairs(network(**changes), RANGES, LOWERED, shown=False)
     points = {one.name: numpy_helper.to_array(one) for one in unsigned.graph.initializer}
     assert points["p1_zero_point"] == points["j_zero_point"] == points["r5_zero_point"] == -128
     expected, found = run(unsigned, batch), run(made, batch)
     spread = np.linalg.norm(expected - expected.mean(axis=1, keepdims=True))
     assert np.linalg.norm(found - expected) < 2e-3 * spread  # a few values lie between two integers
     centred = {name: (-high, high) for name, (_, high) in RANGES.items()}
-    other = run(place_pairs(network(), centred, LAYER_INPUTS, shown=False), batch)
-    exact = run(network(), batch)
+    other = run(place_pairs(network(**changes), centred, LAYER_INPUTS, shown=False), batch)
+    exact = run(network(**changes), batch)
     assert np.linalg.norm(found - exact) < 0.9 * np.linalg.norm(other - exact)
 
 
-def test_a_file_with_a_layer_in_float_keeps_the_relu_before_it(tmp_path, batch):
+@pytest.mark.parametrize("changes", [{}, PADDED])
+def test_a_layer_in_float_keeps_the_relu_and_the_others_are_lowered(tmp_path, batch, changes):
     path = str(tmp_path / "model.onnx")
-    onnx.save(network(), path)
-    write_qdq(path, str(tmp_path / "int8.onnx"), RANGES, LOWERED, ["three"])
+    onnx.save(network(**changes), path)
+    facts = write_qdq(path, str(tmp_path / "int8.onnx"), RANGES, LOWERED, ["three"])
+    assert facts["rounded"]["rounded"] == ["x", "p1", "j", "f", "r5"]
+    assert set(facts["rounded"]["in_int8"]) == {"one", "two", "four", "five", "six"}
     made = onnx.load(tmp_path / "int8.onnx")
     kinds = {node.name: node.op_type for node in made.graph.node}
     assert {name for name, kind in kinds.items() if kind == "Relu"} == {"relu1"}
     values = {one.name: numpy_helper.to_array(one) for one in made.graph.initializer}
     pairs = [node for node in made.graph.node if node.op_type == "QuantizeLinear"]
     assert not any(values[node.input[2]].any() for node in pairs)
-    exact, found = run(network(), batch), run(made, batch)
-    spread = np.linalg.norm(exact - exact.mean(axis=1, keepdims=True))
-    assert np.linalg.norm(found - exact) < 0.05 * spread
+    unsigned = place_pairs(network(**changes), RANGES, LOWERED, ["three"], shown=False)
+    next(node for node in unsigned.graph.node if node.name == "three").input[0] = "p1"
+    expected, found = run(unsigned, batch), run(made, batch)
+    spread = np.linalg.norm(expected - expected.mean(axis=1, keepdims=True))
+    assert np.linalg.norm(found - expected) < 2e-3 * spread
+
+
+def test_what_only_layers_in_float_read_is_not_lowered(tmp_path, batch):
+    path = str(tmp_path / "model.onnx")
+    onnx.save(network(), path)
+    facts = write_qdq(path, str(tmp_path / "int8.onnx"), RANGES, LOWERED, ["two", "three"])
+    assert facts["rounded"]["rounded"] == ["x", "j", "f", "r5"]
+    made = onnx.load(tmp_path / "int8.onnx")
+    assert [node.name for node in made.graph.node if node.op_type in ("Relu", "Add")] == [
+        *("relu1", "add5", "add6"),
+    ]
 
 
 def test_ranges_around_zero_and_other_grids_change_nothing():
@@ -187,7 +213,7 @@ def test_what_looks_inside_shows_what_a_lowered_tensor_is_made_of_in_its_place()
 @pytest.mark.parametrize("method", ["mse", LOGITS])
 def test_a_layer_in_float_keeps_its_input_from_being_lowered(measured, method):
     groups = Ranges.load(measured.ranges).lowerable
-    assert len(groups) == 9  # the inputs of SqueezeNet's squeezes, and of its last layer
+    assert len(groups) == 17  # the inputs of all SqueezeNet's layers but the first
     first, *others = (group["read"][0] for group in groups)
     made = (measured.onnx, measured.ranges, measured.crops, method, LOWERED)
     every = chosen_ranges(*made)
