@@ -25,7 +25,7 @@ ASK = f"{VARIABLE}=archive, folder or {OFFICIAL}"
 System = Literal["linux", "android"]
 # Of the optimizer in .venv-lite.
 RELEASE = "https://github.com/PaddlePaddle/Paddle-Lite/releases/download/v2.14-rc"
-# with_extra: AlexNet, ResNeSt50 and the Twins need it.
+# with_extra: AlexNet, ResNeSt50, the Twins and, in int8, the SqueezeNets need it.
 ARCHIVES: dict[System, str] = {
     "linux": "inference_lite_lib.armlinux.armv8.gcc.with_extra.with_cv.tar.gz",
     "android": "inference_lite_lib.android.armv8.clang.c++_shared.with_extra.with_cv.tar.gz",
