@@ -6,7 +6,6 @@ or ends as an undisturbed one, where what it does needs no more room; nothing of
 once there is room it ends as the undisturbed one did.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from benchmarks.faults.kills import (
     prepare,
     run_to_its_end,
     taken,
+    undisturbed,
 )
 from benchmarks.faults.record import Tally
 from common.cli import Exit
@@ -67,11 +67,13 @@ def try_disks(
             or lacking(DISKS[number])
         ):
             continue
-        yield try_again(name, seed, number, root)
+        if prepare(root, name):
+            yield try_again(name, seed, number, root)
 
 
 def try_again(name: str, seed: int, number: int, root: Path) -> Outcome:
-    prepare(root, name)
+    if not prepare(root, name):
+        raise StepError(f"{name} cannot run here")
     found = apart(_case, COMMANDS[name], seed, number, root)
     place = found.place and f"{DISKS[number].name}: {found.place}"
     return Outcome(PREFIX + name, seed, number, found.what, found.said, place)
@@ -92,25 +94,25 @@ def _case(command: Command, seed: int, number: int, root: Path) -> Judged:
         raise StepError("no mounts of its own can be had here")
     disk, place = DISKS[number], root / "disk"
     work = place / "case"
-    undisturbed = json.loads((root / "undisturbed.json").read_text())[command.name]
+    usual = undisturbed(root)[command.name]
     place.mkdir(exist_ok=True)
     mounted = _Quota(root, place) if disk.quota else _Tmpfs(place)
     try:
         laid_out(command, root, work)
         (work / "tmp").mkdir(exist_ok=True)
-        return _judged(command, disk, mounted, work, undisturbed)
+        return _judged(command, disk, mounted, work, usual)
     finally:
         mounted.end()
 
 
-def _judged(command: Command, disk: Disk, mounted, work: Path, undisturbed: Mapping) -> Judged:
+def _judged(command: Command, disk: Disk, mounted, work: Path, usual: Mapping) -> Judged:
     before = _sizes(work)
-    mounted.limit(disk.share, undisturbed["adds"])
+    mounted.limit(disk.share, usual["adds"])
     done = run_to_its_end(command, work)
     mounted.free()
     what = RIGHT
     if done.returncode in command.statuses:
-        if result_of(command, work, done) != undisturbed["result"]:
+        if result_of(command, work, done) != usual["result"]:
             return "another result", done.stderr[-300:]
     else:
         what = REFUSED
@@ -123,7 +125,7 @@ def _judged(command: Command, disk: Disk, mounted, work: Path, undisturbed: Mapp
     again = run_to_its_end(command, work, again=True)
     if again.returncode not in command.statuses:
         return "the next run failed", again.stderr[-300:]
-    if result_of(command, work, again) != undisturbed["result"]:
+    if result_of(command, work, again) != usual["result"]:
         return "the next run differs", said
     if left := left_behind(work, isolated=True):
         return "left behind", f"{said}: {', '.join(left)}"

@@ -8,7 +8,6 @@ that one has to end as the undisturbed one did.
 
 import contextlib
 import ctypes
-import json
 import multiprocessing
 import os
 import random
@@ -20,11 +19,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
+from benchmarks.faults import commands
 from benchmarks.faults.commands import COMMANDS, Command, material, result_of
 from benchmarks.faults.judging import REFUSED, RIGHT, Outcome
 from benchmarks.faults.record import Tally
 from common import files
+from common.console import say
 from common.errors import StepError
 
 _LIMIT = 300.0  # seconds for a run
@@ -32,6 +34,8 @@ _GONE = 15.0  # seconds until nothing of a killed command runs any more
 _MARK = "PORTAGE_CAMPAIGN"  # in the environment of all that a case starts
 _NEW_MOUNTS, _NEW_USER, _PRIVATE = 0x20000, 0x10000000, 0x44000  # of <sched.h>, <sys/mount.h>
 _SHARED = Path("/dev/shm")
+_FACTS = "undisturbed.json"
+_left_out: set[str] = set()  # commands that failed undisturbed
 
 Judged = tuple[str, str]  # "right", "refused" or a fault's name, and the words for it
 Case = Callable[[Command, int, int, Path], Judged]
@@ -43,38 +47,52 @@ def kill(seed: int, tallies: Mapping[str, Tally], root: Path, deadline: float) -
         number = tallies[name].next if name in tallies else 0
         if number >= command.wanted or command.lacking() or time.monotonic() > deadline:
             continue
-        prepare(root, name)
-        yield apart(_case, command, seed, number, root)
+        if prepare(root, name):
+            yield apart(_case, command, seed, number, root)
 
 
 def kill_again(name: str, seed: int, number: int, root: Path) -> Outcome:
     """What becomes of one kill at the same moment; what runs beside may differ."""
-    prepare(root, name)
+    if not prepare(root, name):
+        raise StepError(f"{name} cannot run here")
     return apart(_case, COMMANDS[name], seed, number, root)
 
 
-def prepare(root: Path, until: str) -> None:
-    """Run the commands up to one once, undisturbed, and note how each ends, and how long it
-    takes."""
-    base, facts = root / "base", root / "undisturbed.json"
-    known = json.loads(facts.read_text()) if facts.exists() else {}
+def prepare(root: Path, until: str) -> bool:
+    """Run the commands up to one once, undisturbed, and note how each ends, and how long it takes;
+    False where that one cannot run here, which is said."""
+    base, known = root / "base", undisturbed(root)
     if not known:
+        shutil.rmtree(base, ignore_errors=True)
         material(base)
     for command in COMMANDS.values():
-        if until in known:
-            return
-        if command.name in known or command.lacking():
+        if until in known or until in _left_out:
+            break
+        if command.name in known or command.name in _left_out or command.lacking():
             continue
         before, began = taken(base), time.monotonic()
         done = run_to_its_end(command, base)
         if done.returncode not in command.statuses:
-            raise StepError(f"{command.name}, undisturbed, failed: {done.stderr[-400:]}")
+            _left_out.add(command.name)
+            say(f"  {command.name} is left out: undisturbed, it failed: {done.stderr[-400:]}")
+            continue
         known[command.name] = {
             "seconds": time.monotonic() - began,
             "adds": taken(base) - before,
             "result": result_of(command, base, done),
         }
-        facts.write_text(json.dumps(known))
+        files.write_json(root / _FACTS, {"of": _code(), "commands": known})
+    return until in known
+
+
+def undisturbed(root: Path) -> dict[str, Any]:
+    """How each command ended, by its name, as the campaign's own code now starts them."""
+    found = files.read_json(root / _FACTS) or {}
+    return found["commands"] if found.get("of") == _code() else {}
+
+
+def _code() -> str:
+    return files.sha256(Path(commands.__file__)) + files.sha256(Path(__file__))
 
 
 def apart(case: Case, command: Command, seed: int, number: int, root: Path) -> Outcome:
@@ -106,8 +124,9 @@ def _case(command: Command, seed: int, number: int, root: Path) -> Judged:
     work = root / "work"
     shutil.rmtree(work, ignore_errors=True)
     laid_out(command, root, work)
-    undisturbed = json.loads((root / "undisturbed.json").read_text())[command.name]
-    return _killed(command, work, undisturbed, random.Random(f"{seed}:{number}"), isolated)
+    return _killed(
+        command, work, undisturbed(root)[command.name], random.Random(f"{seed}:{number}"), isolated
+    )
 
 
 def laid_out(command: Command, root: Path, work: Path) -> None:
@@ -128,10 +147,10 @@ def _copy(source: str, destination: str) -> None:
 
 
 def _killed(
-    command: Command, work: Path, undisturbed: Mapping, rng: random.Random, isolated: bool
+    command: Command, work: Path, usual: Mapping, rng: random.Random, isolated: bool
 ) -> Judged:
     """Kill a run, judge the next; "right", or a fault and the words for it."""
-    moment = rng.uniform(0.1, 1.0) * undisturbed["seconds"]
+    moment = rng.uniform(0.1, 1.0) * usual["seconds"]
     beside = _start(command, work) if command.shared and rng.random() < 0.4 else None
     victim = _start(command, work)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -149,8 +168,8 @@ def _killed(
     if done.returncode not in command.statuses:
         return "the next run failed", f"{how}: {done.stderr[-300:]}"
     result = result_of(command, work, done)
-    if result != undisturbed["result"]:
-        return "the next run differs", f"{how}: {result} not {undisturbed['result']}"[:600]
+    if result != usual["result"]:
+        return "the next run differs", f"{how}: {result} not {usual['result']}"[:600]
     if left := left_behind(work, isolated):
         return "left behind", f"{how}: {', '.join(left)}"
     return RIGHT, how
