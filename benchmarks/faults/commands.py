@@ -28,7 +28,8 @@ class Command:
     """A command: its words, `makes` the files that are taken away before it runs, `result` what has
     to be the same after each run that ends with one of `statuses`. Where two of it may run in one
     folder it is `shared`; `again` are the words of the next run beside. A server goes on until it
-    was `asked` something and Ctrl-C came. `lacking` says why it cannot run here. `wanted` is how
+    was `asked` something and Ctrl-C came. `lacking` says why it cannot run here,
+    `fetches` that it reads archives from registries. `wanted` is how
     often a whole campaign kills it.
     """
 
@@ -42,6 +43,7 @@ class Command:
     again: tuple[str, ...] = ()
     asked: Callable[[str], None] | None = None
     lacking: Callable[[], str | None] = lambda: None
+    fetches: bool = False
 
     def script(self, folder: Path) -> Path:
         """What runs: a file of the toolkit, or of the copy of it in the case's folder."""
@@ -282,7 +284,7 @@ COMMANDS: dict[str, Command] = {
         Command(
             "apk", ("deploy/apk.py", *_ONE, "--target", "opencv", "--photos", "4", *_DATA),
             ("build/apk*", f"{_NET}/package/opencv*"), _digests("build/apk/*.apk"), 4,
-            lacking=_no_app,
+            lacking=_no_app, fetches=True,
         ),
     )
 }  # fmt: skip
