@@ -3,10 +3,11 @@
     python benchmarks/bench_many.py [--photos 1000 --photos 50000] [--kill] [--folder DIR]
 
 Synthetic photos of many sizes (JPEG, PNG and WebP, one in a hundred large) go through validate and
-calibrate, in a build and a cache of the benchmark's own. Memory is what all processes of a command
-hold at their peak, looked at five times a second: resident (what they share is counted in each),
-and proportional. The time left is held against when it was over, from a tenth of the way on. With
---kill the first command is ended by SIGKILL while it decodes, and run again.
+calibrate (a third calibrates, the others judge), in a build and a cache of the benchmark's own.
+Memory is what all processes of a command hold at their peak, looked at five times a second:
+resident (what they share is counted in each), and proportional. The time left is held against when
+it was over, from a tenth of the way on. With --kill the first command is ended by SIGKILL while it
+decodes, and run again.
 """
 
 import contextlib
@@ -76,7 +77,7 @@ def main() -> int:
         )
         for count in options.photos or [1000, 50000]:
             listing = _photos(scratch, count)
-            for name, words in _commands(options, listing):
+            for name, words in _commands(options, listing, count):
                 if options.kill:
                     taken.append(_run(name, count, scratch, words, kill=True))
                 taken.append(_run(name, count, scratch, words))
@@ -121,11 +122,15 @@ def _parse():
     return parser.parse_args()
 
 
-def _commands(options, listing: Path) -> Iterator[tuple[str, Sequence[object]]]:
+def _commands(options, listing: Path, count: int) -> Iterator[tuple[str, Sequence[object]]]:
     words = ["--model", options.model, "--weights", options.weights, "--target", "onnx"]
     words += ["--classes", options.classes] if options.classes else []
     words += ["--data", listing]
-    for name, more in (("validate", ["--precision", "fp32"]), ("calibrate", ["--json"])):
+    all_that_may = ["--calib-photos", count]  # a third; by itself it takes a few hundred
+    for name, more in (
+        ("validate", ["--precision", "fp32"]),
+        ("calibrate", [*all_that_may, "--json"]),
+    ):
         if name in (options.only or (name,)):
             yield name, [ROOT / "deploy" / f"{name}.py", *words, *more]
 

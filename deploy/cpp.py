@@ -22,6 +22,7 @@ from common.errors import UserError
 from common.paths import absolute
 from deploy.packages.making import add_package_arguments, make_packages
 from deploy.request.arguments import add_build_arguments
+from deploy.targets import TARGETS
 
 _TARGETS = ("openvino", "onnx")  # whose packages it opens
 _OF_STANDING = ("model", "name", "target", "precision", "compare", "bench")
@@ -35,7 +36,7 @@ def main() -> int:
     parser = _parser()
     options = parser.parse_args()
     told = [name for name, value in vars(options).items() if value != parser.get_default(name)]
-    _refuse(parser, options, told)
+    _check(parser, options, told)
     from deploy.packages import cpp_program  # here: --help needs no numpy
 
     program = cpp_program.built()
@@ -56,7 +57,10 @@ def main() -> int:
         if done.status == Exit.UNDECIDED:
             end_with(_FEW)
         status = _worse(status, Exit(done.status))
-        if photos:
+        if photos and (why := cpp_program.incomparable(cell)):
+            print(f"{label}: not compared with Python, as {why}")
+            status = _worse(status, Exit.UNDECIDED)
+        elif photos:
             sides = cpp_program.side_by_side(program, made, cell, photos)
             print(f"{label}: {sides.sentence()}")
             status = _worse(status, Exit.OK if sides.agree(cell[1]) else Exit.BROKEN)
@@ -76,11 +80,14 @@ def _photos(folder):
     return ImageSet.open(folder, None, labels=UNLABELLED)
 
 
-def _refuse(parser: Parser, options: argparse.Namespace, told: list[str]) -> None:
+def _check(parser: Parser, options: argparse.Namespace, told: list[str]) -> None:
+    """Refuse what the program cannot do; "all" are the targets whose packages it opens."""
     for name in options.target or ():
-        if name not in _TARGETS:
+        if name not in (*_TARGETS, "all"):
             known = " and ".join(_TARGETS)
             raise UserError(f"the C++ program opens packages of {known}, not of {name}")
+    if "all" in (options.target or ()):
+        options.target = list(_TARGETS)
     if told and not (options.model or options.name):
         flag = f"--{told[0].replace('_', '-')}"
         parser.error(f"{flag} is for packages, which are checked: give --model with it")
@@ -89,7 +96,8 @@ def _refuse(parser: Parser, options: argparse.Namespace, told: list[str]) -> Non
 def _parser() -> Parser:
     parser = Parser(prog="python deploy/cpp.py", description=__doc__)
     add_build_arguments(parser, "none: it is only built")
-    add_package_arguments(parser, for_app=False)
+    opened = {name: TARGETS[name] for name in _TARGETS}
+    add_package_arguments(parser, for_app=False, offered=opened)
     parser.set_defaults(target_default=[_TARGETS[0]])
     parser.add_argument("--bench", action="store_true", help="print its latency, too")
     parser.add_argument(

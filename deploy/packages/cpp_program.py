@@ -113,13 +113,18 @@ class Sides:
         )
 
 
+def incomparable(cell: Cell) -> str | None:
+    """Why Python does not run a cell natively here; None where it does."""
+    target, precision = cell
+    spec = target.session_spec(precision)
+    return spec.reason if spec.execution != NATIVE else None
+
+
 def side_by_side(program: Path, package: Artifact, cell: Cell, images: ImageSet) -> Sides:
-    """Let both decide all photos of a set; UserError where the target does not run natively here,
-    or a photo cannot be read."""
+    """Let both decide all photos of a set, with a cell that is not `incomparable`; UserError where
+    a photo cannot be read."""
     (target, precision), folder = cell, content_folder(package)
     spec = target.session_spec(precision)
-    if spec.execution != NATIVE:
-        raise UserError(f"{folder.name}: nothing here to compare with, as {spec.reason}")
     start = time.monotonic()
     stream = Stream(images, package.preprocess)
     with open_sessions(spec, folder, precision) as run:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from calib.kept import calibrated
@@ -35,18 +35,23 @@ from deploy.request.building import build_files, class_count, inference_graph, k
 from deploy.request.opening import Opened, open_photos, ready_to_judge
 from deploy.request.values import INT8, Cell, Files, Photos
 from deploy.targets import all_precisions, app_targets, find_cells, packaged_targets
+from deploy.targets.base import Target
 from deploy.verdict.result import kept
 
 _PHOTOS = 16
 _NOT_IN_APP = "the app has no engine for"
 
 
-def add_package_arguments(parser: Parser, *, for_app: bool) -> None:
+def add_package_arguments(
+    parser: Parser, *, for_app: bool, offered: Mapping[str, Target] | None = None
+) -> None:
     """The arguments of every command that makes packages, but those that name builds.
 
-    `for_app` says whether only those are of use that the app can run.
+    `for_app` says whether only those are of use that the app can run, `offered` that of all only
+    these targets' are.
     """
-    add_file_arguments(parser, target_default=list(app_targets()))
+    offered = offered or (app_targets() if for_app else packaged_targets())
+    add_file_arguments(parser, target_default=list(app_targets()), offered=offered)
     add_data_arguments(parser)
     parser.add_argument(
         "--labels",

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 
 from calib.photos import COUNT
 from calib.quant_config import DEFAULT_METHOD, METHODS, QuantConfig
@@ -16,7 +17,7 @@ from deploy.request.building import choose_builds
 from deploy.request.own_photos import with_photos
 from deploy.request.values import Cell, Files, Photos, check_methods
 from deploy.targets import TARGETS, all_precisions, find_cells
-from deploy.targets.base import Options
+from deploy.targets.base import Options, Target
 from models.weights import WORDS
 from runtimes.hosts import arm
 from runtimes.hosts.base import Host
@@ -61,20 +62,24 @@ def add_file_arguments(
     parser: Parser,
     target_default: list[str] | None = None,
     precision_default: str = "every precision of the target",
+    offered: Mapping[str, Target] = TARGETS,
 ) -> None:
-    """The arguments of every command that makes files; the defaults are what naming none means."""
+    """The arguments of every command that makes files; the defaults are what naming none means.
+
+    `offered`: the targets that the command takes, for its help.
+    """
     parser.add_argument(
         "--target",
         action="append",
         required=target_default is None,
         metavar="NAME",
-        help=f"{', '.join(TARGETS)} or all; repeatable",
+        help=f"{', '.join(offered)} or all; repeatable",
     )
     parser.add_argument(
         "--precision",
         action="append",
         metavar="P",
-        help=f"{', '.join(all_precisions(TARGETS.values()))}; repeatable (default: "
+        help=f"{', '.join(all_precisions(offered.values()))}; repeatable (default: "
         f"{precision_default})",
     )
     add_weight_arguments(parser)
@@ -88,7 +93,7 @@ def add_file_arguments(
     add_calibration_arguments(parser)
     parser.set_defaults(target_default=target_default)
     parser.epilog = "targets:\n" + "\n".join(
-        f"  {name:<10} {target.summary}" for name, target in TARGETS.items()
+        f"  {name:<10} {target.summary}" for name, target in offered.items()
     )
 
 

@@ -237,6 +237,32 @@ def test_a_model_is_packaged_checked_timed_and_compared(
     assert compared.startswith(f"{label}8 of 8 photos decided as by Python")
 
 
+def test_other_precisions_are_checked_and_undecided(program, command, cpp_build, weights, photos):
+    about = ("--model", MODEL, "--weights", weights, "--data", photos(9), "--photos", 4)
+    cheap = ("--calib-photos", 3, "--method", "minmax")
+    words = ("--target", "all", "--precision", "int8", "--precision", "fp16")
+    done = command(
+        "deploy/cpp.py", *about, *words, *cheap, "--compare", photos(8), BUILD_DIR=cpp_build
+    )
+    assert done.returncode == 3, done.stderr
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": unde" in line)
+    assert list(said) == [
+        f"{MODEL} {target} {kind}" for target in ("openvino", "onnx") for kind in ("fp16", "int8")
+    ]
+    for label, verdict in said.items():
+        assert verdict.startswith("undecided: ")
+        assert " of 4 golden photos decided as by Paddle" in verdict
+        assert done.stdout.count(f"{label}: ") >= 2  # and beside Python, or why not
+    assert f"{MODEL} onnx fp16: not compared with Python, as " in done.stdout
+    assert f"{MODEL} openvino int8: 8 of 8 photos decided as by Python, " in done.stdout
+
+
+def test_it_offers_the_targets_that_it_takes(command):
+    offered = command("deploy/cpp.py", "--help").stdout
+    assert "openvino, onnx or all" in offered
+    assert "lite-arm" not in offered
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
