@@ -106,7 +106,7 @@ def _session_spec(host: Host, precision: str) -> SessionSpec:
         SIMULATED,
         ONNX_SESSION,
         reason=f"this CPU ({host.model}) has no {precision} arithmetic, OpenVINO would "
-        "compute in fp32",
+        "compute in another",
         options={"optimize": False},
     )
 
