@@ -79,7 +79,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     processes may still be writing there, but not under another name.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.parent.glob(f".{folder.name}.*"):
+    for leftover in folder.parent.glob(f".{folder.name}.*/"):  # a folder: the lock is a file
         shutil.rmtree(leftover.rename(f"{leftover}.old"), ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.")).resolve()
     try:

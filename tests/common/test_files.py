@@ -51,3 +51,11 @@ def test_what_is_no_json_file_reads_as_none(tmp_path, content):
 def test_the_hash_of_a_value_is_that_of_its_meaning():
     assert files.sha256_of({"a": 1, "b": 2}) == files.sha256_of({"b": 2, "a": 1})
     assert files.sha256_of({"a": 1}) != files.sha256_of({"a": "1"})
+
+
+def test_a_lock_that_is_called_as_its_folder_stays(tmp_path):
+    """Whoever comes meanwhile has to wait at this very file."""
+    lock = tmp_path / ".made.lock"
+    with files.locked(lock), files.atomic_folder(tmp_path / "made"):
+        assert lock.exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".old")] == []
