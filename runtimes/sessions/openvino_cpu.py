@@ -22,8 +22,8 @@ class Session:
 
     The hint is never left out: OpenVINO's default is bf16 on CPUs that have it. Where the CPU
     lacks the wanted arithmetic OpenVINO quietly takes another, bf16 or float32, so `environment`
-    says which it took. With `fixed_batch` the graph is compiled anew for the size of the batch at hand,
-    which makes it 2 to 3 % faster; without, one graph takes any size, as a check needs it.
+    says which it took. With `fixed_batch` the graph is compiled anew for the size of the batch at
+    hand, which makes it 2 to 3 % faster; without, one graph takes any size, as a check needs it.
     """
 
     def __init__(self, folder: str, precision: str, threads: int, fixed_batch: bool = False):
