@@ -7,6 +7,7 @@ nodes that have this very toolkit, and every input, are asked.
 import contextlib
 import socket
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _MOST = 2 << 30  # bytes of an input, which goes through memory where it travels
 _A_LITTLE = 0.001  # of a resource that only says what a node is; a card's is taken whole
 _CARD = "accelerator_type:"
 _NONE_LEFT = "no node is left that could run it"
+_ASKED = 10.0  # seconds, in which a node says what it runs
 _A_MOMENT = 1.0  # seconds, which a free node is found in
 _NODE_ID = "ray.io/node-id"
 
@@ -50,8 +52,10 @@ class Cluster:
         self._places: dict[str, dict[str, str]] = {}
         self._sources: dict[str, str] = {}
         self._rooms: dict[tuple[str, ...], Any] = {}  # None: there was room
-        self._run = ray.remote(max_retries=_TRIES)(node.run_job)
+        self._run = self._new_function()
         self._none_since: float | None = None
+        self._gone: set[str] = set()  # the nodes whose jobs were looked for elsewhere
+        self._driver = uuid.uuid4().hex
 
     def join(self, toolkit: str, inputs: Inputs, limit: float = 300) -> list[dict]:
         """Ask every node what it has, and send it the inputs that it lacks, beside those of before.
@@ -72,6 +76,8 @@ class Cluster:
             sheet = {"id": name, "cpus": alive[name]["Resources"].get("CPU", 0), "sent": 0}
             try:
                 sheet |= ray.get(question, timeout=limit)
+                if "problem" not in sheet and not sheet["cpus"]:  # as many a head node
+                    sheet["problem"] = "it offers no processor"
                 if "problem" not in sheet and sheet["toolkit"] != toolkit:
                     sheet["problem"] = (
                         f"another toolkit at {sheet['root']} (its files' sha256 begin with "
@@ -187,14 +193,56 @@ class Cluster:
     def _start(self, number: int) -> Any:
         job = self._jobs[number]
         run = self._run.options(**self._options(job["needs"]))
-        return run.remote(self._root, job["words"], job["build"], self._places, self._sources)
+        return run.remote(
+            *(self._root, job["words"], job["build"], self._places, self._sources),
+            self._known_as(number),
+        )
+
+    @staticmethod
+    def _new_function() -> Any:
+        """`node.run_job`, as another function than those before: Ray asks for room by function, and
+        what it asked a node that is gone for may still be under way."""
+        import ray
+
+        return ray.remote(max_retries=_TRIES)(node.run_job)
+
+    def _known_as(self, number: int) -> str:
+        return f"{self._driver}/{number}"
 
     def _alive(self) -> list[dict[str, float]]:
         """The resources of the nodes that can work and are still there."""
+        return list(self._resources().values())
+
+    def _resources(self) -> dict[str, dict[str, float]]:
         import ray
 
         there = {one["NodeID"]: one["Resources"] for one in ray.nodes() if one["Alive"]}
-        return [there[name] for name in self._nodes if name in there]
+        return {name: there[name] for name in self._nodes if name in there}
+
+    def _leave_the_gone(self) -> None:
+        """Start the jobs again that ran on a node which Ray gave up.
+
+        Where its connections broke Ray has done so. Where a network swallows what is sent, no
+        connection breaks, and Ray would wait for the job for minutes more.
+        """
+        import ray
+
+        alive = self._resources()
+        gone = self._nodes.keys() - alive - self._gone
+        if not gone or not alive or not self._running:
+            return
+        ask = ray.remote(num_cpus=0, max_retries=0)(node.jobs_here)
+        try:
+            found = ray.get([_at(ask, name).remote() for name in alive], timeout=_ASKED)
+        except ray.exceptions.RayError:  # one is going, too: the next time
+            return
+        self._gone |= gone
+        self._run = self._new_function()
+        elsewhere = {job for jobs in found for job in jobs}
+        for number in list(self._running.values()):
+            if self._known_as(number) not in elsewhere:
+                self._cancel(number)
+                self._running[self._start(number)] = number
 
     def poll(self, seconds: float) -> list[dict]:
         """What came to an end within so many seconds: `job`, its number, with what the command
@@ -216,6 +264,7 @@ class Cluster:
                 events.append(told | {"job": number, "node": name})
             except ray.exceptions.RayError as error:
                 events.append({"job": number, "lost": _first_line(error)})
+        self._leave_the_gone()
         return events + self._start_what_can() + self._lost()
 
     def _lost(self) -> list[dict]:

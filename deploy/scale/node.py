@@ -36,6 +36,8 @@ Build = dict[str, tuple[str, list[str]]]
 
 _RECORD = "calibration.json"  # of an INT8 file, with the paths of its photos
 
+# Among a command's variables: which job of which driver it is.
+_JOB = "PORTAGE_JOB"
 _KEPT_LINES = 40  # of what a command printed on standard error
 
 
@@ -183,11 +185,13 @@ def run_job(
     build: Build,
     places: dict[str, dict[str, str]],
     sources: dict[str, str],
+    job: str,
 ) -> dict[str, Any]:
     """A command on whichever node Ray chose; `places` says where each node has its inputs: among
     the words an input's digest, and a digest with a file's name behind a slash, stand for it.
 
     With artifacts to start from it works in a build folder of its own, which is gone afterwards.
+    `job` names it for `jobs_here`.
     """
     import ray
 
@@ -197,7 +201,17 @@ def run_job(
         digest, slash, name = word.partition("/")
         found.append(f"{inputs[digest]}{slash}{name}" if digest in inputs else word)
     if not build:
-        return run_command(root, found) | {"node": here}
+        return run_command(root, found, {_JOB: job}) | {"node": here}
     with tempfile.TemporaryDirectory(prefix="paddle-portage-job-") as scratch:
         lay_out(Path(scratch), build, inputs, sources)
-        return run_command(root, found, {"BUILD_DIR": scratch}) | {"node": here}
+        return run_command(root, found, {_JOB: job, "BUILD_DIR": scratch}) | {"node": here}
+
+
+def jobs_here() -> list[str]:
+    """The jobs whose commands run on this node."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it ended, or is another user's
+            variables = path.read_bytes().decode(errors="replace").split("\0")
+            found |= {one.removeprefix(f"{_JOB}=") for one in variables if one.startswith(_JOB)}
+    return sorted(found)

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(RAY.problem() is not None, reason=f"Ray: {RAY.pr
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Two nodes; `cluster.address`, and `cluster.kill()` ends the second."""
+    """Two nodes, and a head; "kill" on its standard input ends the second node. `auto` is this
+    cluster, whatever else runs on the machine."""
     folder = tmp_path_factory.mktemp("nodes")
     with subprocess.Popen(
         [RAY.python, ROOT / "tests" / "deploy" / "scale" / "two_nodes.py", folder],
@@ -31,7 +32,9 @@ def cluster(tmp_path_factory):
         for line in child.stdout:
             if ":" in line:
                 break
-        yield child
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_ADDRESS", line.strip())
+            yield child
         child.stdin.write("end\n")
         child.stdin.close()
         child.wait(timeout=60)
@@ -67,6 +70,7 @@ def test_a_killed_nodes_cell_is_run_again_and_what_nobody_offers_is_unavailable(
     err = "".join(said) + rest
     assert driver.returncode == 3, err
     assert err.count(": 1 processors") == 2, err
+    assert err.count("is left out: it offers no processor") == 1, err  # the head
     assert "trt-v100-fp32: unavailable: no node offered accelerator_type:V100 within 5 s" in err
     first = {
         line.rsplit(" on ", 1)[1].split(";")[0] for line in err.splitlines() if "pass, " in line

@@ -1,6 +1,7 @@
 """What a node does before it works: which toolkit and inputs it has, and what it is sent."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -80,3 +81,11 @@ def test_a_command_is_run_in_the_toolkits_own_environment(monkeypatch, tmp_path)
     told = node.run_command("/no/such/root", ["say.py", "--data", "two words"])
     assert (told["status"], told["err"]) == (3, "no")
     assert told["out"] == f"{os.path.realpath(tmp_path)} --data two words\n"
+
+
+def test_a_node_tells_which_jobs_it_runs():
+    environment = os.environ | {"PORTAGE_JOB": "driver/7"}
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env=environment) as child:
+        assert "driver/7" in node.jobs_here()
+        child.stdin.close()
+    assert "driver/7" not in node.jobs_here()

@@ -1,8 +1,8 @@
-"""A Ray cluster of two nodes on this machine, run by .venv-ray's interpreter:
+"""A Ray cluster on this machine, two nodes that work and a head that does not, in .venv-ray:
 
     python two_nodes.py FOLDER
 
-Each node has a cache and a build folder of its own below FOLDER; the second pretends to have a T4.
+Each has a cache and a build folder of its own below FOLDER; the last pretends to have a T4.
 The cluster's address is printed, and "kill" on standard input ends the second node.
 """
 
@@ -20,10 +20,11 @@ def main(folder: str) -> None:
 
     def add(name: str, **resources):
         own = {"BUILD_DIR": f"{folder}/{name}/build", "XDG_CACHE_HOME": f"{folder}/{name}/cache"}
-        return cluster.add_node(num_cpus=1, env_vars=own, **resources)
+        return cluster.add_node(object_store_memory=100_000_000, env_vars=own, **resources)
 
-    add("first", include_dashboard=False)
-    second = add("second", num_gpus=1, resources={"accelerator_type:T4": 1})
+    add("head", num_cpus=0, include_dashboard=False)
+    add("first", num_cpus=1)
+    second = add("second", num_cpus=1, num_gpus=1, resources={"accelerator_type:T4": 1})
     print(cluster.address, flush=True)
     for line in sys.stdin:
         if line.strip() == "kill":
