@@ -14,6 +14,7 @@ def test_a_methods_agreement_stands_in_the_table_and_in_the_file(
     done = command(
         *(SCRIPT, "--model", "SqueezeNet1_1", "--data", photos(12), "--weights", weights),
         *("--splits", "3", "--part", "1", "--target", "onnx", "--method", "mse"),
+        *("--in-float", "1"),
     )
     assert done.returncode == 0, done.stderr
     (row,) = json.loads((tmp_path / "build" / "bench_methods.json").read_text())["rows"]
@@ -21,6 +22,8 @@ def test_a_methods_agreement_stands_in_the_table_and_in_the_file(
     assert row["part"] == 1
     assert row["agree"] in {100 * right / 8 for right in range(5, 9)}
     assert row["times"]["pass"] > 0
+    (layer,) = row["in_float"]
+    assert f"%, in float: {layer}\n" in done.stderr
     assert re.search(rf"SqueezeNet1_1 +mse +{row['agree']:.1f}\n", done.stdout)
 
 
