@@ -87,6 +87,26 @@ def test_a_triton_that_starts_anew_in_the_middle(built, weights, tmp_path):
     assert np.allclose(np.concatenate([before, after]), alone, rtol=1e-4, atol=1e-4)
 
 
+def test_a_served_int8_file_drifts_as_it_does_here(built, weights, photos, command):
+    about = ("--model", MODEL, "--weights", weights, "--precision", "int8")
+    made = ("--calib", photos(3), "--method", "minmax")
+    judging = ("--data", photos(7), "--json", *about)
+    with serving(built, *about, *made) as server:
+        url = ("--url", f"grpc://{server.grpc}")
+        done = [
+            command("deploy/validate.py", *judging, "--target", target, *more, BUILD_DIR=built)
+            for target, more in (("served", url), ("onnx", ()))
+        ]
+    assert [one.returncode for one in done] == [3, 3], done[0].stderr
+    there, here = (json.loads(one.stdout) for one in done)
+    assert (there["verdict"], there["execution"]) == ("undecided", "served")
+    assert there["data"] == here["data"]
+    assert there["data"]["images"] == 6  # one of the seven calibrated the file
+    assert there["drift"]["max_rel"] > 1e-2
+    for field in ("max_abs", "max_rel", "agreement", "top1_pp"):
+        assert there["drift"][field] == pytest.approx(here["drift"][field], rel=1e-5), field
+
+
 class Wrong(Played):
     """A server of the model itself that takes what a test plants in its way."""
 
