@@ -85,7 +85,7 @@ def install(environment: Environment) -> bool:
 def _before(environment: Environment) -> Path:
     """Where the environment of other lock files is while a new one is made: it cannot be made
     elsewhere, since its programs know the folder that they are in."""
-    return environment.path.with_name(f"{environment.folder}.before")
+    return environment.path.with_name(f"{environment.path.name}.before")
 
 
 def _put_back(environment: Environment) -> bool:
