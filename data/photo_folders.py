@@ -106,10 +106,14 @@ def _read_flat(root: Path, place: Path, found: Found, names: list[str], use: Use
             f"{printable(root)}: no photos in its {len(names)} class folders; "
             f"looked for {' '.join(SUFFIXES)}, and images under other names"
         )
-    what = f"{len(found.photos)} photos, but " if found.photos else ""
+    if not found.photos:
+        raise UserError(
+            f"{printable(root)}: no photos in it, nor a {LIST_NAME} that names any; looked for "
+            f"{' '.join(SUFFIXES)}, and images under other names"
+        )
     raise UserError(
-        f"{printable(root)}: {what}neither a {LIST_NAME} nor one folder per class in it; photos "
-        f"need labels here, so {HOW_TO_LABEL}"
+        f"{printable(root)}: {len(found.photos)} photos, but neither a {LIST_NAME} nor one folder "
+        f"per class in it; photos need labels here, so {HOW_TO_LABEL}"
     )
 
 

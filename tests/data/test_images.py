@@ -196,6 +196,10 @@ def test_a_folder_without_list_or_class_folders(class_folders):
     assert "photos need labels here" in said
 
 
+def test_a_folder_without_anything(tmp_path):
+    assert "no photos in it, nor a val_list.txt" in complaint(tmp_path)
+
+
 def test_class_folders_without_photos(class_folders):
     assert "no photos in its 2 class folders" in complaint(
         class_folders("a/x.txt", "b/y.txt"), class_num=2
