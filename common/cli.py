@@ -62,6 +62,8 @@ class Parser(argparse.ArgumentParser):
             # In place: a command may start itself anew.
             sys.argv[1:] = make_words.arguments(self._actions, self._target, goals, words)
             paths.settle_variables()
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            _words_of_make.update({flag: make_words.word(flag) for flag in flags})
         options, unknown = self.parse_known_args()
         if unknown:
             known = [action.option_strings[-1].lstrip("-") for action in self._actions]
@@ -85,11 +87,8 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message: str) -> NoReturn:
-        text, help_ = message.removeprefix("argument "), f"{self.prog} --help"
-        if self._target:
-            text = re.sub(r"(?<!\S)--[a-z-]+", lambda flag: make_words.word(flag[0]), text)
-            help_ = f"make {self._target} HELP=1"
-        raise UserError(f"{text} (see {help_})")
+        help_ = f"make {self._target} HELP=1" if self._target else f"{self.prog} --help"
+        raise UserError(f"{message.removeprefix('argument ')} (see {help_})")
 
 
 def whole(low: int = 0, high: int | None = None) -> Callable[[str], int]:
@@ -201,8 +200,10 @@ NOT_HERE = (
     "this is no error: some of it cannot be done on this machine, as said above; next: name "
     "targets that can (TARGET=onnx), or see what is missing (make doctor)"
 )
+_FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _SAID = "PORTAGE_SAID"  # the file in which make looks for its last line
 _last_words: list[str] = []
+_words_of_make: dict[str, str] = {}  # of each argument, where make called
 
 
 def end_with(words: str) -> None:
@@ -278,6 +279,7 @@ def _terminal_encoding(stream: TextIO) -> str:
 def complain(error: BaseException) -> Exit:
     """Say in one line on standard error why a command ends; returns its exit status."""
     status, sentence = _explain(error)
+    sentence = _FLAG.sub(lambda flag: _words_of_make.get(flag[0], flag[0]), sentence)
     print(f"error: {harmless(' '.join(map(_cut, sentence.split())))}", file=sys.stderr)
     return status
 

@@ -28,6 +28,8 @@ _ALIASES = {
     "PADDLE_LITE_ANDROID": "PADDLE_LITE",
     "ONNXRUNTIME_ANDROID": "ONNXRUNTIME",
 }
+# A word of most commands, and what stands in its place where it would say something else.
+_INSTEAD = {"WEIGHTS": "INIT"}
 
 
 def typed(flags: str) -> dict[str, str]:
@@ -76,7 +78,9 @@ def arguments(
             made += _argument(action, name, value)
         elif not _ENVIRONMENT.fullmatch(name):
             alone = "; call the commands one by one, each with its own words" * (len(goals) > 1)
-            raise UserError(f"make {target} takes no {name}=, {suggest(name, known)}{alone}")
+            instead = _INSTEAD.get(name)
+            hint = f"write {instead}=" if instead in known else suggest(name, known)
+            raise UserError(f"make {target} takes no {name}=, {hint}{alone}")
     return made
 
 

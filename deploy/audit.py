@@ -12,10 +12,13 @@ if __name__ == "__main__":
     sys.path.insert(0, f"{sys.path[0]}/..")
     import common.start  # noqa: F401
 
+import argparse
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from common import files, process
 from common.cli import Exit, Parser, end_with, run
@@ -49,7 +52,10 @@ class _NoAnswerError(Exception):
 def main() -> int:
     parser = Parser(prog="python deploy/audit.py", description=__doc__)
     parser.add_argument(
-        "--service", metavar="URL", help="where OSV is asked (default: pip-audit's own choice)"
+        "--service",
+        type=_address,
+        metavar="URL",
+        help="where OSV is asked (default: pip-audit's own choice)",
     )
     service = parser.parse_args().service
     install(AUDIT)
@@ -75,6 +81,15 @@ def main() -> int:
         end_with("of some packages nothing is known, see above")
         return Exit.UNDECIDED
     return Exit.OK
+
+
+def _address(text: str) -> str:
+    """An argument that is an address of the web."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(text)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return text
+    raise argparse.ArgumentTypeError(f"'{text}' is no address: write https://host")
 
 
 def _ask(lock: Path, service: str | None) -> _Answer:

@@ -80,9 +80,7 @@ def main() -> int:
     if any(isinstance(target, Served) for target, _ in cells):
         return _load(options, builds, cells, files, ways)
     if options.concurrency:
-        raise UserError(
-            f"--concurrency is for --target {Served.name} (with make: TARGET={Served.name})"
-        )
+        raise UserError(f"--concurrency is for --target {Served.name}")
     sitting = Sitting(planned(cells, ways) * len(builds), options.fresh)
     results = [outcome for one in builds for outcome in benchmark(one, cells, files, ways, sitting)]
     _print(results, options.json, tables.show)

@@ -283,12 +283,10 @@ def chosen_host(options: argparse.Namespace) -> Host:
 def named_host(options: argparse.Namespace) -> Host:
     """The host that the arguments ask for, whether it is set up or not."""
     if options.arm_cpu and options.host != arm.Arm.name:
-        raise UserError(f"--arm-cpu is a processor of --host {arm.Arm.name} (with make: HOST=arm)")
+        raise UserError(f"--arm-cpu is a processor of --host {arm.Arm.name}")
     if options.host == LOCAL.name:
         if options.paddle_lite_arm:
-            raise UserError(
-                "--paddle-lite-arm is for another host: --host arm (with make: HOST=arm)"
-            )
+            raise UserError("--paddle-lite-arm is for another host: --host arm")
         return LOCAL
     if options.paddle_lite_arm:
         os.environ[library.VARIABLE] = options.paddle_lite_arm

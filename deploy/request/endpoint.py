@@ -33,12 +33,12 @@ def at_endpoint(cells: Sequence[Cell], options: argparse.Namespace) -> list[Cell
     if not served:
         if options.url or options.served_name:
             word = "--url" if options.url else "--served-name"
-            raise UserError(f"{word} is for --target {Served.name} (with make: TARGET=served)")
+            raise UserError(f"{word} is for --target {Served.name}")
         return list(cells)
     if not options.url:
         raise UserError(
             f"target {Served.name} is judged where it is served: --url http://host:8000 or "
-            "grpc://host:8001 (with make: URL=…)"
+            "grpc://host:8001"
         )
     address = Address.parse(options.url)
     address.check()
