@@ -34,7 +34,6 @@ from deploy.request.building import inference_graph, open_for_each
 from deploy.request.values import INT8
 from deploy.scale.arguments import add_ray_arguments, chosen_fleet
 from deploy.verdict import advice
-from deploy.verdict.result import exit_status
 
 _MINUTES = 60.0
 
@@ -113,7 +112,7 @@ def main() -> int:
         tables.show(results)
     chosen_ones = [one for one in results if one.chosen]
     advice.end(chosen_ones, {"DATA": options.data}, shows=not options.json)
-    return exit_status(chosen_ones, options.accept_simulated, options.accept_estimated)
+    return advice.status(chosen_ones, options)
 
 
 if __name__ == "__main__":

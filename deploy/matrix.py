@@ -37,8 +37,8 @@ from deploy.request.values import Cell, cell_name
 from deploy.scale.arguments import add_ray_arguments
 from deploy.speed.tables import show_beside
 from deploy.targets.base import Target
-from deploy.verdict import reasons
-from deploy.verdict.result import Result, exit_status
+from deploy.verdict import advice, reasons
+from deploy.verdict.result import Result
 from deploy.verdict.tables import verdict
 from deploy.verdict.validator import validate
 from models.registry import MODELS
@@ -97,7 +97,7 @@ def main() -> int:
     if broken:
         return Exit.BROKEN
     every = [one for row in results.values() for one in row]
-    status = exit_status(every, options.accept_simulated, options.accept_estimated)
+    status = advice.status(every, options)
     return Exit.UNDECIDED if absent and status == Exit.OK else status
 
 

@@ -107,7 +107,7 @@ def main() -> int:
         for line in changes.lines():
             say(line)
         say(f"  changed decisions: {shown(options.changes)}")
-    status = exit_status(results, options.accept_simulated, options.accept_estimated)
+    status = advice.status(results, options)
     elsewhere = options.host if options.host != LOCAL.name else None
     words = {"DATA": options.data, "HOST": elsewhere, "ARM_CPU": options.arm_cpu}
     advice.end(results, words, shows=not options.json)

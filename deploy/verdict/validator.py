@@ -273,9 +273,12 @@ def _outcome(session_spec: SessionSpec, run: _Run) -> dict[str, Any]:
     found = run.verdict
     outcome = {"verdict": found.verdict, "reason": found.reason}
     if session_spec.execution == SIMULATED:
+        estimate = found.unlabelled.estimate if found.unlabelled else None
+        would_pass = found.verdict == "undecided" and estimate and estimate.verdict == "pass"
+        too = ", of a simulation with ACCEPT_SIMULATED=1" if would_pass else ""
         outcome = {
             "verdict": "unavailable" if found.verdict == "pass" else found.verdict,
-            "reason": f"simulated, since {session_spec.reason}: {found.reason}",
+            "reason": f"simulated, since {session_spec.reason}: {found.reason}{too}",
             "simulation": found.verdict,
         }
     return {
