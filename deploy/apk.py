@@ -48,7 +48,7 @@ from deploy.packages.making import (
 )
 from deploy.packages.package import content_folder
 from deploy.packages.signature import check_signed, public_keys, public_pem
-from deploy.request.arguments import add_build_arguments
+from deploy.request.arguments import add_build_arguments, chosen_builds
 from deploy.targets.opencv import OpenCv
 from models.demo_weights import MODEL as DEMO_MODEL
 from runtimes.paddle_lite_arm.library import OFFICIAL
@@ -64,6 +64,8 @@ def main() -> int:
     started = time.monotonic()
     keys = public_keys(options.key or ())
     find_java()  # what is lacking is said before anything is fetched or made
+    if options.model or options.name:
+        chosen_builds(options)  # and what is misspelled
     engines = _engines(options)
     packages = _packages(parser, options)
     _require_signed(packages, list(keys.values()))

@@ -21,7 +21,7 @@ from common.console import shown
 from common.errors import UserError
 from common.paths import absolute
 from deploy.packages.making import add_package_arguments, make_packages
-from deploy.request.arguments import add_build_arguments
+from deploy.request.arguments import add_build_arguments, chosen_builds
 from deploy.targets import TARGETS
 
 _TARGETS = ("openvino", "onnx")  # whose packages it opens
@@ -37,6 +37,8 @@ def main() -> int:
     options = parser.parse_args()
     told = [name for name, value in vars(options).items() if value != parser.get_default(name)]
     _check(parser, options, told)
+    if options.model or options.name:
+        chosen_builds(options)  # what is misspelled is said before anything is compiled
     from deploy.packages import cpp_program  # here: --help needs no numpy
 
     program = cpp_program.built()
