@@ -29,15 +29,23 @@ def environment(**changes) -> Environment:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """A project folder with a lock file that asks for nothing, so that pip needs no registry."""
+    """A project folder with a lock file that asks for nothing, so that no registry is needed."""
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "toy.txt").write_text("# nothing\n")
     monkeypatch.setattr(environments, "ROOT", tmp_path)
-    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    for name in ("PIP_NO_INDEX", "UV_NO_INDEX"):
+        monkeypatch.setenv(name, "1")
     return tmp_path
 
 
-def test_an_environment_is_made_once(project, capsys):
+@pytest.fixture
+def without_uv(monkeypatch):
+    """A machine that has pip only, which takes some seconds more for each environment."""
+    which = install.shutil.which
+    monkeypatch.setattr(install.shutil, "which", lambda name: None if name == "uv" else which(name))
+
+
+def test_an_environment_is_made_once(project, without_uv, capsys):
     assert install.install(environment())
     assert python_version(project / ".venv-toy" / "bin" / "python") == HERE
     assert "CPython" in capsys.readouterr().err
@@ -74,13 +82,12 @@ def test_an_interrupted_set_up_is_begun_again(project):
     assert not leftover.exists()
 
 
-def test_one_that_fails_leaves_the_one_of_before(project, monkeypatch):
+def test_one_that_fails_leaves_the_one_of_before(project):
     assert install.install(environment())
     mark = project / ".venv-toy" / "mark"
     mark.touch()
     line = f"no-such-package-at-all==1.0 --hash=sha256:{'0' * 64}\n"
     (project / "requirements" / "toy.txt").write_text(line)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(UserError, match="no-such-package"):
         install.install(environment())
     assert mark.exists() and python_version(project / ".venv-toy" / "bin" / "python") == HERE
@@ -137,8 +144,7 @@ def test_what_computes_behind_a_server_has_the_version_that_judges():
     assert served["numpy"].startswith("1.")
 
 
-def test_what_the_installer_says_reaches_the_user(project, monkeypatch):
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
+def test_what_the_installer_says_reaches_the_user(project, without_uv):
     line = f"no-such-package-at-all==1.0 --hash=sha256:{'0' * 64}\n"
     (project / "requirements" / "toy.txt").write_text(line)
     with pytest.raises(UserError, match="No matching distribution found for no-such-package"):
