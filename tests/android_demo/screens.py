@@ -10,6 +10,7 @@ a phone's camera, its heat or its processor behave.
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -140,7 +141,8 @@ def _compile(tools: Tools, libraries: list[Path], work: Path) -> Path:
     classes = compiling.compile_java(project, tools, work, engines)
     sources = [SOURCES / "test" / "java" / "org" / "paddleportage" / "RunAll.java"]
     sources += java.sources_of(SOURCES / "screens" / "java")
-    words = [tools.javac, "--release", "17", "-nowarn", "-encoding", "UTF-8", "-proc:none"]
+    words = [tools.javac, *(f"-J{flag}" for flag in QUICK), "--release", "17", "-nowarn"]
+    words += ["-encoding", "UTF-8", "-proc:none"]
     words += ["-classpath", ":".join(map(str, [classes, *libraries, tools.framework]))]
     words += ["-d", classes, *sources]
     done = _run(words)
@@ -167,7 +169,7 @@ def _libraries(work: Path) -> tuple[list[Path], Path]:
     pom.write_text(_POM)
     words = [shutil.which("mvn"), "-B", "-q", "-f", pom, f"-Dmdep.outputFile={listing}"]
     words += ["org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"]
-    done = _run(words)
+    done = _run(words, os.environ | {"MAVEN_OPTS": " ".join(QUICK)})
     assert done.returncode == 0, done.stdout
     paths = sorted(map(Path, listing.read_text().strip().split(":")), key=lambda path: path.name)
     found = files.sha256_of({path.name: files.sha256(path) for path in paths})
