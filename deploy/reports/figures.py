@@ -87,7 +87,10 @@ def tradeoff(points: Sequence[Point], what: str, cost: str) -> markupsafe.Markup
         axes.plot(*line, color=TEXT, linewidth=1, label="Pareto front", **ring)
         for place, equals in groupby(best, lambda one: (one.cost, 100 * one.share)):
             name = _names(list(equals))
-            axes.annotate(name, place, (6, 5), textcoords="offset points", fontsize=8)
+            # The dearest lies at the right edge: its name goes to the left, into the plot.
+            ends = place[0] == line[0][-1] > line[0][0]
+            offset, side = ((-6, 5), "right") if ends else ((6, 5), "left")
+            axes.annotate(name, place, offset, textcoords="offset points", fontsize=8, ha=side)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
