@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from common.errors import UserError
+
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, as hexadecimal."""
@@ -90,6 +92,19 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         scratch.replace(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def require_place(path: Path) -> None:
+    """Raise UserError where no file can be made at a path, before the work that fills it; folders
+    above it that are missing are made with the file."""
+    above = next(folder for folder in path.parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{path}: no file can be made there ({error.strerror}); name another place"
+        ) from None
 
 
 def place(source: Path, destination: Path) -> None:

@@ -51,6 +51,8 @@ _NOT_ALL = (
 def main() -> int:
     options = _parse()
     out = options.out or build_root() / "gpu-check"
+    if options.out:
+        files.require_place(out)
     _require_own(out)
     gpus, _ = nvidia.find()
     target = target_here()

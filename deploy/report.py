@@ -115,6 +115,8 @@ def _place(asked: Path | None) -> Path:
     out = asked or build_root() / "report.html"
     if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{shown(out)}: name a file that ends with .html (OUT=…)")
+    if asked:
+        files.require_place(out)
     return out
 
 

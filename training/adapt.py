@@ -272,6 +272,7 @@ def main() -> int:
     # Not in the build folder: make clean must not take what cost the user time.
     name = f"{spec.name}_{set_name(options.data, 'train')}.pdparams"
     out = options.out or weights_folder() / name
+    files.require_place(out)
     weights = find_weights(spec, options.init, "INIT", options.weights_key)
     warn_of_init(spec, weights)
     before = split_beside(weights)

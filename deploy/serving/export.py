@@ -67,7 +67,8 @@ FORMATS = {
 
 
 def check_folder(folder: Path) -> None:
-    """Raise UserError where something is there that is not an export, as it was written."""
+    """Raise UserError where nothing can be, or something is that is no export as it was written."""
+    files.require_place(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     about = files.read_json(folder / MANIFEST)

@@ -141,3 +141,4 @@ def check_place(path: Path) -> None:
         raise UserError(f"{path}: changes are written as {' or '.join(SUFFIXES)}: give such a name")
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"{path}: no file can be written there; name one in a folder that exists")
+    files.require_place(path)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from common import files
+from common.errors import UserError
 from common.paths import ROOT
 
 
@@ -59,3 +60,14 @@ def test_a_lock_that_is_called_as_its_folder_stays(tmp_path):
     with files.locked(lock), files.atomic_folder(tmp_path / "made"):
         assert lock.exists()
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".old")] == []
+
+
+def test_a_place_is_tried_before_work_and_left_as_it_was(tmp_path):
+    files.require_place(tmp_path / "new" / "folder" / "out.csv")
+    assert not list(tmp_path.iterdir())
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(
+        UserError, match=r"file/out.csv: no file can be made there \(Not a directory"
+    ):
+        files.require_place(file / "out.csv")
