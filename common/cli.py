@@ -62,8 +62,11 @@ class Parser(argparse.ArgumentParser):
             # In place: a command may start itself anew.
             sys.argv[1:] = make_words.arguments(self._actions, self._target, goals, words)
             paths.settle_variables()
-            flags = [flag for action in self._actions for flag in action.option_strings]
-            _words_of_make.update({flag: make_words.word(flag) for flag in flags})
+            for action in self._actions:
+                turned_on = "=1" * (action.nargs == 0)
+                _words_of_make.update(
+                    {flag: make_words.word(flag) + turned_on for flag in action.option_strings}
+                )
         options, unknown = self.parse_known_args()
         if unknown:
             known = [action.option_strings[-1].lstrip("-") for action in self._actions]

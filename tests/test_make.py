@@ -69,6 +69,18 @@ def test_home_folders_are_expanded(make, tmp_path):
         (["validate", "MODLE=VGG16"], "make validate takes no MODLE=, did you mean MODEL"),
         (["doctor", "MODEL=VGG16"], "make doctor takes no MODEL=, known: HELP"),
         (["serve", "MODEL=VGG16", "EXPORT=x"], "EXPORT needs FORMAT (triton, ovms, kserve)"),
+        (
+            ["calibrate", "MODEL=VGG16", "TARGET=onnx", "RAY=auto"],
+            "RAY is for a search: give WITHIN_BUDGET=1, too",
+        ),
+        (
+            ["report", "OUT=/proc/report.html"],
+            "/proc/report.html: no file can be made there (No such",
+        ),
+        (
+            ["gpu-check", "OUT=/dev/null/x"],
+            "/dev/null/x: no file can be made there (Not a directory)",
+        ),
         (["audit", "SERVICE=osv"], "SERVICE: 'osv' is no address: write https://host"),
         (["adapt", "WEIGHTS=official"], "make adapt takes no WEIGHTS=, write INIT="),
         (["evaluate", "SKIP_BAD=maybe"], "SKIP_BAD=maybe: 1 turns it on"),
