@@ -161,7 +161,7 @@ class _Tmpfs:
         if share is not None:
             status = os.statvfs(self._place)
             used = (status.f_blocks - status.f_bfree) * status.f_frsize
-            options = f"size={max(4096, used + int(share * adds))}"
+            options = f"size={max(4096, used + int(share * max(0, adds)))}"
         _do("mount", "-o", f"remount,{options}", self._place)
 
     def free(self) -> None:
@@ -185,7 +185,7 @@ class _Quota:
     def limit(self, share: float | None, adds: int) -> None:
         _do("btrfs", "filesystem", "sync", self._place)
         _do("btrfs", "quota", "rescan", "-w", self._place)
-        room = taken(self._place) + int((share or 0) * adds)
+        room = taken(self._place) + int((share or 0) * max(0, adds))
         _do("btrfs", "qgroup", "limit", str(room), self._place)
 
     def free(self) -> None:
