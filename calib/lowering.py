@@ -31,14 +31,14 @@ import numpy as np
 from calib import tensors
 from calib.biases import bias_of
 from calib.fake_quant import LAYERS, Grid, channel_axis, group_count
-from runtimes.inside.base import LOWERED
+from runtimes.inside.base import LOWERED, lowered_name
 
 if TYPE_CHECKING:
     import onnx
 
 Bounds = tuple[float, float]
 
-BEHIND = LOWERED  # the name of a lowered tensor, behind that of the tensor
+BEHIND = LOWERED  # behind names of what has other values than the float network's
 _MORE = 4  # times as many channels as it reads gives a layer for which a copy is padded
 _PASS = frozenset(
     ("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity")
@@ -79,6 +79,11 @@ class Lowering:
         """Whether layers in float read the same: then the ReLUs stay, and `zero` is added to what
         the others read."""
         return len(self.layers) < len(self.group.layers)
+
+    def name_of(self, name: str, factor: float = 1.0) -> str:
+        """What a tensor is called once it is lowered, in a graph in which it is `factor` times as
+        large."""
+        return lowered_name(name, -self.zero * factor)
 
 
 def lowerable(model: "onnx.ModelProto") -> list[Lowerable]:
@@ -140,7 +145,8 @@ def lower(
     from onnx import numpy_helper
 
     done = lowerings(model, ranges, grid, keep_float)
-    biases = _Graph(model).biases()
+    graph = _Graph(model)
+    biases, before = graph.biases(), graph.before_biases()
     names: dict[str, str] = {}
     changed: dict[str, np.ndarray] = {}
     lowered = {
@@ -150,18 +156,21 @@ def lower(
     gone: set[str] = set()
     for one in done:
         if not one.beside:
-            names |= {name: name + BEHIND for name in one.group.between}
+            names |= {name: one.name_of(name) for name in one.group.between}
             gone.update(one.group.relus)
-        lowered |= {name + BEHIND: one.bounds for name in one.group.between}
+        lowered |= {one.name_of(name): one.bounds for name in one.group.between}
         for result, values in one.added.items():
             changed[biases[result]] = changed.get(biases[result], 0.0) + values
+            unbiased = before[result]
+            if unbiased != result:  # it lacks what the bias makes up for
+                names[unbiased] = unbiased + BEHIND
     for tensor in model.graph.initializer:
         if tensor.name in changed:
             values = numpy_helper.to_array(tensor)
             moved = values + changed[tensor.name].reshape(values.shape)
             tensor.CopyFrom(numpy_helper.from_array(moved.astype(np.float32), tensor.name))
     relus = [node for node in model.graph.node if gone.intersection(node.output)]
-    names |= {node.input[0]: node.output[0] + BEHIND for node in relus}
+    names |= {node.input[0]: names[node.output[0]] for node in relus}
     for node in relus:
         model.graph.node.remove(node)
     for node in model.graph.node:
@@ -198,7 +207,7 @@ def _insert(graph: "onnx.GraphProto", lowering: Lowering) -> list[str]:
     for node in graph.node:
         if node.name in lowering.layers:
             if lowering.beside:
-                entry, node.input[0] = node.input[0], node.input[0] + BEHIND
+                entry, node.input[0] = node.input[0], lowering.name_of(node.input[0])
                 if entry not in lowered:
                     insert("Add", f"{entry}/lower", entry, node.input[0], zero=zero)
                     lowered.add(entry)
@@ -253,6 +262,10 @@ class _Graph:
     def biases(self) -> dict[str, str]:
         """The layers' biases by the tensors that have them in them."""
         return {result: bias for bias, result in self._biases.values() if bias}
+
+    def before_biases(self) -> dict[str, str]:
+        """The layers' own results by the tensors that have their biases in them."""
+        return {result: layer.output[0] for result, layer in self._by_result.items()}
 
     def layer_before(self, relu: str) -> "onnx.NodeProto | None":
         """The layer with a bias whose result a Relu, and nothing else, reads."""

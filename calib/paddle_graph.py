@@ -80,14 +80,16 @@ def lower(program, lowering: Lowering, names: dict[str, tuple[str, float]]) -> d
     if not as_many or not lowering.added.keys() <= _biases(program, names).keys():
         return {}
     correct_biases(program, lowering.added, names)
+    _hide_unbiased(block, lowering, names)
     if not lowering.beside:
-        _rename(block, relus, lowered, names)
+        _rename(block, relus, {one: lowering.name_of(one, names[one][1]) for one in lowered}, names)
     for layer in layers:
         (name,) = (one for one in layer.input_arg_names if not block.var(one).persistable)
         zero = lowering.zero * names[name][1]
         if lowering.beside:
-            _insert(block, layer, "scale", name, name + BEHIND, names, scale=1.0, bias=zero)
-            name += BEHIND
+            there = lowering.name_of(name, names[name][1])
+            _insert(block, layer, "scale", name, there, names, scale=1.0, bias=zero)
+            name = there
         ends = layer.attr("paddings") if layer.has_attr("paddings") else []
         if any(ends):
             sides = ends if len(ends) == 4 else [end for end in ends for _ in range(2)]
@@ -98,7 +100,7 @@ def lower(program, lowering: Lowering, names: dict[str, tuple[str, float]]) -> d
     return {
         name: lowering.bounds[1] * factor
         for name, (counterpart, factor) in names.items()
-        if counterpart in group.between and name.endswith(BEHIND)
+        if counterpart in group.between and BEHIND in name
     }
 
 
@@ -114,11 +116,26 @@ def _results(block, layer, names: Mapping[str, tuple[str, float]]) -> set[str]:
     return {names[name][0] for name in (result, *biased) if name in names}
 
 
-def _rename(block, relus, lowered: list[str], names: dict[str, tuple[str, float]]) -> None:
-    """Leave out ReLUs, and give what is lowered then, and what it is made of, other names."""
-    new = {}
-    for name in lowered:
-        new[name] = name + BEHIND
+def _hide_unbiased(block, lowering: Lowering, names: dict[str, tuple[str, float]]) -> None:
+    """Give what layers make before the biases that were changed other names, too: it lacks what
+    these make up for."""
+    for layer in block.ops:
+        if layer.type not in OPERATORS or not lowering.added.keys() & _results(block, layer, names):
+            continue
+        (result,) = layer.output_arg_names
+        if _known_as(result, names) in lowering.added or BEHIND in result:
+            continue
+        names.pop(result, None)
+        hidden = block.create_var(name=result + BEHIND, dtype=block.var(result).dtype).name
+        layer._rename_output(result, hidden)
+        for operator in block.ops:
+            if result in operator.input_arg_names:
+                operator._rename_input(result, hidden)
+
+
+def _rename(block, relus, new: Mapping[str, str], names: dict[str, tuple[str, float]]) -> None:
+    """Leave out ReLUs, and give what is lowered then, and what it is made of, new names."""
+    for name in new:
         block.create_var(name=new[name], dtype=block.var(name).dtype, shape=block.var(name).shape)
         names[new[name]] = names.pop(name)
     entries = {operator.input("X")[0]: new[name] for name, operator in relus.items()}

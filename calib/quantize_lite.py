@@ -299,7 +299,7 @@ def _readers_to_skip(
     return [
         name
         for name, (counterpart, _) in names.items()
-        if counterpart in read and not name.endswith(BEHIND)
+        if counterpart in read and BEHIND not in name
     ]
 
 

@@ -148,11 +148,11 @@ class _Tries:
     ):
         self._box, self._inside, self._worker = box, inside, worker
         self._batch, self._update = batch, update
-        computed = inside.values(batch[:1], [one.name for one in inside.tensors])
-        self._tensors = [one for one in inside.tensors[1:] if one.name in computed]
+        computed = inside.values(batch[:1], [one.name for one in inside.in_file])
+        self._tensors = [one for one in inside.in_file[1:] if one.name in computed]
         unscaled = _unscaled(self._tensors)
         self.places = [place for place in range(len(self._tensors)) if place not in unscaled]
-        trunk = trunk_of(self._tensors, inside.tensors[0].name)
+        trunk = trunk_of(self._tensors, inside.in_file[0].name)
         self.trunk = [place for place in trunk if place not in unscaled]
         self._limit = LIMITS[box.precision]
         self.cuts: dict[int, Cut] = {}

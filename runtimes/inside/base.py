@@ -12,10 +12,12 @@ nothing, so that every tensor that is written in the file is there to be seen:
   takes values for its input only.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-LOWERED = "/lowered"  # behind the name of what has other values than the float network's
+LOWERED = "/lowered"  # in the name of what has other values than the float network's
+_BY = re.compile(rf"(.+?){LOWERED}_by_([-+.e\d]+)")
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,36 @@ class Tensor:
     weights: tuple[float, float] | None = None
 
 
-def without_lowered(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Tensors, less those that have other values by intent (see `calib.lowering`): in their place
-    stand those that they are made of."""
+def lowered_name(name: str, amount: float) -> str:
+    """What a tensor is called that has the values of another, less an amount (float32), and what it
+    would have below zero (see `calib.lowering`)."""
+    return f"{name}{LOWERED}_by_{amount:.9g}"
+
+
+def as_in_float(tensors: Sequence[Tensor]) -> tuple[list[Tensor], dict[str, tuple[str, float]]]:
+    """Tensors by the float network's names; and of those that are lowered, by these names, how
+    they are called in the file, and the amount.
+
+    What else has other values than that network's is left out: in its place stands what it is made
+    of.
+    """
+    names = {one.name for one in tensors}
     found: list[Tensor] = []
+    there: dict[str, tuple[str, float]] = {}
     made_of: dict[str, tuple[str, ...]] = {}
     for one in tensors:
         sources = (name for entry in one.inputs for name in made_of.get(entry, (entry,)))
         inputs = tuple(dict.fromkeys(sources))
-        if one.name.endswith(LOWERED):
+        lowered = _BY.fullmatch(one.name)
+        if lowered and lowered[1] not in names:
+            there[lowered[1]] = one.name, float(lowered[2])
+            made_of[one.name] = (lowered[1],)
+            found.append(replace(one, name=lowered[1], inputs=inputs))
+        elif LOWERED in one.name:
             made_of[one.name] = inputs
         else:
             found.append(replace(one, inputs=inputs))
-    return found
+    return found, there
 
 
 def given_to(name: str) -> str:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from common.errors import UserError
-from runtimes.inside.base import Tensor, given_to, without_lowered
+from runtimes.inside.base import Tensor, given_to
 
 _FILE = "model.onnx"
 _NARROW, _ROUNDED = "/narrow", "/rounded"  # what the ends of a pair for what is given are called
@@ -45,7 +45,7 @@ class Inside:
         self._sessions: dict[tuple, onnxruntime.InferenceSession] = {}
 
     def tensors(self) -> list[Tensor]:
-        return without_lowered(self._tensors)
+        return self._tensors
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """By the tensor's name, what its integers can hold."""

@@ -3,7 +3,7 @@
 import numpy as np
 import paddle
 
-from runtimes.inside.base import Tensor, given_to, without_lowered
+from runtimes.inside.base import Tensor, given_to
 
 _ENDS = ("feed", "fetch")
 _ROUNDS = (
@@ -23,7 +23,7 @@ class Inside:
         self._tensors = self._visible()
 
     def tensors(self) -> list[Tensor]:
-        return without_lowered(self._tensors)
+        return self._tensors
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """By the tensor's name, what its integers can hold."""

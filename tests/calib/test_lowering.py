@@ -9,13 +9,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from calib.chosen_ranges import chosen_ranges
-from calib.lowering import BEHIND, Lowerable, lower, lowerable
+from calib.lowering import BEHIND, Lowerable, lower, lowerable, of
 from calib.placement import LAYER_INPUTS, LOWERED, place_pairs
 from calib.qdq import write_qdq
 from calib.quant_config import LOGITS
 from calib.quantize_lite import GRID as LITE
 from calib.ranges import Ranges
-from runtimes.inside.base import Tensor, without_lowered
+from runtimes.inside.base import Tensor, as_in_float, lowered_name
 
 SHAPE = (3, 8, 8)
 
@@ -186,28 +186,37 @@ def test_ranges_around_zero_and_other_grids_change_nothing():
         assert model == network()
 
 
-def test_lowered_tensors_have_names_of_their_own():
+def test_lowered_tensors_have_names_that_say_by_how_much():
     model = network()
     ranges = lower(model, RANGES, LITE)
-    assert ranges["j" + BEHIND] == pytest.approx((-40, 40))  # 254 steps from -127 to 127
+    half = float(np.float32(80 / 254)) * 127
+    assert ranges[lowered_name("j", half)] == pytest.approx((-40, 40))  # 254 steps, -127 to 127
     made = {name for node in model.graph.node for name in node.output}
-    assert {"p1" + BEHIND, "j" + BEHIND, "r5" + BEHIND} < made
+    assert {of(name) for name in made} > {"p1", "j", "r5"}
     assert made.isdisjoint({"c1", "r1", "p1", "r2", "j", "r5"})
     onnx.checker.check_model(model)
 
 
-def test_what_looks_inside_shows_what_a_lowered_tensor_is_made_of_in_its_place():
+def test_what_looks_inside_shows_what_a_lowered_tensor_stands_for():
+    low, padded = lowered_name("a", 1.5), lowered_name("a", 1.5) + "/two" + BEHIND
+    beside = lowered_name("b", 0.1)
     seen = [
         Tensor("x", "x", "Input", ()),
-        Tensor("a" + BEHIND, "one", "Conv", ("x",)),
-        Tensor("b", "two", "Conv", ("x",)),
-        Tensor("j" + BEHIND, "join", "Concat", ("a" + BEHIND, "b")),
-        Tensor("c", "three", "Conv", ("j" + BEHIND,)),
+        Tensor(low, "one", "Conv", ("x",)),
+        Tensor(padded, "pad", "Pad", (low,)),
+        Tensor("b", "two", "Conv", (padded,)),
+        Tensor(beside, "lower", "Add", ("b",)),
+        Tensor("c", "three", "Conv", (beside,)),
     ]
-    assert without_lowered(seen) == [
-        *(seen[0], seen[2]),
-        Tensor("c", "three", "Conv", ("x", "b")),
-    ]
+    assert as_in_float(seen) == (
+        [
+            seen[0],
+            Tensor("a", "one", "Conv", ("x",)),
+            Tensor("b", "two", "Conv", ("a",)),
+            Tensor("c", "three", "Conv", ("b",)),
+        ],
+        {"a": (low, 1.5)},
+    )
 
 
 @pytest.mark.parametrize("method", ["mse", LOGITS])
