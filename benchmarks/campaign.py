@@ -146,32 +146,40 @@ def _tell(outcome: Outcome) -> None:
 
 def _try_open_faults(record: Record, kinds: Mapping[str, Kind], root: Path) -> None:
     for fault in record.open_faults:
-        seed, name, number = fault.case.split(":")
-        if name in COMMANDS:
-            outcome = kills.kill_again(name, int(seed), int(number), root / KILLS)
-        elif (command := name.removeprefix(disks.PREFIX)) in COMMANDS:
-            outcome = disks.try_again(command, int(seed), int(number), root / KILLS)
-        elif name in kinds:
-            [outcome] = judge(kinds[name], int(seed), [int(number)], root / "scratch")
-        else:
-            continue
-        if not outcome.is_fault:
+        outcome = _try_again(fault.case, kinds, root)
+        if outcome and not outcome.is_fault:
             record.mend(fault.case)
             shutil.rmtree(root / "failed" / fault.case.replace(":", "-"), ignore_errors=True)
 
 
-def _again(case: str, kinds: Mapping[str, Kind], root: Path) -> int:
-    """One case, and what it said."""
+def _try_again(case: str, kinds: Mapping[str, Kind], root: Path) -> Outcome | None:
+    """What becomes of a case now; None where there is none of that name."""
     seed, _, rest = case.partition(":")
     name, _, number = rest.partition(":")
-    if name not in kinds or not (seed.isdigit() and number.isdigit()):
+    if not (seed.isdigit() and number.isdigit()):
+        return None
+    if name in kinds:
+        return next(judge(kinds[name], int(seed), [int(number)], root / "scratch"))
+    if name in COMMANDS:
+        return kills.kill_again(name, int(seed), int(number), root / KILLS)
+    command = name.removeprefix(disks.PREFIX)
+    if command in COMMANDS and int(number) < len(disks.DISKS):
+        return disks.try_again(command, int(seed), int(number), root / KILLS)
+    return None
+
+
+def _again(case: str, kinds: Mapping[str, Kind], root: Path) -> int:
+    """One case, and what it said."""
+    outcome = _try_again(case, kinds, root)
+    if outcome is None:
         raise UserError(f"'{case}' is no case: write seed:kind:number, as 7:pdparams:1234")
-    kind = kinds[name]
-    [outcome] = judge(kind, int(seed), [int(number)], root / "scratch")
-    folder = root / "failed" / case.replace(":", "-")
-    written(folder, damaged(kind, int(seed), int(number), kind.make()))
     _tell(outcome)
-    print(f"{outcome.what}: {shown(folder)}")
+    said = outcome.what
+    if outcome.kind in kinds:
+        kind, folder = kinds[outcome.kind], root / "failed" / case.replace(":", "-")
+        written(folder, damaged(kind, outcome.seed, outcome.number, kind.make()))
+        said += f": {shown(folder)}"
+    print(said)
     return Exit.BROKEN if outcome.is_fault else Exit.OK
 
 

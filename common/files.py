@@ -1,6 +1,7 @@
 """Files that are either whole or absent: hashes, stamps, atomic writing, locks."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from common.errors import UserError
+
+_TRIAL = 64 << 20  # bytes
 
 
 def sha256(path: Path) -> str:
@@ -113,6 +116,21 @@ def place(source: Path, destination: Path) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copyfile(source, destination)
+
+
+def lack_of_room(folder: Path, least: int) -> OSError | None:
+    """Why a folder does not take so many bytes; None where it does, as far as can be told.
+
+    What is free on its disk can be asked. What a quota leaves only shows where it is tried, which
+    is done with 64 MiB at most.
+    """
+    lacks = errno.ENOSPC if shutil.disk_usage(folder).free < least else 0
+    try:
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            os.posix_fallocate(trial.fileno(), 0, min(least, _TRIAL))
+    except OSError as error:
+        lacks = lacks or (error.errno if error.errno in (errno.ENOSPC, errno.EDQUOT) else 0)
+    return OSError(lacks, os.strerror(lacks), str(folder)) if lacks else None
 
 
 def disk_bytes(path: Path) -> int:

@@ -5,11 +5,9 @@ Standard library only, since `make setup` runs before anything is installed.
 
 import contextlib
 import ctypes
-import errno
 import io
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from common import paths
+from common import files, paths
 from common.errors import StepError, UserError
 
 _GRACE = 5.0  # seconds for a program to clean up in, after it was asked to end
@@ -29,7 +27,7 @@ _LONGEST = 300  # characters of a foreign line in a sentence of ours
 ANY_STATUS = range(256)
 _NOTHING, _LITTLE = 1 << 20, 1 << 30  # bytes free on a disk: it is full, or may well have been
 _ABOUT_WRITING = re.compile(
-    r"basic_ios|ios_base|iostream|[Nn]o space left|[Ww]rit(e|ing) (fail|err)"
+    r"basic_ios|ios_base|iostream|[Nn]o space left|[Qq]uota exceeded|[Ww]rit(e|ing) (fail|err)"
 )
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _running: set[subprocess.Popen] = set()  # those that `start_group` started and nobody ended
@@ -85,17 +83,18 @@ def sentence(what: str, how: str, line: str | None = None, remedy: str | None = 
 
 
 def refuse_full_disk(what: str, said: str) -> None:
-    """Raise OSError where there was no room for what a program writes, which failed in its own
-    words then, as with `basic_ios::clear: iostream error`: nothing is free, or little, and what it
-    `said` is about writing (it may have deleted its half of a file before it ended)."""
+    """Raise OSError where there was no room, or no quota left, for what a program writes, which
+    failed in its own words then, as with `basic_ios::clear: iostream error`: nothing is free, or
+    little, and what it `said` is about writing (it may have deleted its half of a file before it
+    ended)."""
     least = _LITTLE if _ABOUT_WRITING.search(said) else _NOTHING
     for find in (paths.build_root, paths.cache_root, lambda: Path(tempfile.gettempdir())):
-        free = least
+        lack = None
         with contextlib.suppress(OSError, UserError):
             if os.access(find(), os.W_OK):  # one that is read-only has no room either
-                free = shutil.disk_usage(find()).free
-        if free < least:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), what)
+                lack = files.lack_of_room(find(), least)
+        if lack:
+            raise OSError(lack.errno, lack.strerror, what)
 
 
 def run(

@@ -9,7 +9,6 @@ from run to run.
 import contextlib
 import dataclasses
 import datetime
-import errno
 import os
 import shlex
 import shutil
@@ -220,10 +219,10 @@ def produce(
             files.write_json(work / MANIFEST, manifest)
             _put_in_place(work, step.folder)
         except BaseException as error:
-            full = shutil.disk_usage(work).free < _FULL
+            lack = files.lack_of_room(work, _FULL) if isinstance(error, StepError) else None
             shutil.rmtree(work, ignore_errors=True)
-            if full and isinstance(error, StepError):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(work)) from error
+            if lack:
+                raise lack from error
             raise
         report(step.name, step.build.name, step.precision, seconds, step.folder / shows, note)
         return Artifact(step.folder, manifest)
