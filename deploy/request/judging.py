@@ -25,13 +25,17 @@ def open_judging(
 ) -> ImageSet:
     """The photos at `source` that may judge a checkpoint with this split (None: nothing is known).
 
-    What trained it is left out, and counted in a line, and of photos without labels what is there
-    twice: they judge by how many they are. UserError where nothing else is there. `allow_seen`
+    What trained it is left out, and counted in a line, and so is what is there twice: photos judge
+    by how many they are. UserError where nothing else is there. `allow_seen`
     None: the command has no word for that.
     """
     images = ImageSet.open(source, class_num, judged_split(source), labels)
-    if images.labels is None:
-        images = _different(images)
+    images = _different(images)
+    if images.labels is None and len(images) < FEW:
+        say_once(
+            f"  {images.name}: {len(images)} photos without labels decide little; {FEW} or more "
+            "tell something, thousands what labelled ones do"
+        )
     if split is None or allow_seen:
         return images
     seen = split.training.known.has(images.hashes)
@@ -101,7 +105,8 @@ def _a_few(names: list[str]) -> str:
 
 
 def _different(images: ImageSet) -> ImageSet:
-    """Photos without labels, each content once; UserError where they are all the same."""
+    """Photos, each content once, as verdicts take them to be independent; UserError where they are
+    all the same."""
     first: dict[str, int] = {}
     for row, digest in enumerate(images.hashes):
         first.setdefault(digest or str(row), row)  # what cannot be read is named later
@@ -111,15 +116,10 @@ def _different(images: ImageSet) -> ImageSet:
             f"{images.name}: all {len(images)} photos are the same, so they decide nothing; give "
             "different ones: DATA=folder"
         )
-    if left < len(images):
-        say_once(
-            f"  {images.name}: {len(images) - left} of {len(images)} photos are there already "
-            "under another name, and count once"
-        )
-        images = images.take(sorted(first.values()))
-    if left < FEW:
-        say_once(
-            f"  {images.name}: {left} photos without labels decide little; {FEW} or more tell "
-            "something, thousands what labelled ones do"
-        )
-    return images
+    if left == len(images):
+        return images
+    say_once(
+        f"  {images.name}: {len(images) - left} of {len(images)} photos are there already under "
+        "another name, and count once"
+    )
+    return images.take(sorted(first.values()))

@@ -1,5 +1,7 @@
 """Photos without labels, as those that judge."""
 
+from pathlib import Path
+
 import pytest
 
 from common.console import say_once
@@ -31,6 +33,14 @@ def test_each_content_judges_once(field, capsys):
     said = capsys.readouterr().err
     assert "field: 1 of 3 photos are there already under another name, and count once" in said
     assert "field: 2 photos without labels decide little; 30 or more" in said
+
+
+def test_labelled_ones_judge_once_too(field, capsys):
+    folder = Path(field(b"a", b"b", b"a"))
+    (folder / "val_list.txt").write_text("0.jpg 3\n1.jpg 4\n2.jpg 3\n")
+    images = open_judging(str(folder), 1000, None)
+    assert images.labels == [3, 4]
+    assert "1 of 3 photos are there already" in capsys.readouterr().err
 
 
 def test_thirty_are_not_few(field, capsys):
