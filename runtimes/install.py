@@ -136,7 +136,8 @@ def _complaint(done: process.Completed) -> str | None:
             "its venv module is missing: install it (Debian: apt-get install python3-venv), "
             "or install uv"
         )
-    return other_file(done) or process.last_line(done)
+    _, because, why = done.stderr.partition("Because ")  # uv's words, on several lines
+    return other_file(done) or (f"{because}{why}" if because else process.last_line(done))
 
 
 def main() -> int:

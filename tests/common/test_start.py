@@ -106,4 +106,4 @@ def latin(tmp_path) -> dict[str, Path | str]:
 def test_files_are_utf8_whatever_the_terminal_is(command, tmp_path, latin):
     (tmp_path / "写真").mkdir()
     done = command(*EVALUATE, "--data", "写真", **latin)
-    assert_refused(done, "写真: neither a val_list.txt")
+    assert_refused(done, "写真: no photos in it")

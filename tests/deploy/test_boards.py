@@ -165,7 +165,7 @@ def test_doctor_says_why_a_board_is_not_reached(command, board):
         (["--host", "ssh:-oProxyCommand=touch x"], ["names no board"]),
         (["--host", "ssh:a b"], ["names no board"]),
         (["--host", "shs:pi"], ["unknown 'shs:pi'", "ssh:NAME"]),
-        (["--host", "ssh:pi", "--arm-cpu", "max"], ["--arm-cpu", "HOST=arm"]),
+        (["--host", "ssh:pi", "--arm-cpu", "max"], ["--arm-cpu", "--host arm"]),
     ],
 )
 def test_what_names_no_board_is_refused(command, tmp_path, arguments, words):

@@ -64,8 +64,8 @@ def test_arm_code_computes_what_this_cpu_computes(command, built, weights, photo
         (["--host", "arm"], ["PORTAGE_QEMU=/no/such/qemu is no program"]),
         (["--host", "fone"], ["unknown 'fone'", "phone"]),
         (["--host", "arm", "--arm-cpu", "cortex-a7"], ["unknown 'cortex-a7'", "cortex-a76"]),
-        (["--arm-cpu", "max"], ["--arm-cpu", "HOST=arm"]),
-        (["--paddle-lite-arm", "official"], ["--paddle-lite-arm", "HOST=arm"]),
+        (["--arm-cpu", "max"], ["--arm-cpu", "--host arm"]),
+        (["--paddle-lite-arm", "official"], ["--paddle-lite-arm", "--host arm"]),
     ],
 )
 def test_a_host_that_cannot_be_is_refused_before_any_work(command, tmp_path, arguments, words):
