@@ -58,10 +58,10 @@ def main() -> int:
         deadline = time.monotonic() + 60 * options.minutes
         _try_open_faults(record, kinds, root)
         parts = [one for one in (KILLS, DISKS) if one in (options.kinds or (KILLS, DISKS))]
-        beside = Beside(record, parts, root / KILLS, deadline)
-        while time.monotonic() < deadline and _round(record, wanted, root, deadline):
-            _take(record, beside.ended(), root)
-        _take(record, beside.ended(wait=True), root)
+        with Beside(record, parts, root / KILLS, deadline) as beside:
+            while time.monotonic() < deadline and _round(record, wanted, root, deadline):
+                _take(record, beside.ended(), root)
+            _take(record, beside.ended(wait=True), root)
         record.write(root / _RECORD)
     if options.page:
         write_page(options.page, tables(record, kinds.values()))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Self
 
 from benchmarks.faults import disks, kills
 from benchmarks.faults.judging import Outcome
@@ -33,6 +34,14 @@ class Beside:
         self._child = context.Process(target=_work, args=words)
         self._child.start()
         theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Where the campaign fails, what works beside it must not go on in the same folders."""
+        self._child.kill()
+        self._child.join()
 
     def ended(self, *, wait: bool = False) -> Iterator[Outcome]:
         """What became of the cases that have ended meanwhile; of all that are still to come where
