@@ -19,6 +19,7 @@ from common.errors import StepError
 from common.paths import ROOT, build_root
 from deploy.targets import TARGETS
 from deploy.verdict.drift import measure_drift
+from deploy.verdict.judging_photos import require_logits
 from runtimes.session_pool import SessionPool, SessionSpec
 from runtimes.worker import Worker
 
@@ -116,6 +117,7 @@ def _reader(spec: SessionSpec) -> Callable[[Path, Specimen], bool]:
                 spec.session, folder=str(folder), precision="fp32", threads=1, **spec.options
             )
             logits = SessionPool([worker])([batch], _silent, 2)
+            require_logits(logits, 2, CLASSES, "a damaged file")
         except StepError:
             _close()
             raise

@@ -7,10 +7,12 @@ crash of it has to become the command's own sentence, as that of a native runtim
 
 import functools
 import json
+import math
 import os
 import random
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +156,7 @@ def _ask_rest(server: Server, folder: Path) -> bool:
     answer = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     first, _, rest = answer.partition(b"\r\n")
     # Triton answers in the version that it was asked in, a wrong one, too.
-    found = re.match(rb"HTTP/1\S* (\d{3})", first)
+    found = re.match(rb"HTTP/\S+ (\d{3})", first)
     require(found, f"no HTTP: {first[:60]!r}")
     status = int(found[1]) if found else 0
     headers, _, content = rest.partition(b"\r\n\r\n")
@@ -168,7 +170,8 @@ def _ask_rest(server: Server, folder: Path) -> bool:
         if head == GOOD_HEAD:
             expected = _logits(body[: TENSOR.nbytes])
         elif b": 0\r\n" in lines and not head:
-            expected = _decided(body)
+            photo = b"_photo/" in lines.partition(b"\r\n")[0]
+            expected = _decided(body) if photo else _logits(body[: TENSOR.nbytes])
         _require_logits(headers, content, expected)
     return True
 
@@ -197,14 +200,19 @@ def _require_logits(headers: bytes, content: bytes, expected: np.ndarray | None)
         if output["datatype"] != "FP32":  # classes, which have names
             continue
         shape = output["shape"]
-        require(len(shape) == 2 and shape[1] == CLASSES, "no logits")
+        _require_shape(shape)
         if end == len(content):
-            require(len(output["data"]) == shape[0] * CLASSES, "another number of logits")
+            require(len(output["data"]) == math.prod(shape), "another number of logits")
             continue
         logits = np.frombuffer(content[end:], np.float32).reshape(shape)
         if expected is not None:
             same = np.allclose(logits, expected, rtol=1e-4, atol=1e-4, equal_nan=True)
             require(same, "other logits")
+
+
+def _require_shape(shape: Sequence[int]) -> None:
+    # Triton takes a batch of 0, or of 2^32, that brings a photo for one without a batch.
+    require(len(shape) in (1, 2) and shape[-1] == CLASSES, "no logits")
 
 
 @functools.cache
@@ -254,8 +262,7 @@ def _ask_grpc(server: Server, folder: Path) -> bool:
         _require_words(said)
         return False
     if logits is not None:
-        # Triton takes a batch of 0 that brings a photo for one without a batch.
-        require(logits.shape[-1:] == (CLASSES,) and logits.ndim <= 2, "no logits")
+        _require_shape(logits.shape)
     return True
 
 

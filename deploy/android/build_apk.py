@@ -2,12 +2,12 @@
 
 import concurrent.futures
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from common.console import say
 from common.paths import build_root
+from common.temporary import temporary_folder
 from convert.artifact import Artifact
 from deploy.android import compile as compiling
 from deploy.android.archive import Entry, read_archive, write_archive
@@ -31,8 +31,7 @@ def build_apk(
     project, tools = read_project(), find_tools()
     target = build_root() / "apk" / _NAME
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".work-", dir=target.parent) as scratch:
-        work = Path(scratch)
+    with temporary_folder(target.parent) as work:
         jars = _engine_jars(engines, work)
         linked = compiling.link(project, tools, work)
         classes = compiling.compile_java(project, tools, work, jars)

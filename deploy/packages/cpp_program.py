@@ -44,7 +44,8 @@ def built() -> Path:
             )
     folder = build_root() / "cpp"
     folder.mkdir(parents=True, exist_ok=True)
-    with files.locked(folder.with_suffix(".lock")):
+    with files.locked(folder.with_suffix(".lock")), temporary_folder() as scratch:
+        own = {"TMPDIR": str(scratch)}  # a compiler that is killed leaves files
         process.run(
             ["cmake", "-S", SOURCE, "-B", folder, f"-DOpenVINO_DIR={_openvino() / 'cmake'}"],
             what="preparing to compile the C++ program",
@@ -52,6 +53,7 @@ def built() -> Path:
             error=UserError,
             telling=_lacking,
             remedy=_REMEDY,
+            environment=own,
         )
         process.run(
             ["cmake", "--build", folder],
@@ -60,6 +62,7 @@ def built() -> Path:
             error=UserError,
             telling=process.error_line,
             remedy=_REMEDY,
+            environment=own,
         )
     return folder / NAME
 

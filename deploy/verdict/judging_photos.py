@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from common import console, files
+from common.errors import StepError
 from common.mapped import save
 from common.paths import build_root
 from convert.artifact import Artifact
@@ -145,4 +146,17 @@ class JudgingPhotos:
             open_sessions(session_spec, artifact.folder, precision) as sessions,
             console.progress(title, "photos") as progress,
         ):
-            return sessions(batches, progress, sum(map(len, parts))), sessions.environment()
+            total = sum(map(len, parts))
+            logits = sessions(batches, progress, total)
+            require_logits(logits, total, self._graph.facts["class_num"], title)
+            return logits, sessions.environment()
+
+
+def require_logits(found: np.ndarray, photos: int, classes: int, title: str) -> None:
+    """Raise StepError where what a file gives for so many photos is not logits [photos, classes]: a
+    file that was changed, or that its runtime reads as another, may be another network."""
+    if found.shape != (photos, classes):
+        raise StepError(
+            f"{title}: the file gives values of shape {list(found.shape)} for {photos} photos of "
+            f"{classes} classes; make it anew"
+        )
