@@ -153,9 +153,9 @@ def _ask_rest(server: Server, folder: Path) -> bool:
     if not answer:
         require(not whole, "a whole request got no answer")
         return False
-    answer = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
-    first, _, rest = answer.partition(b"\r\n")
     # Triton answers in the version that it was asked in, a wrong one, too.
+    answer = re.sub(rb"\AHTTP/\S+ 100 Continue\r\n\r\n", b"", answer)
+    first, _, rest = answer.partition(b"\r\n")
     found = re.match(rb"HTTP/\S+ (\d{3})", first)
     require(found, f"no HTTP: {first[:60]!r}")
     status = int(found[1]) if found else 0
