@@ -126,11 +126,12 @@ def _commands(options, listing: Path, count: int) -> Iterator[tuple[str, Sequenc
     words = ["--model", options.model, "--weights", options.weights, "--target", "onnx"]
     words += ["--classes", options.classes] if options.classes else []
     words += ["--data", listing]
-    all_that_may = ["--calib-photos", count]  # a third; by itself it takes a few hundred
-    for name, more in (
-        ("validate", ["--precision", "fp32"]),
-        ("calibrate", [*all_that_may, "--json"]),
-    ):
+    commands: dict[str, list[object]] = {
+        "validate": ["--precision", "fp32"],
+        # As many as may: a third. By itself it takes a few hundred.
+        "calibrate": ["--calib-photos", count, "--json"],
+    }
+    for name, more in commands.items():
         if name in (options.only or (name,)):
             yield name, [ROOT / "deploy" / f"{name}.py", *words, *more]
 

@@ -119,25 +119,22 @@ def _results(block, layer, names: Mapping[str, tuple[str, float]]) -> set[str]:
 def _hide_unbiased(block, lowering: Lowering, names: dict[str, tuple[str, float]]) -> None:
     """Give what layers make before the biases that were changed other names, too: it lacks what
     these make up for."""
+    new = {}
     for layer in block.ops:
-        if layer.type not in OPERATORS or not lowering.added.keys() & _results(block, layer, names):
-            continue
-        (result,) = layer.output_arg_names
-        if _known_as(result, names) in lowering.added or BEHIND in result:
-            continue
-        names.pop(result, None)
-        hidden = block.create_var(name=result + BEHIND, dtype=block.var(result).dtype).name
-        layer._rename_output(result, hidden)
-        for operator in block.ops:
-            if result in operator.input_arg_names:
-                operator._rename_input(result, hidden)
+        if layer.type in OPERATORS and lowering.added.keys() & _results(block, layer, names):
+            (result,) = layer.output_arg_names
+            if _known_as(result, names) not in lowering.added and BEHIND not in result:
+                new[result] = result + BEHIND
+                names.pop(result, None)
+    _rename(block, {}, new, names)
 
 
 def _rename(block, relus, new: Mapping[str, str], names: dict[str, tuple[str, float]]) -> None:
     """Leave out ReLUs, and give what is lowered then, and what it is made of, new names."""
     for name in new:
         block.create_var(name=new[name], dtype=block.var(name).dtype, shape=block.var(name).shape)
-        names[new[name]] = names.pop(name)
+        if name in names:
+            names[new[name]] = names.pop(name)
     entries = {operator.input("X")[0]: new[name] for name, operator in relus.items()}
     for place in reversed(range(len(block.ops))):
         if block.ops[place].type == _RELU and block.ops[place].output("Out")[0] in relus:

@@ -3,6 +3,7 @@
 The former wait for disks and for children most of the time, the latter keeps one core busy.
 """
 
+import contextlib
 import copy
 import itertools
 import multiprocessing
@@ -46,14 +47,12 @@ class Beside:
     def ended(self, *, wait: bool = False) -> Iterator[Outcome]:
         """What became of the cases that have ended meanwhile; of all that are still to come where
         they are waited for. StepError where none can be tried."""
-        try:
+        with contextlib.suppress(EOFError):  # it has ended
             while wait or self._outcomes.poll():
                 outcome = self._outcomes.recv()
                 if isinstance(outcome, StepError):
                     raise outcome
                 yield outcome
-        except EOFError:
-            self._child.join()
 
 
 def _work(

@@ -28,9 +28,8 @@ class Command:
     """A command: its words, `makes` the files that are taken away before it runs, `result` what has
     to be the same after each run that ends with one of `statuses`. Where two of it may run in one
     folder it is `shared`; `again` are the words of the next run beside. A server goes on until it
-    was `asked` something and Ctrl-C came. `lacking` says why it cannot run here,
-    `fetches` that it reads archives from registries. `wanted` is how
-    often a whole campaign kills it.
+    was `asked` something and Ctrl-C came. `lacking` says why it cannot run here, `fetches` that it
+    reads archives from registries. `wanted` is how often a whole campaign kills it.
     """
 
     name: str

@@ -1,6 +1,8 @@
 """Files are whole or absent."""
 
 import concurrent.futures
+import errno
+import os
 import subprocess
 import sys
 
@@ -71,3 +73,16 @@ def test_a_place_is_tried_before_work_and_left_as_it_was(tmp_path):
         UserError, match=r"file/out.csv: no file can be made there \(Not a directory"
     ):
         files.require_place(file / "out.csv")
+
+
+def test_room_that_lacks_is_found_by_trying(tmp_path, monkeypatch):
+    """What a quota leaves is not what is free on the disk."""
+    assert files.lack_of_room(tmp_path, 1 << 20) is None
+    assert files.lack_of_room(tmp_path, 1 << 60).errno == errno.ENOSPC
+
+    def refused(*_: int) -> None:
+        raise OSError(errno.EDQUOT, "used up")
+
+    monkeypatch.setattr(os, "posix_fallocate", refused)
+    assert files.lack_of_room(tmp_path, 1 << 20).errno == errno.EDQUOT
+    assert list(tmp_path.iterdir()) == []

@@ -59,6 +59,26 @@ def test_sound_files_are_looked_into_as_a_whole(profiles):
     assert first["weights"][0] < 0 < first["weights"][1]
 
 
+def test_what_is_lowered_in_a_file_is_shown_as_what_it_stands_for(
+    session_command, built, weights, photos
+):
+    about = ("--model", MODEL, "--weights", weights, "--data", photos(6), "--precision", "int8")
+    cheap = ("--method", "minmax", "--photos", 2, "--json")
+    targets = ("--target", "onnx", "--target", "trt-t4", "--target", "lite-arm")
+    done = session_command("deploy/explain.py", *about, *targets, *cheap, BUILD_DIR=built)
+    assert done.returncode == 0, done.stderr
+    found = {one["target"]: one for one in map(json.loads, done.stdout.splitlines())}
+    errors = {
+        target: {one["layer"]: one["error"] for one in profile["layers"]}
+        for target, profile in found.items()
+    }
+    lowered = (built / MODEL / "trt-t4" / "int8" / "model.onnx").read_bytes()
+    assert lowered.count(b"/lowered_by_") > 20
+    for target in ("trt-t4", "lite-arm"):
+        assert errors[target].keys() == errors["onnx"].keys()
+        assert max(errors[target].values()) < 2 * max(errors["onnx"].values())
+
+
 def test_profiles_are_kept_beside_the_results(profiles, built, monkeypatch):
     monkeypatch.setenv("BUILD_DIR", str(built))
     there = {one.target: one for one in kept(MODEL) if one.precision == "fp32"}
